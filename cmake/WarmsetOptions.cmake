@@ -1,0 +1,35 @@
+# What every target of Warmset is compiled with.
+
+option(WARMSET_ASAN_UBSAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(WARMSET_TSAN "ThreadSanitizer" OFF)
+option(WARMSET_LIBFUZZER "Link fuzzers against libFuzzer (clang) instead of the corpus replayer" OFF)
+option(WARMSET_THREAD_SAFETY "clang's thread-safety analysis, as errors" OFF)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(warmset_flags INTERFACE)
+target_compile_options(warmset_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror)
+target_include_directories(warmset_flags INTERFACE
+  ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+target_compile_definitions(warmset_flags INTERFACE
+  WARMSET_VERSION="${PROJECT_VERSION}")
+
+if(WARMSET_ASAN_UBSAN)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(WARMSET_TSAN)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+endif()
+if(WARMSET_THREAD_SAFETY)
+  target_compile_options(warmset_flags INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()
+if(WARMSET_LIBFUZZER)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

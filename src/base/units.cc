@@ -1,0 +1,77 @@
+#include "base/units.h"
+
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "fmt/format.h"
+
+namespace warmset {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  double bytes;
+};
+
+constexpr std::array kUnits = {
+    Unit{"", 1},       Unit{"b", 1},          Unit{"kib", 1024},
+    Unit{"kb", 1e3},   Unit{"mib", 1 << 20},  Unit{"mb", 1e6},
+    Unit{"gib", 1 << 30}, Unit{"gb", 1e9},    Unit{"tib", 1099511627776.0},
+    Unit{"tb", 1e12},  Unit{"k", 1024},       Unit{"m", 1 << 20},
+    Unit{"g", 1 << 30}, Unit{"t", 1099511627776.0},
+};
+
+Status BadSize(std::string_view text) {
+  return Error(ErrorCode::kInvalidConfig,
+               fmt::format("'{}' is not a size; write it as 8GiB, 12GB or 50%", text));
+}
+
+}  // namespace
+
+StatusOr<ByteCount> ParseSize(std::string_view text, ByteCount whole) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || !std::isfinite(number) || number < 0) return BadSize(text);
+
+  std::string unit;
+  for (const char* c = end; c != text.data() + text.size(); ++c) {
+    if (*c != ' ') unit.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(*c))));
+  }
+  double bytes = -1;
+  if (unit == "%") {
+    if (number > 100) return BadSize(text);
+    bytes = number / 100 * static_cast<double>(whole.value());
+  }
+  for (const Unit& candidate : kUnits) {
+    if (candidate.name == unit) bytes = number * candidate.bytes;
+  }
+  if (bytes < 0 || bytes >= 9.2e18) return BadSize(text);
+  return ByteCount(static_cast<uint64_t>(bytes));
+}
+
+std::string FormatSize(ByteCount bytes) {
+  if (bytes.value() < 1024) return fmt::format("{} B", bytes.value());
+  constexpr std::array kNames = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes.value()) / 1024;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < kNames.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", value, decimals, kNames[unit]);
+}
+
+std::string FormatDuration(std::chrono::nanoseconds duration) {
+  const double seconds = std::chrono::duration<double>(duration).count();
+  if (seconds < 0.9995) return fmt::format("{:.0f} ms", seconds * 1e3);
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(seconds);
+  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole % 3600 / 60);
+  return fmt::format("{}d {}h", whole / 86400, whole % 86400 / 3600);
+}
+
+}  // namespace warmset

@@ -1,0 +1,46 @@
+#include "base/units.h"
+
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+uint64_t Size(std::string_view text) {
+  const auto size = ParseSize(text, ByteCount(1000));
+  return size.ok() ? size->value() : ~uint64_t{0};
+}
+
+TEST(UnitsTest, ParsesWhatTheReadmePromises) {
+  EXPECT_EQ(Size("8GiB"), 8 * kGiB);
+  EXPECT_EQ(Size("12GB"), 12'000'000'000u);
+  EXPECT_EQ(Size("50%"), 500u);
+  EXPECT_EQ(Size("1.5 gib"), kGiB + kGiB / 2);
+  EXPECT_EQ(Size("4096"), 4096u);
+}
+
+TEST(UnitsTest, RejectsNonsenseWithAnExample) {
+  for (const char* text : {"", "GiB", "-1GiB", "101%", "8 parsecs", "1e40", "nan"}) {
+    const auto size = ParseSize(text, ByteCount(1000));
+    ASSERT_FALSE(size.ok()) << text;
+    EXPECT_EQ(CodeOf(size.status()), ErrorCode::kInvalidConfig);
+    EXPECT_NE(Message(size.status()).find("8GiB"), std::string_view::npos);
+  }
+}
+
+TEST(UnitsTest, FormatsWithThreeDigits) {
+  EXPECT_EQ(FormatSize(ByteCount(0)), "0 B");
+  EXPECT_EQ(FormatSize(ByteCount(1536 * kMiB)), "1.50 GiB");
+  EXPECT_EQ(FormatSize(ByteCount(1023 * kKiB)), "1.00 MiB");
+}
+
+TEST(UnitsTest, FormatsDurations) {
+  EXPECT_EQ(FormatDuration(milliseconds(420)), "420 ms");
+  EXPECT_EQ(FormatDuration(seconds(312)), "5m 12s");
+  EXPECT_EQ(FormatDuration(seconds(90000)), "1d 1h");
+}
+
+}  // namespace
+}  // namespace warmset

@@ -1,0 +1,66 @@
+#include "os/memory_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fmt/format.h"
+#include "os/fault.h"
+
+namespace warmset::os {
+namespace {
+
+Status SetSize(int fd, uint64_t bytes) {
+  const std::string action = fmt::format("set a memory file to {} bytes", bytes);
+  if (const int fault = InjectedFault("ftruncate")) return ErrnoError(fault, action);
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) return ErrnoError(errno, action);
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<MemoryFile> MemoryFile::Create(std::string_view name, uint64_t bytes) {
+  if (const int fault = InjectedFault("memfd_create")) {
+    return ErrnoError(fault, "create a memory file");
+  }
+  MemoryFile file;
+  file.fd_.Reset(::memfd_create(std::string(name).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.fd_.valid()) return ErrnoError(errno, "create a memory file");
+  RETURN_IF_ERROR(SetSize(file.fd(), bytes));
+  file.size_ = bytes;
+  ASSIGN_OR_RETURN(file.writable_,
+                   Mapping::Create(file.fd(), bytes, Mapping::Kind::kSharedReadWrite));
+  return file;
+}
+
+Status MemoryFile::Resize(uint64_t bytes) {
+  if (bytes == size_) return OkStatus();
+  RETURN_IF_ERROR(SetSize(fd(), bytes));
+  size_ = bytes;
+  ASSIGN_OR_RETURN(writable_, Mapping::Create(fd(), bytes, Mapping::Kind::kSharedReadWrite));
+  return OkStatus();
+}
+
+Status MemoryFile::Seal() {
+  if (const int fault = InjectedFault("fcntl_seal")) return ErrnoError(fault, "seal a memory file");
+  writable_ = Mapping();
+  // With the only writable mapping gone, not even this process can change what
+  // clients see. F_SEAL_WRITE would say the same, but before Linux 6.7 it also
+  // refuses shared read-only mappings of the passed descriptor.
+  constexpr int kSeals = F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  if (::fcntl(fd(), F_ADD_SEALS, kSeals) != 0) return ErrnoError(errno, "seal a memory file");
+  sealed_ = true;
+  return OkStatus();
+}
+
+StatusOr<MemoryFile> MakeSealedFile(std::string_view name, std::span<const std::byte> content) {
+  ASSIGN_OR_RETURN(MemoryFile file, MemoryFile::Create(name, content.size()));
+  std::copy(content.begin(), content.end(), file.writable().data());
+  RETURN_IF_ERROR(file.Seal());
+  return file;
+}
+
+}  // namespace warmset::os

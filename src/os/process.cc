@@ -1,0 +1,104 @@
+#include "os/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "fmt/format.h"
+#include "os/fault.h"
+#include "os/file.h"
+
+namespace warmset::os {
+namespace {
+
+// Between fork and exec: only async-signal-safe calls.
+[[noreturn]] void ExecChild(char* const* argv, const std::vector<std::pair<int, int>>& fds) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Above every target first, so that no pair overwrites another's source.
+  for (const auto& [from, to] : fds) {
+    const int parked = ::fcntl(from, F_DUPFD, 100 + to);
+    if (parked < 0 || ::dup2(parked, to) < 0) ::_exit(127);
+    ::close(parked);
+  }
+  ::execv(argv[0], argv);
+  ::_exit(127);
+}
+
+}  // namespace
+
+StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
+                             const std::vector<std::pair<int, int>>& fds) {
+  if (::access(argv[0].c_str(), X_OK) != 0) return ErrnoError(errno, "start " + argv[0]);
+  if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "start " + argv[0]);
+  std::vector<char*> raw_argv;
+  for (const std::string& arg : argv) raw_argv.push_back(const_cast<char*>(arg.c_str()));
+  raw_argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) return ErrnoError(errno, "start " + argv[0]);
+  if (pid == 0) ExecChild(raw_argv.data(), fds);
+  ChildProcess child{pid, UniqueFd()};
+  ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
+  return child;
+}
+
+StatusOr<std::string> Reap(const ChildProcess& child) {
+  int status = 0;
+  if (::waitpid(child.pid, &status, WNOHANG) != child.pid) {
+    return Error(ErrorCode::kInternal, fmt::format("process {} has not ended", child.pid));
+  }
+  if (WIFSIGNALED(status)) {
+    return fmt::format("was killed by SIG{}", ::sigabbrev_np(WTERMSIG(status)));
+  }
+  return fmt::format("exited with {}", WEXITSTATUS(status));
+}
+
+Status SendSignal(const ChildProcess& child, int signal) {
+  if (::syscall(SYS_pidfd_send_signal, child.pidfd.get(), signal, nullptr, 0) != 0) {
+    return ErrnoError(errno, fmt::format("signal process {}", child.pid));
+  }
+  return OkStatus();
+}
+
+StatusOr<UniqueFd> OpenPidFd(pid_t pid) {
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd.valid()) {
+    if (errno == ESRCH) {
+      return Error(ErrorCode::kFileNotFound, fmt::format("there is no process {}", pid));
+    }
+    return ErrnoError(errno, fmt::format("watch process {}", pid));
+  }
+  return fd;
+}
+
+std::string CommandOf(pid_t pid) {
+  auto raw = ReadSmallFile(fmt::format("/proc/{}/cmdline", pid), 4096);
+  if (!raw.ok() || raw->empty()) {
+    raw = ReadSmallFile(fmt::format("/proc/{}/comm", pid), 64);
+    if (!raw.ok()) return "?";
+  }
+  std::string command = *raw;
+  while (!command.empty() && (command.back() == '\0' || command.back() == '\n')) {
+    command.pop_back();
+  }
+  std::replace(command.begin(), command.end(), '\0', ' ');
+  return command;
+}
+
+std::string ProgramDirectory() {
+  char path[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
+  const std::string program(path, length > 0 ? static_cast<size_t>(length) : 0);
+  return program.substr(0, program.rfind('/') + 1);
+}
+
+}  // namespace warmset::os

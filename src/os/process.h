@@ -1,0 +1,42 @@
+// Child processes and what can be known of other processes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "os/unique_fd.h"
+
+namespace warmset::os {
+
+// A child process, seen through a pidfd that becomes readable when it ends.
+struct ChildProcess {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+};
+
+// Starts argv[0] (a path) with the given descriptors: pair {from, to} makes
+// this process's `from` the child's `to`; all others stay closed. The child
+// gets SIGTERM when the thread that spawned it ends.
+StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
+                             const std::vector<std::pair<int, int>>& fds);
+
+// How it ended, in words ("exited with 1", "was killed by SIGKILL"); call after
+// the pidfd became readable.
+StatusOr<std::string> Reap(const ChildProcess& child);
+
+Status SendSignal(const ChildProcess& child, int signal);
+
+// A pidfd of any process; kFileNotFound when there is none.
+StatusOr<UniqueFd> OpenPidFd(pid_t pid);
+
+// The command of a process as `ps` shows it, or "?" when it can't be read.
+std::string CommandOf(pid_t pid);
+
+// The folder that this program was started from, with its last '/'.
+std::string ProgramDirectory();
+
+}  // namespace warmset::os

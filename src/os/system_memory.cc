@@ -1,0 +1,113 @@
+#include "os/system_memory.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "fmt/format.h"
+#include "os/file.h"
+#include "os/memory_file.h"
+
+namespace warmset::os {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<uint64_t> ParseNumber(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end == text.data()) return std::nullopt;
+  return value;
+}
+
+// Calls visit(inode, bytes) for each mapped range of an entry memfd.
+template <typename Visit>
+void ForEachEntryRange(std::string_view maps, Visit visit) {
+  const std::string name = fmt::format("/memfd:{}", kEntryMemoryName);
+  size_t at = 0;
+  while ((at = maps.find(name, at)) != std::string_view::npos) {
+    const size_t line_start = maps.rfind('\n', at) + 1;  // npos + 1 == 0
+    const std::string line(maps.substr(line_start, at - line_start));
+    unsigned long long start = 0;
+    unsigned long long end = 0;
+    unsigned long long inode = 0;
+    if (std::sscanf(line.c_str(), "%llx-%llx %*s %*s %*s %llu", &start, &end, &inode) == 3) {
+      visit(inode, end - start);
+    }
+    at += name.size();
+  }
+}
+
+std::set<uint64_t> OwnMemfdInodes() {
+  std::set<uint64_t> inodes;
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator("/proc/self/fd", error)) {
+    struct stat st {};
+    if (::stat(item.path().c_str(), &st) == 0 && S_ISREG(st.st_mode)) inodes.insert(st.st_ino);
+  }
+  return inodes;
+}
+
+}  // namespace
+
+StatusOr<ByteCount> MeminfoField(std::string_view name) {
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile("/proc/meminfo", 64 * kKiB));
+  const std::string key = fmt::format("{}:", name);
+  const size_t at = text.find(key);
+  if (at == std::string::npos) {
+    return Error(ErrorCode::kInternal, fmt::format("/proc/meminfo has no {}", name));
+  }
+  size_t digit = at + key.size();
+  while (digit < text.size() && text[digit] == ' ') ++digit;
+  return ByteCount(ParseNumber(std::string_view(text).substr(digit)).value_or(0) * kKiB);
+}
+
+StatusOr<ByteCount> AvailableMemory() { return MeminfoField("MemAvailable"); }
+
+ByteCount CgroupHeadroom() {
+  ByteCount headroom(std::numeric_limits<uint64_t>::max());
+  const auto membership = ReadSmallFile("/proc/self/cgroup", 4096);
+  if (!membership.ok()) return headroom;
+  const size_t at = membership->find("0::");
+  if (at == std::string::npos) return headroom;
+  std::string group = membership->substr(at + 3);
+  group = group.substr(0, group.find('\n'));
+  // Inside a container the path is often relative to the container's own root.
+  for (fs::path path = fs::path("/sys/fs/cgroup") / fs::path(group).relative_path();
+       path.string().starts_with("/sys/fs/cgroup"); path = path.parent_path()) {
+    const auto max = ReadSmallFile(path / "memory.max", 64);
+    const auto current = ReadSmallFile(path / "memory.current", 64);
+    if (!max.ok() || !current.ok()) continue;
+    const auto limit = ParseNumber(*max);  // "max" parses as nothing
+    if (!limit) continue;
+    const uint64_t used = ParseNumber(*current).value_or(0);
+    headroom = std::min(headroom, ByteCount(*limit > used ? *limit - used : 0));
+  }
+  return headroom;
+}
+
+ByteCount ForeignEntryMemory() {
+  const std::set<uint64_t> own = OwnMemfdInodes();
+  std::map<uint64_t, uint64_t> foreign;  // inode → the largest mapped range
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator("/proc", error)) {
+    if (!ParseNumber(item.path().filename().string())) continue;
+    const auto maps = ReadSmallFile((item.path() / "maps").string(), 8 * kMiB);
+    if (!maps.ok()) continue;
+    ForEachEntryRange(*maps, [&](uint64_t inode, uint64_t bytes) {
+      if (!own.contains(inode)) foreign[inode] = std::max(foreign[inode], bytes);
+    });
+  }
+  ByteCount total;
+  for (const auto& [inode, bytes] : foreign) total += ByteCount(bytes);
+  return total;
+}
+
+}  // namespace warmset::os

@@ -1,0 +1,26 @@
+// How much memory there is for Warmset to use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "base/strong.h"
+
+namespace warmset::os {
+
+// MemAvailable of /proc/meminfo.
+StatusOr<ByteCount> AvailableMemory();
+// A field of /proc/meminfo, such as "MemTotal", in bytes.
+StatusOr<ByteCount> MeminfoField(std::string_view name);
+// The tightest memory.max on this process's cgroup v2 path less what it uses
+// now; the largest value when there is no limit.
+ByteCount CgroupHeadroom();
+
+// The memory of entries (kEntryMemoryName) that other processes still map and
+// that no descriptor of this process refers to: what clients of an earlier
+// daemon keep. Processes that may not be looked at are left out.
+ByteCount ForeignEntryMemory();
+
+}  // namespace warmset::os
