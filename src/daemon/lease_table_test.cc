@@ -1,0 +1,45 @@
+#include "daemon/lease_table.h"
+
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+const ModelId kModel = DigestOf<ModelId>(AsBytes("model"));
+const ComponentId kUnet = DigestOf<ComponentId>(AsBytes("unet"));
+
+class LeaseTableTest : public testing::Test {
+ protected:
+  int ended_ = 0;
+  LeaseTable table_{[this](const Lease&) { ++ended_; }};
+};
+
+TEST_F(LeaseTableTest, ASessionsEndEndsItsLeasesOnly) {
+  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = 2, .model = kModel, .component = kUnet, .device = {}});
+  table_.EndSession(1);
+  EXPECT_EQ(ended_, 2);
+  EXPECT_EQ(table_.HoldersOf(kModel), (LeaseTable::Holders{{2, 1}}));
+}
+
+TEST_F(LeaseTableTest, NobodyReleasesAnothersLease) {
+  const LeaseId mine = table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
+  EXPECT_EQ(CodeOf(table_.Release(2, mine)), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(ended_, 0);
+  EXPECT_TRUE(table_.Release(1, mine).ok());
+  EXPECT_FALSE(table_.Release(1, mine).ok());
+  EXPECT_EQ(ended_, 1);
+}
+
+TEST_F(LeaseTableTest, RamAndDeviceAreCountedApart) {
+  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = DeviceId("host:0")});
+  EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, std::nullopt)), 1u);
+  EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, DeviceId("host:0"))), 1u);
+  EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, DeviceId("host:1"))), 0u);
+  EXPECT_EQ(CountLeases(table_.HoldersOf(kModel)), 2u);
+}
+
+}  // namespace
+}  // namespace warmset
