@@ -1,0 +1,56 @@
+#include "os/process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "gtest/gtest.h"
+#include "os/unix_socket.h"
+
+namespace warmset::os {
+namespace {
+
+void WaitForEnd(const ChildProcess& child) {
+  pollfd poll_fd{child.pidfd.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&poll_fd, 1, 10'000), 1);
+}
+
+TEST(ProcessTest, SaysHowAChildEnded) {
+  auto child = Spawn({"/bin/sh", "-c", "exit 3"}, {});
+  ASSERT_TRUE(child.ok()) << child.status();
+  WaitForEnd(*child);
+  EXPECT_EQ(*Reap(*child), "exited with 3");
+}
+
+TEST(ProcessTest, AKilledChildIsNamedBySignal) {
+  auto child = Spawn({"/bin/sleep", "60"}, {});
+  ASSERT_TRUE(child.ok());
+  EXPECT_FALSE(Reap(*child).ok());
+  ASSERT_TRUE(SendSignal(*child, SIGKILL).ok());
+  WaitForEnd(*child);
+  EXPECT_EQ(*Reap(*child), "was killed by SIGKILL");
+}
+
+TEST(ProcessTest, PassesTheDescriptorsItWasGiven) {
+  auto ends = MakeSocketPair();
+  ASSERT_TRUE(ends.ok());
+  auto child = Spawn({"/bin/sh", "-c", "echo hi >&3"}, {{ends->second.get(), 3}});
+  ASSERT_TRUE(child.ok());
+  char text[3] = {};
+  EXPECT_EQ(::read(ends->first.get(), text, 3), 3);
+  EXPECT_EQ(std::string_view(text, 3), "hi\n");
+  WaitForEnd(*child);
+  EXPECT_TRUE(Reap(*child).ok());
+}
+
+TEST(ProcessTest, AMissingProgramIsAnError) {
+  EXPECT_EQ(CodeOf(Spawn({"/nonexistent/program"}, {}).status()), ErrorCode::kFileNotFound);
+}
+
+TEST(ProcessTest, CommandOfSelf) {
+  EXPECT_NE(CommandOf(::getpid()).find("os_test"), std::string::npos);
+  EXPECT_EQ(CommandOf(1 << 30), "?");
+}
+
+}  // namespace
+}  // namespace warmset::os
