@@ -12,6 +12,7 @@ namespace warmset {
 namespace {
 
 constexpr char kPayloadUrl[] = "warmset/error_code";
+constexpr char kCandidatesUrl[] = "warmset/candidates";  // each ended by '\0'
 
 struct CodeRow {
   ErrorCode code;
@@ -108,7 +109,29 @@ ErrorCode CodeOf(const Status& status) {
 
 Status Annotate(const Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return Error(CodeOf(status), fmt::format("{}: {}", context, Message(status)));
+  return WithCandidates(Error(CodeOf(status), fmt::format("{}: {}", context, Message(status))),
+                        CandidatesOf(status));
+}
+
+Status WithCandidates(Status status, const std::vector<std::string>& candidates) {
+  if (candidates.empty()) return status;
+  std::string joined;
+  for (const std::string& candidate : candidates) joined.append(candidate).push_back('\0');
+  status.SetPayload(kCandidatesUrl, absl::Cord(joined));
+  return status;
+}
+
+std::vector<std::string> CandidatesOf(const Status& status) {
+  std::vector<std::string> candidates;
+  const auto payload = status.GetPayload(kCandidatesUrl);
+  if (!payload) return candidates;
+  const std::string joined(*payload);
+  for (size_t start = 0; start < joined.size();) {
+    const size_t end = joined.find('\0', start);
+    candidates.push_back(joined.substr(start, end - start));
+    start = end + 1;
+  }
+  return candidates;
 }
 
 }  // namespace warmset

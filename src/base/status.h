@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -68,6 +69,10 @@ ErrorCode CodeOf(const Status& status);
 
 // The same error with "<context>: " before its message; OK stays OK.
 [[nodiscard]] Status Annotate(const Status& status, std::string_view context);
+
+// What the user may have meant, for kAmbiguousName and kModelNotFound.
+[[nodiscard]] Status WithCandidates(Status status, const std::vector<std::string>& candidates);
+std::vector<std::string> CandidatesOf(const Status& status);
 
 inline std::string_view Message(const Status& status) {
   return {status.message().data(), status.message().size()};

@@ -25,6 +25,14 @@ TEST(StatusTest, AnnotateKeepsTheCode) {
   EXPECT_TRUE(Annotate(OkStatus(), "anything").ok());
 }
 
+TEST(StatusTest, CandidatesSurviveAnnotation) {
+  const Status status =
+      WithCandidates(Error(ErrorCode::kAmbiguousName, "which?"), {"sdxl-base", "sdxl-turbo"});
+  EXPECT_EQ(CandidatesOf(Annotate(status, "attach")),
+            (std::vector<std::string>{"sdxl-base", "sdxl-turbo"}));
+  EXPECT_TRUE(CandidatesOf(OkStatus()).empty());
+}
+
 TEST(StatusTest, ErrnoMapsToStableCodes) {
   EXPECT_EQ(CodeOf(ErrnoError(ENOENT, "open x")), ErrorCode::kFileNotFound);
   EXPECT_EQ(CodeOf(ErrnoError(EIO, "read x")), ErrorCode::kIoError);

@@ -1,0 +1,33 @@
+// Whether a model's files still are what its manifest was made from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "os/file.h"
+
+namespace warmset {
+
+struct ExpectedFile {
+  std::string path;
+  os::FileIdentity identity;
+};
+
+enum class FileState {
+  kSame,
+  kCtimeOnly,  // touched without a change of size and mtime: verify its content
+  kChanged,    // another revision
+  kGone,
+};
+
+struct FileCheck {
+  FileState state = FileState::kSame;  // the worst of all files
+  std::string path;                    // the first file in that state, empty for kSame
+  std::vector<os::FileIdentity> now;   // of each file, unless one is gone
+};
+
+// Stats every file; blocks. Other errors than a missing file are returned.
+StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files);
+
+}  // namespace warmset
