@@ -1,0 +1,89 @@
+// What the daemon is configured to do, and where each value came from.
+//
+// Sources, each overriding the one before: the defaults below; warmset.toml;
+// the environment ($WARMSET_SOCKET, $WARMSET_HOME), which clients read too;
+// the flags of `warmset serve`. docs/configuration.md lists every key.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/strong.h"
+
+namespace warmset {
+
+enum class OptionSource { kDefault, kFile, kEnvironment, kFlag };
+// "default", "file", "environment", "flag".
+std::string_view OptionSourceName(OptionSource source);
+
+struct Options {
+  struct Device {
+    DeviceId id;
+    std::optional<ByteCount> memory;  // nothing: as much as the RAM limit leaves
+    std::string pool = "shared";      // where a load goes that names none; or "dedicated"
+  };
+
+  // Behaviour. Paths are absolute.
+  std::string socket;
+  std::string home;                // the catalog's folder
+  std::vector<std::string> roots;  // folders that are scanned for models
+  bool deep_scan = true;           // the folders below the roots too
+  bool watch = true;               // rescan what inotify reports
+  std::vector<Device> devices = {{.id = DeviceId("host:0"), .memory = {}}};
+  std::vector<uid_t> allowed_uids;  // may connect besides the daemon's own user and root
+
+  // Resources.
+  std::string ram_limit = "50%";       // a size or a share, see ResolveRamLimit
+  ByteCount reserve{256 * kMiB};       // touched memory kept ready; counts within the RAM limit
+  unsigned load_threads = 2;           // components that load at the same time
+
+  std::string log_level = "info";  // trace, debug, info, warning or error
+
+  std::string config_file;                      // the file that was read; empty: none
+  std::map<std::string, OptionSource> sources;  // by key; absent: kDefault
+
+  // kInvalidConfig that names the key.
+  Status Validate() const;
+};
+
+// The bytes that Options::ram_limit stands for: a percentage is of the smaller
+// of MemAvailable and what the cgroup's limit leaves, now. kInvalidConfig when
+// the text is no size or comes to nothing.
+StatusOr<ByteCount> ResolveRamLimit(const Options& options);
+
+// A variable of the environment, nothing when unset or empty.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+std::optional<std::string> ProcessEnvironment(const std::string& name);
+
+// $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
+// /tmp/warmset-UID/warmset.sock. Its folder is not looked at.
+std::string DefaultSocketPath(const Environment& environment = ProcessEnvironment);
+
+// What the command line gave: the values of each key, in their order.
+struct OptionFlags {
+  std::string config_file;  // --config
+  std::map<std::string, std::vector<std::string>> values;
+};
+
+// All sources combined and validated. The file is --config, else
+// $WARMSET_CONFIG (both must exist), else ~/.config/warmset/warmset.toml.
+// kInvalidConfig names the flag, or file, line and column.
+StatusOr<Options> LoadOptions(const OptionFlags& flags,
+                              const Environment& environment = ProcessEnvironment);
+
+struct OptionValue {
+  std::string key;    // "models.roots"
+  std::string value;  // as it would be written on the command line
+  OptionSource source;
+};
+// Every key, in the order of the documentation.
+std::vector<OptionValue> DescribeOptions(const Options& options);
+
+}  // namespace warmset
