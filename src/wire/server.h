@@ -1,0 +1,122 @@
+// The daemon's end of the socket: accepts clients, keeps their sessions, and
+// hands their requests to one handler.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/strong.h"
+#include "os/event_loop.h"
+#include "os/unique_fd.h"
+#include "os/unix_socket.h"
+#include "warmset/v1/session.pb.h"
+#include "wire/frame.h"
+
+namespace warmset::wire {
+
+// Never used twice in a server's life.
+using SessionId = Strong<struct SessionIdTag, uint64_t>;
+
+struct SessionInfo {
+  SessionId id;
+  os::PeerCredentials peer;
+  v1::Hello hello;
+};
+
+// What a server tells the daemon. Called on the loop's thread, and must not
+// block it. A handler may call the server from inside these calls.
+class RequestHandler {
+ public:
+  virtual ~RequestHandler() = default;
+
+  // A client said Hello, and the versions agree. Its requests follow.
+  virtual void SessionOpened(const SessionInfo& session) = 0;
+
+  // A request other than Hello. The handler answers it by Server::Respond(),
+  // now or later, the last time with `more` unset; a Release is not answered.
+  // The descriptors are what the client chose to send.
+  virtual void Handle(SessionId session, const v1::Request& request,
+                      std::vector<os::UniqueFd> fds) = 0;
+
+  // The connection is gone; answers to what is still being worked on are
+  // dropped. Called once for each SessionOpened(), also when the server goes.
+  virtual void SessionEnded(SessionId session) = 0;
+};
+
+struct ServerOptions {
+  std::string socket_path;
+  // Users that may connect beside the daemon's own. Others are closed at once.
+  std::vector<uid_t> allowed_uids;
+
+  size_t max_sessions = 1024;
+  // A request above it is refused with kInvalidRequest; the session goes on.
+  size_t max_requests_in_flight = 64;
+  // What a session may leave unread before it is closed.
+  size_t max_unread_bytes = 64 * kMiB;
+};
+
+// Whatever a client sends, or does not read, costs bounded memory and ends at
+// most its own session. Loop thread only; the loop and the handler must outlive
+// the server.
+class Server {
+ public:
+  // Listens on options.socket_path (mode 0600). kAlreadyRunning when another
+  // daemon does.
+  static StatusOr<std::unique_ptr<Server>> Start(ServerOptions options, os::EventLoop* loop,
+                                                 RequestHandler* handler);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Ends every session and removes the socket's file.
+  ~Server();
+
+  // Sends a response to one request; descriptors stay open until it is sent.
+  // A response of a session that has ended, or to a request that is answered
+  // already, is dropped. One that is too large (16 MiB, 253 descriptors)
+  // arrives as an error. Progress takes the place of unsent older progress of
+  // the same request.
+  void Respond(SessionId session, v1::Response response, std::vector<SharedFd> fds = {});
+  // Sends the error as the request's last response. REQUIRES: error is not OK.
+  void RespondError(SessionId session, uint64_t request_id, const Status& error);
+
+  // Whether the request still waits for its last response: work for one that
+  // does not can stop.
+  bool InFlight(SessionId session, uint64_t request_id) const;
+  size_t session_count() const { return sessions_.size(); }
+
+  // Stops accepting, and calls done when all that was responded is sent or its
+  // session is gone.
+  void Drain(os::EventLoop::Task done);
+
+ private:
+  struct Session;
+
+  Server(ServerOptions options, os::EventLoop* loop, RequestHandler* handler,
+         os::UniqueFd listener);
+  void AcceptPending();
+  void OnEvents(SessionId id, uint32_t events);
+  void Read(Session& session);
+  void OnFrame(Session& session, Frame frame);
+  void OnHello(Session& session, const v1::Request& request);
+  void Queue(Session& session, const v1::Response& response, std::vector<SharedFd> fds);
+  void Flush(Session& session);
+  void Fail(Session& session, uint64_t request_id, const Status& error);
+  void Close(SessionId id);
+  void FinishDrain();
+
+  const ServerOptions options_;
+  os::EventLoop* const loop_;
+  RequestHandler* const handler_;
+  os::UniqueFd listener_;
+  std::map<SessionId, std::unique_ptr<Session>> sessions_;
+  uint64_t next_session_ = 1;
+  os::EventLoop::Task drained_;
+};
+
+}  // namespace warmset::wire
