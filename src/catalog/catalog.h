@@ -1,0 +1,133 @@
+// What the daemon remembers between its lives: a SQLite database.
+// The schema, and what may be lost when the machine fails, are written down in
+// docs/formats/catalog.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/digest.h"
+#include "base/status.h"
+
+namespace warmset {
+
+// Names one state of a model's files: the digest of their names and identities.
+using RevisionId = Digest128<struct RevisionIdTag>;
+
+// One model, enough to list it without looking at the disk.
+struct ModelRow {
+  ModelId id;
+  std::string name;
+  std::string root;  // the configured folder that it was found below
+  std::string path;
+  RevisionId revision;
+  std::string summary;  // encoded by the caller, opaque here
+};
+
+// What inspecting one revision gave: a manifest, or why there is none. Failures
+// are kept too, so that a broken file is read once and not at every scan.
+struct InspectionRow {
+  RevisionId revision;
+  std::string manifest;  // encoded by the caller; empty when failure is not OK
+  Status failure;
+};
+
+// What an entry's bytes were at their first load.
+struct DigestRow {
+  std::vector<ChunkDigest> chunks;  // one per kDigestChunkBytes
+  ContentDigest content;
+};
+
+struct Usage {
+  int64_t last_used_unix_ms = 0;
+  uint64_t uses = 0;
+  double load_seconds = 0;  // the last measured load; 0: none yet
+};
+
+// What should be in RAM and on devices, by the names of the components.
+struct DesiredPlacement {
+  std::string component;
+  std::string device;  // "host:0"
+  std::string pool;    // "shared" or "dedicated"
+
+  friend bool operator==(const DesiredPlacement&, const DesiredPlacement&) = default;
+};
+struct DesiredModel {
+  ModelId model;
+  std::vector<std::string> cached;
+  std::vector<DesiredPlacement> placements;
+};
+
+struct CatalogChanges {
+  std::vector<ModelRow> models;  // added, or replacing the row of the same id
+  std::vector<ModelId> removed;
+  std::vector<InspectionRow> inspections;
+};
+
+class Database;
+
+// Thread-safe; calls block on the disk, but a write waits for no fsync except at
+// a checkpoint. After a failed call the database is as before it (each call is
+// one transaction). When SQLite finds the file damaged, the call fails with
+// kIoError, the file is moved aside, an empty catalog takes its place and
+// TakeNotice() says so: everything in it can be found again.
+class Catalog {
+ public:
+  // Opens or creates the database; its folder must exist. A damaged one is
+  // moved aside. kVersionMismatch when a newer Warmset made it.
+  static StatusOr<std::unique_ptr<Catalog>> Open(const std::string& path);
+  ~Catalog();
+  Catalog(const Catalog&) = delete;
+  Catalog& operator=(const Catalog&) = delete;
+
+  // What the user should be told, once: empty when there is nothing.
+  std::string TakeNotice();
+
+  // In the order of their names.
+  StatusOr<std::vector<ModelRow>> Models();
+  Status Apply(const CatalogChanges& changes);
+  // Nothing when that revision was never inspected.
+  StatusOr<std::optional<InspectionRow>> FindInspection(const RevisionId& revision);
+  // Forgets inspections that no model has and that are older than that.
+  Status PruneInspections(int64_t older_than_unix_ms);
+
+  StatusOr<std::optional<DigestRow>> FindDigests(const ComponentId& component);
+  Status PutDigests(const ComponentId& component, const DigestRow& digests);
+
+  // Sets last_used and adds one use each. Given in batches so that a daemon can
+  // keep them out of its hot path.
+  Status RecordModelUses(std::span<const ModelId> models, int64_t unix_ms);
+  Status RecordComponentUses(std::span<const ComponentId> components, int64_t unix_ms);
+  Status RecordLoad(const ComponentId& component, double seconds);
+  StatusOr<std::unordered_map<ModelId, Usage>> ModelUsage();
+  StatusOr<std::unordered_map<ComponentId, Usage>> ComponentUsage();
+
+  // Replaces what was desired of that model; nothing cached and placed forgets it.
+  Status SetDesired(const DesiredModel& desired);
+  // Most recently used first.
+  StatusOr<std::vector<DesiredModel>> Desired();
+
+  // A number greater than every earlier one that this catalog gave, written
+  // before it is returned: fences commands of an earlier daemon.
+  StatusOr<uint64_t> NextDaemonTerm();
+
+ private:
+  Catalog(std::string path, std::unique_ptr<Database> database, std::string notice);
+
+  // Passes on a result of the database, and starts anew when it says "damaged".
+  Status Checked(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string path_;
+  absl::Mutex mutex_;
+  std::unique_ptr<Database> database_ ABSL_GUARDED_BY(mutex_);
+  std::string notice_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warmset

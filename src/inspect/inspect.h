@@ -1,0 +1,52 @@
+// From a model's open files to its manifest.
+//
+// Shaped so that another process can do it: what goes in is plain data and
+// descriptors, what comes out is a serialised Manifest. Nothing here opens a
+// path, and a name found inside a file can only choose among the files given.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "inspect/manifest.h"
+#include "os/unique_fd.h"
+
+namespace warmset {
+
+// The files that make up one model, as a scan or a client found them: weights
+// and the JSON files that say how they belong together.
+struct ModelFiles {
+  ModelKind kind = ModelKind::kFile;
+  std::vector<ManifestFile> files;  // paths relative to the model's folder
+};
+
+// Gives out the files of one model. Implementations say whether they are
+// thread-safe; InspectModel calls from one thread.
+class FileProvider {
+ public:
+  virtual ~FileProvider() = default;
+  // A readable regular file. REQUIRES: path is one of ModelFiles::files.
+  virtual StatusOr<os::UniqueFd> Open(const std::string& path) = 0;
+};
+
+// Reads headers and the small JSON files, never tensor data. The manifest's
+// identities are those of the open files: if one is replaced meanwhile, the
+// result is kFileChanged. Other errors: kCorruptedModel, kUnsupportedFormat,
+// kFileNotFound (a shard that the index names), kIoError, and what Open() gives.
+StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider);
+
+// The same for one file that a client passed; name is for messages and the
+// manifest's file. The descriptor stays the caller's.
+StatusOr<std::string> InspectFile(int fd, const std::string& name);
+
+// A component that covers one whole file of the manifest byte for byte, with all
+// of its tensors: what `warmset path` serves of a file that is split into
+// components, and what a client gets that asks by descriptor for one shard. The
+// manifest's own component if it is just that. kInvalidRequest when the manifest
+// has no such file; kCorruptedModel when its tensor indexes are damaged.
+StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_t file_index);
+
+}  // namespace warmset
