@@ -21,7 +21,7 @@
 namespace warmset {
 
 enum class WorkerState {
-  kStarting,    // the first process has not said hello yet
+  kStarting,  // the first process has not said hello yet
   kReady,
   kStalled,     // alive but silent; what is shown is the last that was known
   kRestarting,  // ended, or not yet ready again
@@ -89,8 +89,8 @@ class DeviceLink {
  public:
   struct Options {
     DeviceId device;
-    ByteCount memory;          // budget of the dedicated pool
-    uint64_t daemon_term = 0;  // from the catalog, greater than every earlier one
+    ByteCount memory;            // budget of the dedicated pool
+    uint64_t daemon_term = 0;    // from the catalog, greater than every earlier one
     std::string worker_program;  // empty: warmset-worker beside this program
 
     // A worker says something every 500 ms. After this much silence it is

@@ -21,17 +21,17 @@ namespace warmset {
 using DeviceUuid = std::array<std::byte, 16>;
 
 struct DeviceIdentity {
-  DeviceId id;              // "host:0"
-  std::string backend;      // "host"
-  std::string name;         // as the driver gives it
+  DeviceId id;          // "host:0"
+  std::string backend;  // "host"
+  std::string name;     // as the driver gives it
   DeviceUuid uuid{};
   std::string pci_address;  // "0000:01:00.0"; empty where there is none
 };
 
 struct DeviceCapabilities {
-  bool shared_pool = false;         // can use an entry's own pages
-  uint64_t chunk_granularity = 0;   // chunk sizes are multiples of it
-  uint64_t max_chunk_bytes = 0;     // see ChunkBytesFor()
+  bool shared_pool = false;        // can use an entry's own pages
+  uint64_t chunk_granularity = 0;  // chunk sizes are multiples of it
+  uint64_t max_chunk_bytes = 0;    // see ChunkBytesFor()
 };
 
 // As the driver reports it. `used` counts whole chunks, of this process only

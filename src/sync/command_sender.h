@@ -20,7 +20,7 @@ class CommandSender {
  public:
   struct Options {
     std::chrono::milliseconds answer_timeout{5000};
-    int retries = 3;  // after the first, each with the same id
+    int retries = 3;                               // after the first, each with the same id
     std::chrono::milliseconds first_backoff{500};  // before a retry; doubles
   };
 
@@ -38,10 +38,10 @@ class CommandSender {
   // at once. Returns its sequence.
   uint64_t Begin(uint64_t epoch, Action action, Time now);
 
-  // Commands to send now, first time or again, in order of their sequence.
-  std::vector<Command> TakeDue(Time now);
   // Commands that were not answered in time; they are forgotten.
   std::vector<Completion> TakeExpired(Time now);
+  // Commands to send now, first time or again, in order of their sequence.
+  std::vector<DaemonToWorker> TakeDue(Time now);
   // When TakeDue() or TakeExpired() may have something, if ever.
   std::optional<Time> NextDeadline() const;
 
