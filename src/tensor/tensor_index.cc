@@ -151,11 +151,12 @@ StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
       return Corrupt("tensor range", at + 16);
     }
     const uint32_t bits = DTypeBits(static_cast<DType>(record.dtype));
-    std::optional<uint64_t> size = bits;
+    std::optional<uint64_t> size = 1;
     for (uint16_t d = 0; d < record.rank && size; ++d) {
       size = CheckedMultiply(*size,
                              Load<uint64_t>(blob, index.dims_offset_ + 8 * (record.first_dim + d)));
     }
+    if (size) size = CheckedMultiply(*size, bits);
     if (bits == 0 || !size || *size % 8 != 0 || *size / 8 != record.bytes) {
       return Corrupt("tensor size", at + 24);
     }
