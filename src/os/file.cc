@@ -20,17 +20,6 @@ int FlagsFor(OpenMode mode) {
   return O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (mode == OpenMode::kDirect ? O_DIRECT : 0);
 }
 
-FileIdentity IdentityOf(const struct stat& st) {
-  constexpr int64_t kNsPerSecond = 1'000'000'000;
-  return FileIdentity{
-      .device = st.st_dev,
-      .inode = st.st_ino,
-      .size = static_cast<uint64_t>(st.st_size),
-      .mtime_ns = st.st_mtim.tv_sec * kNsPerSecond + st.st_mtim.tv_nsec,
-      .ctime_ns = st.st_ctim.tv_sec * kNsPerSecond + st.st_ctim.tv_nsec,
-  };
-}
-
 StatusOr<UniqueFd> OpenPath(const std::string& path, int flags) {
   if (const int fault = InjectedFault("open")) return ErrnoError(fault, "open " + path);
   UniqueFd fd(::open(path.c_str(), flags));
@@ -48,6 +37,17 @@ Status RequireRegularFile(int fd, const std::string& name) {
 }
 
 }  // namespace
+
+FileIdentity IdentityOf(const struct stat& st) {
+  constexpr int64_t kNsPerSecond = 1'000'000'000;
+  return FileIdentity{
+      .device = st.st_dev,
+      .inode = st.st_ino,
+      .size = static_cast<uint64_t>(st.st_size),
+      .mtime_ns = st.st_mtim.tv_sec * kNsPerSecond + st.st_mtim.tv_nsec,
+      .ctime_ns = st.st_ctim.tv_sec * kNsPerSecond + st.st_ctim.tv_nsec,
+  };
+}
 
 bool SameButForCtime(const FileIdentity& a, const FileIdentity& b) {
   return a.device == b.device && a.inode == b.inode && a.size == b.size &&
@@ -86,6 +86,13 @@ StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
 
 StatusOr<UniqueFd> Reopen(int fd, OpenMode mode) {
   return OpenPath(fmt::format("/proc/self/fd/{}", fd), FlagsFor(mode));
+}
+
+StatusOr<UniqueFd> Duplicate(int fd) {
+  if (const int fault = InjectedFault("dup")) return ErrnoError(fault, "duplicate a descriptor");
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return ErrnoError(errno, "duplicate a descriptor");
+  return copy;
 }
 
 Status CheckReadableFile(int fd) {

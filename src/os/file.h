@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "os/unique_fd.h"
 
+struct stat;
+
 namespace warmset::os {
 
 // What tells one state of a file from another without reading it.
@@ -27,6 +29,8 @@ struct FileIdentity {
 // True when content may be assumed equal: all but ctime agree. A changed ctime
 // alone (chmod, link, or an mtime put back) asks for verification by digest.
 bool SameButForCtime(const FileIdentity& a, const FileIdentity& b);
+
+FileIdentity IdentityOf(const struct stat& st);
 
 enum class OpenMode {
   kBuffered,
@@ -47,6 +51,9 @@ StatusOr<UniqueFd> OpenDirectory(const std::string& path);
 // A second, independent open file description of what fd refers to, through
 // /proc/self/fd. Fails with kPermissionDenied where the user may not open it.
 StatusOr<UniqueFd> Reopen(int fd, OpenMode mode);
+
+// Another descriptor of the same open file description, close-on-exec.
+StatusOr<UniqueFd> Duplicate(int fd);
 
 // kInvalidRequest unless fd is a regular file opened for reading.
 Status CheckReadableFile(int fd);
