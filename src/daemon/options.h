@@ -1,7 +1,7 @@
 // What the daemon is configured to do, and where each value came from.
 //
 // Sources, each overriding the one before: the defaults below; warmset.toml;
-// the environment ($WARMSET_SOCKET, $WARMSET_HOME), which clients read too;
+// the environment ($WARMSET_SOCKET, $WARMSET_HOME);
 // the flags of `warmset serve`. docs/configuration.md lists every key.
 #pragma once
 
@@ -37,12 +37,12 @@ struct Options {
   bool deep_scan = true;           // the folders below the roots too
   bool watch = true;               // rescan what inotify reports
   std::vector<Device> devices = {{.id = DeviceId("host:0"), .memory = {}}};
-  std::vector<uid_t> allowed_uids;  // may connect besides the daemon's own user and root
+  std::vector<uid_t> allowed_uids;  // may connect beside the daemon's own
 
   // Resources.
-  std::string ram_limit = "50%";       // a size or a share, see ResolveRamLimit
-  ByteCount reserve{256 * kMiB};       // touched memory kept ready; counts within the RAM limit
-  unsigned load_threads = 2;           // components that load at the same time
+  std::string ram_limit = "50%";  // a size or a share, see ResolveRamLimit
+  ByteCount reserve{256 * kMiB};  // touched memory kept ready; counts within the RAM limit
+  unsigned load_threads = 2;      // components that load at the same time
 
   std::string log_level = "info";  // trace, debug, info, warning or error
 
@@ -61,10 +61,6 @@ StatusOr<ByteCount> ResolveRamLimit(const Options& options);
 // A variable of the environment, nothing when unset or empty.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 std::optional<std::string> ProcessEnvironment(const std::string& name);
-
-// $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
-// /tmp/warmset-UID/warmset.sock. Its folder is not looked at.
-std::string DefaultSocketPath(const Environment& environment = ProcessEnvironment);
 
 // What the command line gave: the values of each key, in their order.
 struct OptionFlags {
