@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,18 @@ StatusOr<MemoryFile> MakeSealedFile(std::string_view name, std::span<const std::
   std::copy(content.begin(), content.end(), file.writable().data());
   RETURN_IF_ERROR(file.Seal());
   return file;
+}
+
+StatusOr<uint64_t> SealedSize(int fd) {
+  constexpr int kSize = F_SEAL_SHRINK | F_SEAL_GROW;
+  const int seals = ::fcntl(fd, F_GET_SEALS);  // EINVAL for what is not a memfd
+  if (seals < 0 || (seals & kSize) != kSize ||
+      (seals & (F_SEAL_FUTURE_WRITE | F_SEAL_WRITE)) == 0) {
+    return Error(ErrorCode::kInvalidRequest, "a descriptor is not of a sealed memory file");
+  }
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return ErrnoError(errno, "look at a memory file");
+  return static_cast<uint64_t>(st.st_size);
 }
 
 }  // namespace warmset::os

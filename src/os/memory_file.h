@@ -49,4 +49,8 @@ class MemoryFile {
 // A sealed memfd that holds a copy of content.
 StatusOr<MemoryFile> MakeSealedFile(std::string_view name, std::span<const std::byte> content);
 
+// The size of a memfd that its sender can no longer shrink, grow or write, so
+// that reading a mapping of it can't fault. kInvalidRequest for any other file.
+StatusOr<uint64_t> SealedSize(int fd);
+
 }  // namespace warmset::os

@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "gtest/gtest.h"
 #include "os/fault.h"
+#include "os/file.h"
 
 namespace warmset::os {
 namespace {
@@ -37,6 +38,19 @@ TEST(MemoryFileTest, ReceiversMapSharedReadOnly) {
   ASSERT_TRUE(file.ok());
   EXPECT_TRUE(
       Mapping::Create(file->fd(), file->size(), Mapping::Kind::kSharedReadOnly).ok());
+}
+
+TEST(MemoryFileTest, OnlyASealedMemoryFileHasASealedSize) {
+  auto sealed = MakeSealedFile("warmset-test", AsBytes("warm tensors"));
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(SealedSize(sealed->fd()).value_or(0), 12u);
+  auto unsealed = MemoryFile::Create("warmset-test", 12);
+  ASSERT_TRUE(unsealed.ok());
+  EXPECT_EQ(CodeOf(SealedSize(unsealed->fd()).status()), ErrorCode::kInvalidRequest);
+  const auto file = OpenForRead("/proc/self/exe");
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(CodeOf(SealedSize(file->get()).status()), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(CodeOf(SealedSize(-1).status()), ErrorCode::kInvalidRequest);
 }
 
 TEST(MemoryFileTest, AFailedSystemCallIsAnError) {
