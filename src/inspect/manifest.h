@@ -52,6 +52,10 @@ struct ComponentManifest {
   std::map<std::string, uint64_t> dtype_bytes;
 };
 
+// Fills in tensor_count, tensor_bytes and dtype_bytes from the tensor index, which
+// they are not stored beside. kCorruptedModel for an index that does not fit.
+Status SetTensorTotals(ComponentManifest& component);
+
 struct Finding {
   std::string path;
   ErrorCode code = ErrorCode::kInternal;
@@ -60,7 +64,7 @@ struct Finding {
 
 struct Manifest {
   ModelKind kind = ModelKind::kFile;
-  std::string format;  // "safetensors"
+  std::string format;        // "safetensors"
   std::string architecture;  // as the files say it (config.json, model_index.json), or empty
   std::vector<ManifestFile> files;
   std::vector<ComponentManifest> components;

@@ -1,0 +1,392 @@
+#include "inspect/safetensors/header.h"
+
+#include <cstring>
+
+#include "base/digest.h"
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// A file with that JSON header and `data_bytes` bytes of data.
+std::string File(std::string_view header, uint64_t data_bytes) {
+  const uint64_t length = header.size();
+  std::string file(sizeof length, '\0');
+  std::memcpy(file.data(), &length, sizeof length);
+  return file.append(header).append(data_bytes, 'd');
+}
+
+StatusOr<SafetensorsHeader> Parse(const std::string& file) {
+  return ParseSafetensorsHeader(AsBytes(file), file.size());
+}
+
+std::string Info(std::string_view dtype, std::string_view shape, std::string_view offsets) {
+  return std::string(R"({"dtype":")")
+      .append(dtype)
+      .append(R"(","shape":)")
+      .append(shape)
+      .append(R"(,"data_offsets":)")
+      .append(offsets)
+      .append("}");
+}
+
+std::string Tensor(std::string_view dtype, std::string_view shape, std::string_view offsets) {
+  return R"({"t":)" + Info(dtype, shape, offsets) + "}";
+}
+
+std::string Nested(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+std::string WithField(std::string_view field) {
+  return std::string(R"({"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4],)")
+      .append(field)
+      .append("}}");
+}
+
+constexpr std::string_view kMax = "18446744073709551615";
+
+TEST(SafetensorsHeaderTest, TensorsComeInTheOrderOfTheFile) {
+  const std::string header = R"({"__metadata__":{"format":"pt"},"b":)" +
+                             Info("F16", "[2]", "[8,12]") + R"(,"a":)" +
+                             Info("F32", "[2,1]", "[0,8]") + "}";
+  const auto parsed = Parse(File(header, 12));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const uint64_t begin = 8 + header.size();
+  ASSERT_EQ(parsed->tensors.size(), 2u);
+  EXPECT_EQ(parsed->tensors[0], (TensorEntry{"a", DType::kF32, {2, 1}, begin, 8}));
+  EXPECT_EQ(parsed->tensors[1], (TensorEntry{"b", DType::kF16, {2}, begin + 8, 4}));
+  EXPECT_EQ(parsed->metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
+  EXPECT_TRUE(parsed->warnings.empty());
+}
+
+struct Accepted {
+  std::string_view name;
+  std::string header;
+  uint64_t data_bytes;
+};
+
+class AcceptedHeader : public testing::TestWithParam<Accepted> {};
+
+TEST_P(AcceptedHeader, Parses) {
+  const auto parsed = Parse(File(GetParam().header, GetParam().data_bytes));
+  EXPECT_TRUE(parsed.ok()) << parsed.status();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , AcceptedHeader,
+    testing::Values(
+        Accepted{"no_tensors", "{}", 0}, Accepted{"no_tensors_padded", "{}      ", 0},
+        Accepted{"leading_space", " \n\t {}", 0},
+        Accepted{"null_metadata", R"({"__metadata__":null})", 0},
+        Accepted{"scalar", Tensor("F64", "[]", "[0,8]"), 8},
+        Accepted{"empty_tensor", Tensor("F32", "[0]", "[0,0]"), 0},
+        Accepted{"empty_name", R"({"":)" + Info("U8", "[1]", "[0,1]") + "}", 1},
+        Accepted{"escaped_name", R"({"\u00e9\ud83d\ude00\n":)" + Info("U8", "[1]", "[0,1]") + "}",
+                 1},
+        Accepted{"zero_before_overflow", Tensor("F32", "[0," + std::string(kMax) + ",3]", "[0,0]"),
+                 0},
+        Accepted{"huge_before_zero", Tensor("F32", "[" + std::string(kMax) + ",0]", "[0,0]"), 0},
+        Accepted{"two_f4", Tensor("F4", "[2]", "[0,1]"), 1},
+        Accepted{"four_f6", Tensor("F6_E2M3", "[4]", "[0,3]"), 3},
+        Accepted{"four_f6_other", Tensor("F6_E3M2", "[2,2]", "[0,3]"), 3},
+        Accepted{"fp8", Tensor("F8_E4M3FNUZ", "[3]", "[0,3]"), 3},
+        Accepted{"complex", Tensor("C64", "[1]", "[0,8]"), 8},
+        Accepted{"rank_64", Tensor("U8", "[1" + std::string(126, ' ') + "]", "[0,1]"), 1}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(SafetensorsHeaderTest, EveryDTypeHasItsSize) {
+  struct Case {
+    std::string_view dtype;
+    uint64_t bits;
+  };
+  for (const auto& [dtype, bits] :
+       {Case{"F4", 4},      Case{"F6_E2M3", 6},     Case{"F6_E3M2", 6},     Case{"BOOL", 8},
+        Case{"U8", 8},      Case{"I8", 8},          Case{"F8_E5M2", 8},     Case{"F8_E4M3", 8},
+        Case{"F8_E8M0", 8}, Case{"F8_E4M3FNUZ", 8}, Case{"F8_E5M2FNUZ", 8}, Case{"I16", 16},
+        Case{"U16", 16},    Case{"F16", 16},        Case{"BF16", 16},       Case{"I32", 32},
+        Case{"U32", 32},    Case{"F32", 32},        Case{"C64", 64},        Case{"F64", 64},
+        Case{"I64", 64},    Case{"U64", 64}}) {
+    const std::string offsets = "[0," + std::to_string(bits) + "]";  // 8 elements
+    const auto parsed = Parse(File(Tensor(dtype, "[8]", offsets), bits));
+    EXPECT_TRUE(parsed.ok()) << dtype << ": " << parsed.status();
+  }
+}
+
+TEST(SafetensorsHeaderTest, UnknownFieldsAreAWarning) {
+  for (const std::string_view field :
+       {R"("x":1)", R"("x":-0)", R"("x":123456789012345678901234567890)", R"("x":{"a":[null]})",
+        R"("x":[true,false,"s",1.5e3])", R"("Dtype":"F32")"}) {
+    const auto parsed = Parse(File(WithField(field), 4));
+    ASSERT_TRUE(parsed.ok()) << field << parsed.status();
+    ASSERT_EQ(parsed->warnings.size(), 1u) << field;
+    EXPECT_THAT(parsed->warnings[0], HasSubstr("unknown field"));
+  }
+  EXPECT_TRUE(Parse(File(WithField(R"("x":)" + Nested(126)), 4)).ok());
+}
+
+struct Broken {
+  std::string_view name;
+  std::string file;
+  std::string_view message;
+  ErrorCode code = ErrorCode::kCorruptedModel;
+};
+
+class BrokenFile : public testing::TestWithParam<Broken> {};
+
+TEST_P(BrokenFile, IsRefusedWithItsReason) {
+  const Status status = Parse(GetParam().file).status();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(CodeOf(status), GetParam().code);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr(std::string(GetParam().message)));
+}
+
+INSTANTIATE_TEST_SUITE_P(, BrokenFile,
+                         testing::
+                             Values(
+                                 Broken{"empty_file", "", "too few"},
+                                 Broken{"seven_bytes", "\2\0\0\0\0\0\0", "too few"},
+                                 Broken{"zeros", std::string(4096, '\0'), "begin with '{'"},
+                                 Broken{"length_only", std::string("\2\0\0\0\0\0\0\0", 8),
+                                        "cut off"},
+                                 Broken{"empty_header", File("", 0), "begin with '{'"},
+                                 Broken{"length_above_limit",
+                                        std::string("\1\xe1\xf5\5\0\0\0\0", 8) + "{}", "100000000"},
+                                 Broken{"length_at_limit",
+                                        std::string("\0\xe1\xf5\5\0\0\0\0", 8) + "{}", "cut off"},
+                                 Broken{"huge_length", std::string(8, '\xff') + "{}", "at most"},
+                                 Broken{"lfs_pointer",
+                                        "version https://git-lfs.github.com/spec/v1\noid "
+                                        "sha256:4d7a\nsize 12345\n",
+                                        "git lfs pull"},
+                                 Broken{"byte_order_mark", File("\xef\xbb\xbf{}", 0),
+                                        "begin with '{'"},
+                                 Broken{"array", File("[]", 0), "begin with '{'"},
+                                 Broken{"trailing_nul", File(std::string("{}\0", 3), 0), "header"},
+                                 Broken{"trailing_value", File("{}{}", 0), "header"},
+                                 Broken{"trailing_comma", File("{} ,", 0), "follows"},
+                                 Broken{"trailing_text", File("{} x", 0), "header"},
+                                 Broken{"unclosed", File(R"({"t":)", 0), "header"},
+                                 Broken{"unclosed_info", File(R"({"t":{"dtype":"U8")", 0),
+                                        "header"},
+                                 Broken{"comma_before_end", File(R"({"__metadata__":{},})", 0),
+                                        "header"},
+                                 Broken{"comment", File("{}/**/", 0), "header"},
+                                 Broken{"single_quotes", File("{'t':1}", 0), "header"},
+                                 Broken{"not_utf8", File("{\"\xff\":1}", 0), "UTF-8"},
+                                 Broken{"control_character", File("{\"a\nb\":1}", 0),
+                                        "control character"},
+                                 Broken{"lone_high_surrogate",
+                                        File(R"({"\ud800":)" + Info("U8", "[1]", "[0,1]") + "}", 1),
+                                        "header"},
+                                 Broken{"lone_low_surrogate",
+                                        File(R"({"\udc00":)" + Info("U8", "[1]", "[0,1]") + "}", 1),
+                                        "header"},
+                                 Broken{"lone_surrogate_in_metadata",
+                                        File(R"({"__metadata__":{"a":"\udfff"}})", 0),
+                                        "metadata 'a'"},
+                                 Broken{"lone_surrogate_in_unknown",
+                                        File(WithField(R"("x":"\ud800")"), 4), "escape"},
+                                 Broken{"wrong_escape", File(R"({"\x":1})", 0), "escape"},
+                                 Broken{"duplicate_tensor",
+                                        File(R"({"t":)" + Info("U8", "[1]", "[0,1]") + R"(,"t":)" +
+                                                 Info("U8", "[1]", "[1,2]") + "}",
+                                             2),
+                                        "two tensors named 't'"},
+                                 Broken{"duplicate_by_escape",
+                                        File(R"({"t":)" + Info("U8", "[1]", "[0,1]") +
+                                                 R"(,"\u0074":)" + Info("U8", "[1]", "[1,2]") + "}",
+                                             2),
+                                        "two tensors named 't'"},
+                                 Broken{"duplicate_metadata",
+                                        File(R"({"__metadata__":{},"__metadata__":{}})", 0),
+                                        "two __metadata__"},
+                                 Broken{"duplicate_metadata_key",
+                                        File(R"({"__metadata__":{"a":"1","a":"2"}})", 0),
+                                        "two metadata values"},
+                                 Broken{"metadata_number", File(R"({"__metadata__":{"a":1}})", 0),
+                                        "metadata 'a'"},
+                                 Broken{"metadata_null", File(R"({"__metadata__":{"a":null}})", 0),
+                                        "metadata 'a'"},
+                                 Broken{"metadata_list", File(R"({"__metadata__":[]})", 0),
+                                        "wrong type"},
+                                 Broken{"duplicate_dtype", File(WithField(R"("dtype":"U8")"), 4),
+                                        "two dtype"},
+                                 Broken{"duplicate_shape", File(WithField(R"("shape":[4])"), 4),
+                                        "two shape"},
+                                 Broken{
+                                     "duplicate_offsets", File(WithField(R"("data_offsets":[0,4])"), 4),
+                                     "two data_offsets"},
+                                 Broken{
+                                     "no_dtype",
+                                     File(R"({"t":{"shape":[],"data_offsets":[0,0]}})", 0),
+                                     "no dtype"},
+                                 Broken{
+                                     "no_shape",
+                                     File(R"({"t":{"dtype":"U8","data_offsets":[0,0]}})", 0),
+                                     "no shape"},
+                                 Broken{
+                                     "no_offsets", File(R"({"t":{"dtype":"U8","shape":[]}})", 0),
+                                     "no data_offsets"},
+                                 Broken{
+                                     "info_is_a_list", File(R"({"t":["U8",[1],[0,1]]})", 1),
+                                     "wrong type"},
+                                 Broken{"info_is_null", File(R"({"t":null})", 0), "wrong type"},
+                                 Broken{
+                                     "unknown_dtype", File(Tensor("F128", "[1]", "[0,16]"), 16),
+                                     "'F128'"},
+                                 Broken{
+                                     "lower_case_dtype", File(Tensor("f32", "[1]", "[0,4]"), 4),
+                                     "'f32'"},
+                                 Broken{
+                                     "float_dim", File(Tensor("U8", "[2.0]", "[0,2]"), 2),
+                                     "header"},
+                                 Broken{
+                                     "exponent_dim", File(Tensor("U8", "[2e0]", "[0,2]"), 2),
+                                     "header"},
+                                 Broken{
+                                     "minus_zero_dim", File(Tensor("U8", "[-0]", "[0,0]"), 0),
+                                     "header"},
+                                 Broken{
+                                     "negative_dim", File(Tensor("U8", "[-1]", "[0,1]"), 1),
+                                     "header"},
+                                 Broken{
+                                     "leading_zero_dim", File(Tensor("U8", "[01]", "[0,1]"), 1),
+                                     "header"},
+                                 Broken{
+                                     "plus_dim", File(Tensor("U8", "[+1]", "[0,1]"), 1), "header"},
+                                 Broken{
+                                     "dim_above_u64",
+                                     File(Tensor("U8", "[18446744073709551616]", "[0,1]"), 1),
+                                     "header"},
+                                 Broken{
+                                     "dim_is_text", File(Tensor("U8", R"(["1"])", "[0,1]"), 1),
+                                     "header"},
+                                 Broken{
+                                     "minus_zero_offset", File(Tensor("U8", "[1]", "[-0,1]"), 1),
+                                     "header"},
+                                 Broken{"one_offset", File(Tensor("U8", "[0]", "[0]"), 0), "fewer"},
+                                 Broken{
+                                     "three_offsets", File(Tensor("U8", "[1]", "[0,1,2]"), 1),
+                                     "more"},
+                                 Broken{
+                                     "offsets_reversed", File(Tensor("U8", "[1]", "[1,0]"), 1),
+                                     "outside"},
+                                 Broken{
+                                     "offsets_beyond_file", File(Tensor("U8", "[2]", "[0,2]"), 1),
+                                     "outside"},
+                                 Broken{
+                                     "offset_overflow",
+                                     File(Tensor("U8", "[1]", "[0," + std::string(kMax) + "]"), 1),
+                                     "outside"},
+                                 Broken{
+                                     "size_differs", File(Tensor("F32", "[2]", "[0,4]"), 4),
+                                     "make 8 bytes"},
+                                 Broken{
+                                     "scalar_size_differs", File(Tensor("F32", "[]", "[0,8]"), 8),
+                                     "make 4 bytes"},
+                                 Broken{
+                                     "product_overflows_before_zero",
+                                     File(Tensor(
+                                              "F32",
+                                              "[" +
+                                                  std::string(kMax) + "," + std::string(kMax) + ",0]",
+                                              "[0,0]"),
+                                          0),
+                                     "overflows"},
+                                 Broken{
+                                     "bits_overflow",
+                                     File(Tensor("F32", "[" + std::string(kMax) + "]", "[0,0]"), 0),
+                                     "overflows"},
+                                 Broken{
+                                     "half_a_byte", File(Tensor("F4", "[3]", "[0,1]"), 1),
+                                     "whole number of bytes"},
+                                 Broken{
+                                     "f6_not_whole", File(Tensor("F6_E2M3", "[2]", "[0,1]"), 1),
+                                     "whole number of bytes"},
+                                 Broken{
+                                     "hole_at_start", File(Tensor("U8", "[1]", "[1,2]"), 2),
+                                     "begins at 1"},
+                                 Broken{
+                                     "hole",
+                                     File(R"({"a":)" + Info("U8", "[1]", "[0,1]") + R"(,"b":)" +
+                                              Info("U8", "[1]", "[2,3]") + "}",
+                                          3),
+                                     "begins at 2"},
+                                 Broken{
+                                     "overlap",
+                                     File(R"({"a":)" + Info("U8", "[2]", "[0,2]") + R"(,"b":)" +
+                                              Info("U8", "[2]", "[1,3]") + "}",
+                                          3),
+                                     "begins at 1"},
+                                 Broken{
+                                     "polyglot_tail", File(Tensor("U8", "[1]", "[0,1]"), 2),
+                                     "its tensors take 1"},
+                                 Broken{
+                                     "data_without_tensors", File("{}", 1), "its tensors take 0"},
+                                 Broken{
+                                     "nested_too_deep", File(WithField(R"("x":)" + Nested(127)), 4),
+                                     "nested too deep"},
+                                 Broken{
+                                     "nested_far_too_deep",
+                                     File(WithField(R"("x":)" + Nested(100'000)), 4), "header"},
+                                 Broken{
+                                     "unbalanced_unknown", File(WithField(R"("x":[})"), 4),
+                                     "header"},
+                                 Broken{
+                                     "wrong_atom_in_unknown", File(WithField(R"("x":nul)"), 4),
+                                     "header"},
+                                 Broken{
+                                     "wrong_number_in_unknown", File(WithField(R"("x":1.)"), 4),
+                                     "header"},
+                                 Broken{
+                                     "rank_65",
+                                     File(Tensor(
+                                              "U8",
+                                              [] {
+                                                std::string shape = "[1";
+                                                for (int i = 1; i < 65; ++i) shape += ",1";
+                                                return shape + "]";
+                                              }(),
+                                              "[0,1]"),
+                                          1),
+                                     "at most 64", ErrorCode::kUnsupportedFormat}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(SafetensorsHeaderTest, AFileCutOffAtAnyByteIsRefused) {
+  const std::string whole =
+      File(R"({"__metadata__":{"k":"v"},"a":)" + Info("F32", "[2,1]", "[0,8]") + R"(,"b":)" +
+               Info("U8", "[3]", "[8,11]") + "}  ",
+           11);
+  ASSERT_TRUE(Parse(whole).ok());
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_EQ(CodeOf(Parse(whole.substr(0, size)).status()), ErrorCode::kCorruptedModel) << size;
+  }
+}
+
+TEST(SafetensorsHeaderTest, ErrorsNameTheTensor) {
+  const Status status = Parse(File(Tensor("F32", "[2]", "[0,4]"), 4)).status();
+  EXPECT_THAT(std::string(Message(status)), StartsWith("tensor 't': "));
+}
+
+TEST(SafetensorsHeaderTest, AHeaderLargerThanTheFirstRead) {
+  std::string header = "{";
+  uint64_t offset = 0;
+  for (int i = 0; i < 5000; ++i) {
+    header += fmt::format(R"({}"layer.{}.weight":)", i == 0 ? "" : ",", i) +
+              Info("F32", "[2]", fmt::format("[{},{}]", offset, offset + 8));
+    offset += 8;
+  }
+  header += "}";
+  ASSERT_GT(header.size(), 128 * 1024u);
+  const auto parsed = Parse(File(header, offset));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->tensors.size(), 5000u);
+  EXPECT_EQ(parsed->tensors.back().name, "layer.4999.weight");
+}
+
+}  // namespace
+}  // namespace warmset
