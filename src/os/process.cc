@@ -1,6 +1,7 @@
 #include "os/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,6 +18,14 @@
 
 namespace warmset::os {
 namespace {
+
+// As exec takes them; valid as long as argv.
+std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
+  std::vector<char*> raw;
+  for (const std::string& arg : argv) raw.push_back(const_cast<char*>(arg.c_str()));
+  raw.push_back(nullptr);
+  return raw;
+}
 
 // Between fork and exec: only async-signal-safe calls.
 [[noreturn]] void ExecChild(char* const* argv, const std::vector<std::pair<int, int>>& fds) {
@@ -40,9 +49,7 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
                              const std::vector<std::pair<int, int>>& fds) {
   if (::access(argv[0].c_str(), X_OK) != 0) return ErrnoError(errno, "start " + argv[0]);
   if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "start " + argv[0]);
-  std::vector<char*> raw_argv;
-  for (const std::string& arg : argv) raw_argv.push_back(const_cast<char*>(arg.c_str()));
-  raw_argv.push_back(nullptr);
+  const std::vector<char*> raw_argv = RawArguments(argv);
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoError(errno, "start " + argv[0]);
   if (pid == 0) ExecChild(raw_argv.data(), fds);
@@ -60,6 +67,25 @@ StatusOr<std::string> Reap(const ChildProcess& child) {
     return fmt::format("was killed by SIG{}", ::sigabbrev_np(WTERMSIG(status)));
   }
   return fmt::format("exited with {}", WEXITSTATUS(status));
+}
+
+StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  pollfd waited{.fd = pidfd, .events = POLLIN, .revents = 0};
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    const int ready = ::poll(&waited, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready >= 0) return ready > 0;
+    if (errno != EINTR) return ErrnoError(errno, "wait for a process");
+  }
+}
+
+Status ReplaceProcess(const std::vector<std::string>& argv) {
+  if (const int fault = InjectedFault("exec")) return ErrnoError(fault, "start " + argv[0]);
+  const std::vector<char*> raw_argv = RawArguments(argv);
+  ::execvp(raw_argv[0], raw_argv.data());
+  return ErrnoError(errno, "start " + argv[0]);
 }
 
 Status SendSignal(const ChildProcess& child, int signal) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,14 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
 // How it ended, in words ("exited with 1", "was killed by SIGKILL"); call after
 // the pidfd became readable.
 StatusOr<std::string> Reap(const ChildProcess& child);
+
+// Waits until the pidfd's process has ended (true) or the time is over (false).
+StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout);
+
+// Becomes another program, found in $PATH as a shell would, with this process's
+// id, environment and standard streams. Returns only on failure: kFileNotFound
+// or kPermissionDenied when it can't be started.
+Status ReplaceProcess(const std::vector<std::string>& argv);
 
 Status SendSignal(const ChildProcess& child, int signal);
 

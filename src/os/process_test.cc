@@ -1,6 +1,5 @@
 #include "os/process.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,15 +9,12 @@
 namespace warmset::os {
 namespace {
 
-void WaitForEnd(const ChildProcess& child) {
-  pollfd poll_fd{child.pidfd.get(), POLLIN, 0};
-  ASSERT_EQ(::poll(&poll_fd, 1, 10'000), 1);
-}
+using namespace std::chrono_literals;
 
 TEST(ProcessTest, SaysHowAChildEnded) {
   auto child = Spawn({"/bin/sh", "-c", "exit 3"}, {});
   ASSERT_TRUE(child.ok()) << child.status();
-  WaitForEnd(*child);
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), 10s));
   EXPECT_EQ(*Reap(*child), "exited with 3");
 }
 
@@ -26,8 +22,9 @@ TEST(ProcessTest, AKilledChildIsNamedBySignal) {
   auto child = Spawn({"/bin/sleep", "60"}, {});
   ASSERT_TRUE(child.ok());
   EXPECT_FALSE(Reap(*child).ok());
+  EXPECT_FALSE(*WaitForEnd(child->pidfd.get(), 0s));
   ASSERT_TRUE(SendSignal(*child, SIGKILL).ok());
-  WaitForEnd(*child);
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), 10s));
   EXPECT_EQ(*Reap(*child), "was killed by SIGKILL");
 }
 
@@ -39,12 +36,17 @@ TEST(ProcessTest, PassesTheDescriptorsItWasGiven) {
   char text[3] = {};
   EXPECT_EQ(::read(ends->first.get(), text, 3), 3);
   EXPECT_EQ(std::string_view(text, 3), "hi\n");
-  WaitForEnd(*child);
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), 10s));
   EXPECT_TRUE(Reap(*child).ok());
 }
 
 TEST(ProcessTest, AMissingProgramIsAnError) {
   EXPECT_EQ(CodeOf(Spawn({"/nonexistent/program"}, {}).status()), ErrorCode::kFileNotFound);
+}
+
+TEST(ProcessTest, ReplacingByAMissingProgramReturns) {
+  EXPECT_EQ(CodeOf(ReplaceProcess({"no-such-program-anywhere"})), ErrorCode::kFileNotFound);
+  EXPECT_EQ(CodeOf(ReplaceProcess({"/dev/null"})), ErrorCode::kPermissionDenied);
 }
 
 TEST(ProcessTest, CommandOfSelf) {
