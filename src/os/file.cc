@@ -84,8 +84,10 @@ StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
   return OpenPath(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
 }
 
+std::string DescriptorPath(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
 StatusOr<UniqueFd> Reopen(int fd, OpenMode mode) {
-  return OpenPath(fmt::format("/proc/self/fd/{}", fd), FlagsFor(mode));
+  return OpenPath(DescriptorPath(fd), FlagsFor(mode));
 }
 
 StatusOr<UniqueFd> Duplicate(int fd) {
@@ -203,11 +205,16 @@ Status MakePrivateDirectory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return ErrnoError(errno, "create " + path);
   }
+  return CheckPrivateDirectory(path);
+}
+
+Status CheckPrivateDirectory(const std::string& path) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return ErrnoError(errno, "stat " + path);
-  if (!S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) {
+  if (!S_ISDIR(st.st_mode) || st.st_uid != ::geteuid() || (st.st_mode & 0022) != 0) {
     return Error(ErrorCode::kPermissionDenied,
-                 path + " is not a folder of this user; remove it or choose another place");
+                 path + " is not a folder of this user that only this user may write to; remove "
+                        "it or choose another place");
   }
   return OkStatus();
 }

@@ -52,6 +52,9 @@ StatusOr<UniqueFd> OpenDirectory(const std::string& path);
 // /proc/self/fd. Fails with kPermissionDenied where the user may not open it.
 StatusOr<UniqueFd> Reopen(int fd, OpenMode mode);
 
+// A path by which this process can open or stat what fd refers to.
+std::string DescriptorPath(int fd);
+
 // Another descriptor of the same open file description, close-on-exec.
 StatusOr<UniqueFd> Duplicate(int fd);
 
@@ -76,8 +79,11 @@ Status WriteAt(int fd, std::span<const std::byte> data, uint64_t offset);
 // same folder is written, fsynced, renamed over path, and the folder fsynced.
 Status ReplaceFile(const std::string& path, std::string_view content, unsigned mode);
 
-// Creates the folder and its parents with that mode; one that is there already
-// must belong to this user, else kPermissionDenied.
+// Creates the folder and its parents, mode 0700; one that is there already must
+// pass CheckPrivateDirectory.
 Status MakePrivateDirectory(const std::string& path);
+// kPermissionDenied unless path is a folder (no symlink) that belongs to this
+// user and that no other may write to; kFileNotFound when there is none.
+Status CheckPrivateDirectory(const std::string& path);
 
 }  // namespace warmset::os
