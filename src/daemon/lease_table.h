@@ -12,15 +12,16 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/strong.h"
+#include "wire/server.h"
 
 namespace warmset {
 
-using SessionId = uint64_t;
+using wire::SessionId;
 using LeaseId = uint64_t;
 
 // One session's hold on one component, in RAM or on a device.
 struct Lease {
-  SessionId session = 0;
+  SessionId session;
   ModelId model;
   ComponentId component;
   std::optional<DeviceId> device;  // nothing: the entry in RAM

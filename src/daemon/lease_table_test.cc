@@ -5,6 +5,8 @@
 namespace warmset {
 namespace {
 
+const SessionId kOne(1);
+const SessionId kTwo(2);
 const ModelId kModel = DigestOf<ModelId>(AsBytes("model"));
 const ComponentId kUnet = DigestOf<ComponentId>(AsBytes("unet"));
 
@@ -15,26 +17,26 @@ class LeaseTableTest : public testing::Test {
 };
 
 TEST_F(LeaseTableTest, ASessionsEndEndsItsLeasesOnly) {
-  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
-  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
-  table_.Add({.session = 2, .model = kModel, .component = kUnet, .device = {}});
-  table_.EndSession(1);
+  table_.Add({.session = kOne, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = kOne, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = kTwo, .model = kModel, .component = kUnet, .device = {}});
+  table_.EndSession(kOne);
   EXPECT_EQ(ended_, 2);
-  EXPECT_EQ(table_.HoldersOf(kModel), (LeaseTable::Holders{{2, 1}}));
+  EXPECT_EQ(table_.HoldersOf(kModel), (LeaseTable::Holders{{kTwo, 1}}));
 }
 
 TEST_F(LeaseTableTest, NobodyReleasesAnothersLease) {
-  const LeaseId mine = table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
-  EXPECT_EQ(CodeOf(table_.Release(2, mine)), ErrorCode::kInvalidRequest);
+  const LeaseId mine = table_.Add({.session = kOne, .model = kModel, .component = kUnet, .device = {}});
+  EXPECT_EQ(CodeOf(table_.Release(kTwo, mine)), ErrorCode::kInvalidRequest);
   EXPECT_EQ(ended_, 0);
-  EXPECT_TRUE(table_.Release(1, mine).ok());
-  EXPECT_FALSE(table_.Release(1, mine).ok());
+  EXPECT_TRUE(table_.Release(kOne, mine).ok());
+  EXPECT_FALSE(table_.Release(kOne, mine).ok());
   EXPECT_EQ(ended_, 1);
 }
 
 TEST_F(LeaseTableTest, RamAndDeviceAreCountedApart) {
-  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = {}});
-  table_.Add({.session = 1, .model = kModel, .component = kUnet, .device = DeviceId("host:0")});
+  table_.Add({.session = kOne, .model = kModel, .component = kUnet, .device = {}});
+  table_.Add({.session = kOne, .model = kModel, .component = kUnet, .device = DeviceId("host:0")});
   EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, std::nullopt)), 1u);
   EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, DeviceId("host:0"))), 1u);
   EXPECT_EQ(CountLeases(table_.HoldersOf(kUnet, DeviceId("host:1"))), 0u);
