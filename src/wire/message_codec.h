@@ -19,9 +19,15 @@ inline constexpr uint32_t kProtocolMinor = 0;
 StatusOr<v1::Request> ParseRequest(Encoding encoding, std::string_view payload);
 StatusOr<v1::Response> ParseResponse(Encoding encoding, std::string_view payload);
 
-// kInternal when a string of the message is not UTF-8.
+// REQUIRES: every string of the message is UTF-8, or the receiver rejects it.
 StatusOr<std::string> Serialize(Encoding encoding, const v1::Request& request);
 StatusOr<std::string> Serialize(Encoding encoding, const v1::Response& response);
+
+// text with U+FFFD in place of every byte that is not part of valid UTF-8.
+// Paths, commands of other processes and the like may be anything.
+std::string ToUtf8(std::string_view text);
+// The same for all strings in a message.
+void MakeUtf8(google::protobuf::Message& message);
 
 // REQUIRES: status is not OK.
 v1::Error ToProto(const Status& status);

@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +33,8 @@ struct SessionInfo {
 };
 
 // What a server tells the daemon. Called on the loop's thread, and must not
-// block it. A handler may call the server from inside these calls.
+// block it. A handler may call the server from inside these calls; none of them
+// is made from inside a call to the server, its destructor excepted.
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
@@ -52,7 +55,8 @@ class RequestHandler {
 
 struct ServerOptions {
   std::string socket_path;
-  // Users that may connect beside the daemon's own. Others are closed at once.
+  // Users that may connect beside the daemon's own; others are told
+  // kPermissionDenied and closed.
   std::vector<uid_t> allowed_uids;
 
   size_t max_sessions = 1024;
@@ -90,8 +94,8 @@ class Server {
   bool InFlight(SessionId session, uint64_t request_id) const;
   size_t session_count() const { return sessions_.size(); }
 
-  // Stops accepting, and calls done when all that was responded is sent or its
-  // session is gone.
+  // Stops accepting, and has the loop call done when all that was responded is
+  // sent, or its session gone, or a second has passed. Call it once.
   void Drain(os::EventLoop::Task done);
 
  private:
@@ -99,24 +103,43 @@ class Server {
 
   Server(ServerOptions options, os::EventLoop* loop, RequestHandler* handler,
          os::UniqueFd listener);
+
+  Status WatchListener();
+  void StopAccepting();
   void AcceptPending();
+  void Admit(os::UniqueFd socket);
+
   void OnEvents(SessionId id, uint32_t events);
-  void Read(Session& session);
+  // Works off some of the frames that were received.
+  void TakeTurn(Session& session);
   void OnFrame(Session& session, Frame frame);
   void OnHello(Session& session, const v1::Request& request);
-  void Queue(Session& session, const v1::Response& response, std::vector<SharedFd> fds);
+
+  Status Queue(Session& session, Encoding encoding, const v1::Response& response,
+               std::vector<SharedFd> fds);
   void Flush(Session& session);
-  void Fail(Session& session, uint64_t request_id, const Status& error);
+  // Says why, if the client can hear it, and marks the session as broken.
+  void Refuse(Session& session, const Status& error, Encoding encoding = Encoding::kProtobuf);
+  // Marks the session as broken, and closes it when the loop comes round: the
+  // handler may be in the middle of something that SessionEnded() changes.
+  void Break(Session& session);
   void Close(SessionId id);
+
+  std::shared_ptr<Session> Find(SessionId id) const;
+  // Runs task from the loop if by then the session, and the server, still are.
+  void PostFor(SessionId id, std::function<void(Session&)> task);
   void FinishDrain();
 
   const ServerOptions options_;
   os::EventLoop* const loop_;
   RequestHandler* const handler_;
-  os::UniqueFd listener_;
-  std::map<SessionId, std::unique_ptr<Session>> sessions_;
+  const os::UniqueFd listener_;
+  std::map<SessionId, std::shared_ptr<Session>> sessions_;
   uint64_t next_session_ = 1;
-  os::EventLoop::Task drained_;
+  std::optional<os::EventLoop::TimerId> accept_timer_;  // while accepting pauses
+  os::EventLoop::Task drained_;                         // what Drain() was given
+  std::optional<os::EventLoop::TimerId> drain_timer_;
+  const std::shared_ptr<const int> alive_ = std::make_shared<const int>();  // expires with this
 };
 
 }  // namespace warmset::wire

@@ -16,7 +16,7 @@ std::string SocketPath();
 // or others may write to it. A folder that $WARMSET_SOCKET names must exist.
 Status PrepareSocketFolder(const std::string& socket_path);
 
-// For clients, before they connect: kPermissionDenied when the folder in /tmp
+// For clients, before they connect: kPermissionDenied when such a folder
 // belongs to someone else, who could answer in the daemon's place.
 Status CheckSocketFolder(const std::string& socket_path);
 

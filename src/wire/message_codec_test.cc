@@ -1,0 +1,100 @@
+#include "wire/message_codec.h"
+
+#include "gmock/gmock.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+
+namespace warmset::wire {
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
+
+v1::Response SampleResponse() {
+  v1::Response response;
+  response.set_id(0xFFFFFFFFFFFFFFFF);
+  response.set_more(true);
+  v1::AttachedComponent& attached = *response.mutable_attached();
+  attached.set_model("stabilityai/sdxl");
+  attached.set_component("unet \"ü\"\n");
+  attached.set_bytes(uint64_t{1} << 60);
+  attached.add_chunks()->set_bytes(12);
+  return response;
+}
+
+TEST(MessageCodec, ProtobufAndJsonSayTheSame) {
+  const v1::Response response = SampleResponse();
+  for (const Encoding encoding : {Encoding::kProtobuf, Encoding::kJson}) {
+    const auto payload = Serialize(encoding, response);
+    ASSERT_TRUE(payload.ok()) << payload.status();
+    const auto parsed = ParseResponse(encoding, *payload);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_TRUE(MessageDifferencer::Equals(*parsed, response));
+  }
+}
+
+TEST(MessageCodec, JsonUsesTheNamesOfTheProtoFiles) {
+  const auto request =
+      ParseRequest(Encoding::kJson, R"({"id": "3", "get_model_state": {"names": ["a", "b"]}})");
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->id(), 3u);
+  EXPECT_THAT(request->get_model_state().names(), testing::ElementsAre("a", "b"));
+  const auto printed = Serialize(Encoding::kJson, *request);
+  ASSERT_TRUE(printed.ok());
+  EXPECT_EQ(*printed, R"({"id":"3","get_model_state":{"names":["a","b"]}})");
+}
+
+TEST(MessageCodec, FieldsOfANewerPeerAreIgnored) {
+  EXPECT_TRUE(ParseRequest(Encoding::kJson, R"({"id": 3, "later": {"x": [1]}})").ok());
+  // Field 100, varint 1.
+  EXPECT_TRUE(ParseRequest(Encoding::kProtobuf, "\x08\x03\xA0\x06\x01").ok());
+}
+
+TEST(MessageCodec, WhatIsNoMessageIsRejected) {
+  for (const char* text : {"", "{", "[]", "null", R"({"id": "x"})", R"({"id": -1})",
+                           R"({"hello": 1})", R"({"hello": {}, "attach": {}})"}) {
+    EXPECT_EQ(CodeOf(ParseRequest(Encoding::kJson, text).status()), ErrorCode::kInvalidRequest)
+        << text;
+  }
+  EXPECT_FALSE(ParseRequest(Encoding::kJson, std::string(1'000'000, '[')).ok());
+  EXPECT_FALSE(ParseRequest(Encoding::kProtobuf, "\xFF\xFF\xFF").ok());
+  // A string that is not UTF-8: list_models { filter: "\xFF" }.
+  EXPECT_FALSE(ParseRequest(Encoding::kProtobuf, "\x22\x03\x0A\x01\xFF").ok());
+}
+
+TEST(MessageCodec, ErrorsKeepCodeMessageAndCandidates) {
+  const Status error =
+      WithCandidates(Error(ErrorCode::kAmbiguousName, "`sd` is ambiguous"), {"sd-1.5", "sdxl"});
+  const Status back = FromProto(ToProto(error));
+  EXPECT_EQ(CodeOf(back), ErrorCode::kAmbiguousName);
+  EXPECT_EQ(Message(back), "`sd` is ambiguous");
+  EXPECT_THAT(CandidatesOf(back), testing::ElementsAre("sd-1.5", "sdxl"));
+  v1::Error newer;
+  newer.set_code("code_of_a_newer_daemon");
+  EXPECT_EQ(CodeOf(FromProto(newer)), ErrorCode::kInternal);
+}
+
+TEST(MessageCodec, StringsAreMadeUtf8) {
+  EXPECT_EQ(ToUtf8("aü€😀"), "aü€😀");
+  EXPECT_EQ(ToUtf8("a\xFF"
+                   "b"),
+            "a\uFFFDb");
+  EXPECT_EQ(ToUtf8("\xC0\x80"), "\uFFFD\uFFFD");            // not the shortest form
+  EXPECT_EQ(ToUtf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // a surrogate
+  EXPECT_EQ(ToUtf8("\xF4\x90\x80\x80"), "\uFFFD\uFFFD\uFFFD\uFFFD");
+  EXPECT_EQ(ToUtf8("\xE2\x82"), "\uFFFD\uFFFD");
+
+  v1::Response response;
+  v1::ModelDetail& detail = *response.mutable_detail();
+  detail.set_path("/models/\xE4.safetensors");
+  detail.add_findings("\xFF");
+  (*detail.mutable_metadata())["key"] = "\xFF";
+  detail.add_files()->set_path("\xFF");
+  MakeUtf8(response);
+  EXPECT_EQ(detail.path(), "/models/\uFFFD.safetensors");
+  const auto payload = Serialize(Encoding::kProtobuf, response);
+  ASSERT_TRUE(payload.ok());
+  EXPECT_TRUE(ParseResponse(Encoding::kProtobuf, *payload).ok());
+}
+
+}  // namespace
+}  // namespace warmset::wire
