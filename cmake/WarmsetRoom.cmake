@@ -17,6 +17,7 @@ function(warmset_room NAME)
     target_link_libraries(warmset_${NAME}
       PUBLIC ${room_targets} ${ROOM_LINK} Threads::Threads
       PRIVATE warmset_flags)
+    set_property(GLOBAL APPEND PROPERTY WARMSET_ROOMS warmset_${NAME})
     target_include_directories(warmset_${NAME} PUBLIC
       ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
   endif()
