@@ -58,19 +58,22 @@ Server::Server(ServerOptions options, os::EventLoop* loop, RequestHandler* handl
       listener_(std::move(listener)) {}
 
 Server::~Server() {
-  StopAccepting();
+  CloseListener();
   if (drain_timer_) loop_->Cancel(*drain_timer_);
   while (!sessions_.empty()) Close(sessions_.begin()->first);
-  ::unlink(options_.socket_path.c_str());
 }
 
 Status Server::WatchListener() {
   return loop_->Watch(listener_.get(), EPOLLIN, [this](uint32_t) { AcceptPending(); });
 }
 
-void Server::StopAccepting() {
+void Server::CloseListener() {
+  if (!listener_.valid()) return;
   if (accept_timer_) loop_->Cancel(*std::exchange(accept_timer_, std::nullopt));
   loop_->Unwatch(listener_.get());
+  // In this order: once nobody listens, another daemon may take the path.
+  ::unlink(options_.socket_path.c_str());
+  listener_.Reset();
 }
 
 void Server::AcceptPending() {
@@ -79,7 +82,7 @@ void Server::AcceptPending() {
     if (!socket.ok()) {
       // Out of descriptors, most likely. The listener stays readable, so the
       // loop would come back at once: leave it alone for a while.
-      StopAccepting();
+      loop_->Unwatch(listener_.get());
       accept_timer_ = loop_->RunAfter(kAcceptPause, [this] {
         accept_timer_.reset();
         (void)WatchListener();
@@ -308,7 +311,7 @@ bool Server::InFlight(SessionId session, uint64_t request_id) const {
 }
 
 void Server::Drain(os::EventLoop::Task done) {
-  StopAccepting();
+  CloseListener();
   drained_ = std::move(done);
   drain_timer_ = loop_->RunAfter(kDrainLimit, [this] {
     drain_timer_.reset();

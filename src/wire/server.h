@@ -77,7 +77,7 @@ class Server {
                                                  RequestHandler* handler);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  // Ends every session and removes the socket's file.
+  // Ends every session, stops listening and removes the socket's file.
   ~Server();
 
   // Sends a response to one request; descriptors stay open until it is sent.
@@ -94,7 +94,7 @@ class Server {
   bool InFlight(SessionId session, uint64_t request_id) const;
   size_t session_count() const { return sessions_.size(); }
 
-  // Stops accepting, and has the loop call done when all that was responded is
+  // Stops listening, and has the loop call done when all that was responded is
   // sent, or its session gone, or a second has passed. Call it once.
   void Drain(os::EventLoop::Task done);
 
@@ -105,7 +105,7 @@ class Server {
          os::UniqueFd listener);
 
   Status WatchListener();
-  void StopAccepting();
+  void CloseListener();
   void AcceptPending();
   void Admit(os::UniqueFd socket);
 
@@ -133,7 +133,7 @@ class Server {
   const ServerOptions options_;
   os::EventLoop* const loop_;
   RequestHandler* const handler_;
-  const os::UniqueFd listener_;
+  os::UniqueFd listener_;
   std::map<SessionId, std::shared_ptr<Session>> sessions_;
   uint64_t next_session_ = 1;
   std::optional<os::EventLoop::TimerId> accept_timer_;  // while accepting pauses
