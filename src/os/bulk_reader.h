@@ -14,9 +14,11 @@
 
 namespace warmset::os {
 
-// A file that bulk readers read past the page cache (O_DIRECT), unless most of
-// it is there already or the file system can't. Immutable after Open, so
-// thread-safe; the descriptor must stay open as long.
+class BlockProgress;
+
+// A file that bulk readers read past the page cache (O_DIRECT), unless it is
+// there already or the file system can't. Immutable after Open, so thread-safe;
+// the descriptor must stay open as long.
 class BulkFile {
  public:
   // The name is for error messages.
@@ -26,19 +28,11 @@ class BulkFile {
   // All of a few random pages were in the page cache.
   bool cached() const { return cached_; }
 
-  // Which descriptor reads the first of so many bytes, and how many of them:
-  // direct reads need offset, address and length in multiples of 4 KiB.
-  struct Part {
-    int fd = -1;
-    size_t bytes = 0;
-    bool direct = false;
-  };
-  Part FirstPart(uint64_t offset, std::span<std::byte> destination) const;
-
   // Reads exactly; blocks. kFileChanged when the file ends before that.
   Status Read(std::span<std::byte> destination, uint64_t offset) const;
 
  private:
+  friend class BlockProgress;
   BulkFile() = default;
 
   int fd_ = -1;
@@ -51,6 +45,35 @@ struct ReadBlock {
   const BulkFile* file = nullptr;
   uint64_t offset = 0;  // in the file
   std::span<std::byte> destination;
+};
+
+// The steps in which one block is read, whatever carries them out: direct reads
+// need offset, address and length in multiples of 4 KiB, so the end of a file is
+// a step of its own; a short read, or a file system that refuses a direct one,
+// is followed by a step for the rest. Not thread-safe.
+class BlockProgress {
+ public:
+  struct Step {
+    int fd = -1;
+    uint64_t offset = 0;
+    std::span<std::byte> destination;
+  };
+
+  BlockProgress() = default;
+  explicit BlockProgress(const ReadBlock& block) : rest_(block) {}
+
+  bool complete() const { return rest_.destination.empty(); }
+  // REQUIRES: !complete().
+  Step Next() const;
+  // Takes what pread or io_uring gave for Next(): bytes read, or -errno. OK when
+  // the block is complete or there is a next step.
+  Status Advance(int64_t result);
+
+ private:
+  bool NextIsDirect() const;
+
+  ReadBlock rest_;
+  bool refused_direct_ = false;
 };
 
 // One bulk read. The functions may be called on any thread of the reader, at
