@@ -1,0 +1,359 @@
+#include "inspect/inspect.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "inspect/test_safetensors.h"
+#include "os/fault.h"
+#include "tensor/tensor_index.h"
+
+namespace warmset {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class InspectTest : public testing::Test, public FileProvider {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "inspect_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  StatusOr<os::UniqueFd> Open(const std::string& path) override {
+    if (before_open_) before_open_(path);
+    return os::OpenForRead(folder_ + "/" + path);
+  }
+
+  void Write(const std::string& path, const std::string& content,
+             const std::string& content_hash = "") {
+    const std::string full = folder_ + "/" + path;
+    std::filesystem::create_directories(std::filesystem::path(full).parent_path());
+    WriteTestFile(full, content);
+    model_.files.push_back({path, *os::IdentifyPath(full), content_hash});
+  }
+
+  StatusOr<Manifest> Inspect(ModelKind kind) {
+    model_.kind = kind;
+    ASSIGN_OR_RETURN(const std::string encoded, InspectModel(model_, *this));
+    auto manifest = DecodeManifest(encoded);
+    EXPECT_TRUE(manifest.ok()) << manifest.status();
+    return manifest;
+  }
+
+  // The bytes that an entry of the component would have.
+  std::string EntryOf(const Manifest& manifest, const ComponentManifest& component) {
+    std::string entry(component.entry_bytes, '\0');
+    for (const FileRun& run : component.runs) {
+      const auto content =
+          os::ReadSmallFile(folder_ + "/" + manifest.files[run.file].path, 1 << 24);
+      content->copy(entry.data() + run.entry_offset, run.bytes, run.file_offset);
+    }
+    return entry;
+  }
+
+  // The bytes of each tensor of an entry, by name.
+  std::map<std::string, std::string> TensorsOf(const Manifest& manifest,
+                                               const ComponentManifest& component) {
+    const std::string entry = EntryOf(manifest, component);
+    const auto index = TensorIndex::Parse(AsBytes(component.tensor_index));
+    EXPECT_TRUE(index.ok()) << index.status();
+    std::map<std::string, std::string> tensors;
+    for (uint64_t i = 0; i < index->tensor_count(); ++i) {
+      const TensorEntry tensor = index->tensor(i);
+      tensors[tensor.name] = entry.substr(tensor.offset, tensor.bytes);
+    }
+    return tensors;
+  }
+
+  static std::vector<std::string> Names(const Manifest& manifest) {
+    std::vector<std::string> names;
+    for (const ComponentManifest& component : manifest.components) {
+      names.push_back(component.name + ":" + component.type);
+    }
+    return names;
+  }
+
+  std::string folder_;
+  ModelFiles model_;
+  std::function<void(const std::string&)> before_open_;
+};
+
+TEST_F(InspectTest, APlainFileIsOneComponentByteForByte) {
+  const std::string file = TestSafetensors({{"a", 10}, {"b", 5000}}, R"("__metadata__":{"k":"v"})");
+  Write("m.safetensors", file);
+  const auto manifest = Inspect(ModelKind::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_THAT(Names(*manifest), ElementsAre("model:model"));
+  const ComponentManifest& component = manifest->components[0];
+  EXPECT_EQ(component.entry_bytes, file.size());
+  EXPECT_EQ(component.tensor_count, 2u);
+  EXPECT_EQ(component.tensor_bytes, 5010u);
+  EXPECT_EQ(EntryOf(*manifest, component), file);
+  EXPECT_EQ(TensorsOf(*manifest, component)["a"], file.substr(file.size() - 5010, 10));
+  EXPECT_EQ(TensorIndex::Parse(AsBytes(component.tensor_index))->metadata().at("k"), "v");
+  EXPECT_EQ(WholeFileComponent(*manifest, 0)->id, component.id);
+}
+
+TEST_F(InspectTest, ACheckpointIsSplitByPrefix) {
+  // In the order of real checkpoints: parts interleave, odd tensors lie between.
+  Write("sdxl.safetensors", TestSafetensors({{"conditioner.embedders.0.transformer.w", 9000},
+                                             {"conditioner.embedders.1.model.w", 300'000},
+                                             {"first_stage_model.decoder.w", 200'000},
+                                             {"model.diffusion_model.input_blocks.0.0.w", 500'001},
+                                             {"model.diffusion_model.out.w", 17},
+                                             {"alphas_cumprod", 64},
+                                             {"first_stage_model.encoder.w", 100},
+                                             {"empty", 0}}));
+  const auto manifest = Inspect(ModelKind::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_THAT(Names(*manifest), ElementsAre("unet:unet", "vae:vae", "text_encoder:text_encoder",
+                                            "text_encoder_2:text_encoder", "other:other"));
+  EXPECT_EQ(manifest->components[1].runs.size(), 2u);
+
+  const auto whole = WholeFileComponent(*manifest, 0);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(whole->entry_bytes, manifest->files[0].identity.size);
+  auto expected = TensorsOf(*manifest, *whole);
+  EXPECT_EQ(expected.size(), 8u);
+  std::map<std::string, std::string> parts;
+  for (const ComponentManifest& component : manifest->components) {
+    EXPECT_NE(component.id, whole->id);
+    for (const auto& [name, bytes] : TensorsOf(*manifest, component)) {
+      EXPECT_TRUE(parts.emplace(name, bytes).second) << name;
+    }
+  }
+  EXPECT_EQ(parts, expected);
+}
+
+TEST_F(InspectTest, DenoisersAreToldApart) {
+  Write("flux.safetensors", TestSafetensors({{"model.diffusion_model.double_blocks.0.w", 8},
+                                             {"text_encoders.t5xxl.w", 8},
+                                             {"text_encoders.clip_l.w", 8},
+                                             {"vae.w", 8}}));
+  const auto manifest = Inspect(ModelKind::kFile);
+  ASSERT_TRUE(manifest.ok());
+  EXPECT_THAT(Names(*manifest),
+              ElementsAre("transformer:transformer", "vae:vae", "text_encoder:text_encoder",
+                          "text_encoder_2:text_encoder"));
+  EXPECT_TRUE(TensorsOf(*manifest, manifest->components[2]).contains("text_encoders.clip_l.w"));
+}
+
+struct TypeCase {
+  std::vector<std::pair<std::string, uint64_t>> tensors;
+  std::string type;
+};
+
+TEST_F(InspectTest, TypesOfWholeFiles) {
+  const std::vector<TypeCase> cases = {
+      {{{"lora_unet_x.lora_down.weight", 4}, {"lora_unet_x.lora_up.weight", 4}}, "lora"},
+      {{{"unet.x.lora_A.weight", 4}, {"vae.x.lora_B.weight", 4}}, "lora"},
+      {{{"double_blocks.0.w", 4}, {"img_in.w", 4}}, "transformer"},
+      {{{"model.diffusion_model.input_blocks.0.w", 4}}, "unet"},
+      {{{"first_stage_model.w", 4}}, "vae"},
+      {{{"control_model.w", 4}}, "controlnet"},
+      {{{"encoder.w", 4}}, "model"},
+  };
+  for (const TypeCase& test : cases) {
+    model_ = {};
+    Write("m.safetensors", TestSafetensors(test.tensors));
+    const auto manifest = Inspect(ModelKind::kFile);
+    ASSERT_TRUE(manifest.ok());
+    EXPECT_THAT(Names(*manifest), ElementsAre("model:" + test.type));
+  }
+}
+
+TEST_F(InspectTest, ShardsFollowOneAnother) {
+  Write("m.safetensors.index.json",
+        R"({"metadata":{},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}})");
+  Write("m-1.safetensors", TestSafetensors({{"a", 5000}}));
+  Write("m-2.safetensors", TestSafetensors({{"b", 123}}));
+  const auto manifest = Inspect(ModelKind::kSharded);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  ASSERT_THAT(Names(*manifest), ElementsAre("model:model"));
+  const ComponentManifest& model = manifest->components[0];
+  ASSERT_EQ(model.runs.size(), 2u);
+  EXPECT_EQ(model.runs[1].entry_offset % 4096, 0u);
+  EXPECT_EQ(TensorsOf(*manifest, model)["b"].size(), 123u);
+
+  const auto second = WholeFileComponent(*manifest, 1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(TensorsOf(*manifest, *second)["b"], TensorsOf(*manifest, model)["b"]);
+  EXPECT_EQ(second->tensor_count, 1u);
+  EXPECT_EQ(CodeOf(WholeFileComponent(*manifest, 2).status()), ErrorCode::kInvalidRequest);
+}
+
+struct ShardCase {
+  std::string weight_map;
+  ErrorCode code;
+  std::string message;
+};
+
+TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
+  const std::vector<ShardCase> cases = {
+      {R"({"weight_map":{"a":"../m.safetensors"}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":"/etc/passwd"}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":".."}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":""}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":"m\u0000.safetensors"}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":1}})", ErrorCode::kCorruptedModel, "no string"},
+      {R"({"weight_map":{"a":"m.safetensors","a":"m.safetensors"}})", ErrorCode::kCorruptedModel,
+       "twice"},
+      {R"({"weight_map":[]})", ErrorCode::kCorruptedModel, "no weight_map"},
+      {R"({"weight_map":{}})", ErrorCode::kCorruptedModel, "names no file"},
+      {R"([])", ErrorCode::kCorruptedModel, "no weight_map"},
+      {R"({"weight_map")", ErrorCode::kCorruptedModel, "index"},
+      {R"({"weight_map":{"a":"absent.safetensors"}})", ErrorCode::kFileNotFound,
+       "absent.safetensors"},
+      {R"({"weight_map":{"c":"m.safetensors"}})", ErrorCode::kCorruptedModel, "'c' is not in"},
+  };
+  for (const ShardCase& test : cases) {
+    model_ = {};
+    Write("m.safetensors.index.json", test.weight_map);
+    Write("m.safetensors", TestSafetensors({{"a", 8}}));
+    const Status status = Inspect(ModelKind::kSharded).status();
+    EXPECT_EQ(CodeOf(status), test.code) << test.weight_map << status;
+    EXPECT_THAT(std::string(Message(status)), HasSubstr(test.message)) << test.weight_map;
+  }
+}
+
+TEST_F(InspectTest, TensorsThatNoMapNamesAreLeftOutWithAWarning) {
+  Write("m.safetensors.index.json", R"({"weight_map":{"a":"m.safetensors"}})");
+  Write("m.safetensors", TestSafetensors({{"a", 8}, {"extra", 8}}));
+  const auto manifest = Inspect(ModelKind::kSharded);
+  ASSERT_TRUE(manifest.ok());
+  EXPECT_EQ(manifest->components[0].tensor_count, 1u);
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("'extra'"));
+}
+
+TEST_F(InspectTest, ATransformersFolder) {
+  Write("config.json", R"({"architectures":["LlamaForCausalLM"],"model_type":"llama"})");
+  Write("model.safetensors", TestSafetensors({{"model.embed", 8}}));
+  Write("model.fp16.safetensors", TestSafetensors({{"model.embed", 4}}));
+  const auto manifest = Inspect(ModelKind::kTransformers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->architecture, "LlamaForCausalLM");
+  EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "model.fp16:model"));
+}
+
+TEST_F(InspectTest, ABrokenConfigIsAFinding) {
+  Write("config.json", "{");
+  Write("model.safetensors", TestSafetensors({{"w", 8}}));
+  const auto manifest = Inspect(ModelKind::kTransformers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->architecture, "");
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_EQ(manifest->findings[0].path, "config.json");
+}
+
+TEST_F(InspectTest, AStandaloneDiffusersPartHasItsType) {
+  Write("config.json", R"({"_class_name":"AutoencoderKL"})");
+  Write("diffusion_pytorch_model.safetensors", TestSafetensors({{"decoder.w", 8}}));
+  EXPECT_THAT(Names(*Inspect(ModelKind::kTransformers)), ElementsAre("model:vae"));
+}
+
+TEST_F(InspectTest, ADiffusersFolder) {
+  Write("model_index.json", R"({"_class_name":"StableDiffusionXLPipeline","_diffusers_version":"1",
+        "unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers","AutoencoderKL"],
+        "text_encoder":["transformers","CLIPTextModel"],
+        "text_encoder_2":["transformers","SomeForCausalLM"],"scheduler":["diffusers","DDIMScheduler"],
+        "tokenizer":["transformers","CLIPTokenizer"],"image_encoder":[null,null],
+        "force_zeros":true})");
+  Write("unet/config.json", "{}");
+  Write("unet/diffusion_pytorch_model.safetensors.index.json",
+        R"({"weight_map":{"u1":"diffusion_pytorch_model-00001-of-00002.safetensors",
+                          "u2":"diffusion_pytorch_model-00002-of-00002.safetensors"}})");
+  Write("unet/diffusion_pytorch_model-00001-of-00002.safetensors", TestSafetensors({{"u1", 8}}));
+  Write("unet/diffusion_pytorch_model-00002-of-00002.safetensors", TestSafetensors({{"u2", 8}}));
+  Write("unet/diffusion_pytorch_model.fp16.safetensors", TestSafetensors({{"u1", 4}}));
+  Write("text_encoder/model.fp16.safetensors", TestSafetensors({{"t", 8}}));
+  Write("text_encoder_2/model.safetensors", TestSafetensors({{"t", 8}}));
+  Write("extra/model.safetensors", TestSafetensors({{"x", 8}}));
+  const auto manifest = Inspect(ModelKind::kDiffusers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->architecture, "StableDiffusionXLPipeline");
+  EXPECT_THAT(Names(*manifest),
+              ElementsAre("text_encoder:text_encoder", "text_encoder_2:text_encoder", "unet:unet",
+                          "unet.fp16:unet"));
+  ASSERT_EQ(manifest->findings.size(), 2u);
+  EXPECT_EQ(manifest->findings[0].path, "extra");
+  EXPECT_EQ(manifest->findings[1].path, "vae");
+}
+
+TEST_F(InspectTest, AModelIndexThatLeadsOutIsRefused) {
+  Write("model_index.json", R"({"../unet":["diffusers","UNet2DConditionModel"]})");
+  EXPECT_EQ(CodeOf(Inspect(ModelKind::kDiffusers).status()), ErrorCode::kCorruptedModel);
+}
+
+TEST_F(InspectTest, IdsFollowContentNotPlace) {
+  const std::string content = TestSafetensors({{"w", 8}});
+  const auto id_of = [&] { return Inspect(ModelKind::kFile)->components[0].id; };
+  Write("a.safetensors", content);
+  const ComponentId first = id_of();
+  EXPECT_EQ(id_of(), first);
+
+  std::filesystem::create_hard_link(folder_ + "/a.safetensors", folder_ + "/b.safetensors");
+  model_.files = {{"b.safetensors", *os::IdentifyPath(folder_ + "/b.safetensors"), ""}};
+  EXPECT_EQ(id_of(), first);
+
+  model_ = {};
+  Write("copy.safetensors", content);
+  EXPECT_NE(id_of(), first);
+
+  model_ = {};
+  Write("hub1.safetensors", content, "sha256:" + std::string(64, 'a'));
+  const ComponentId blob = id_of();
+  model_ = {};
+  Write("hub2.safetensors", content, "sha256:" + std::string(64, 'a'));
+  EXPECT_EQ(id_of(), blob);
+  model_ = {};
+  Write("hub3.safetensors", content, "sha256:" + std::string(64, 'b'));
+  EXPECT_NE(id_of(), blob);
+}
+
+TEST_F(InspectTest, AFileReplacedMeanwhileIsNotedAsChanged) {
+  Write("m.safetensors", TestSafetensors({{"w", 8}}));
+  before_open_ = [&](const std::string&) {
+    WriteTestFile(folder_ + "/new", TestSafetensors({{"w", 9}}));
+    std::filesystem::rename(folder_ + "/new", folder_ + "/m.safetensors");
+  };
+  EXPECT_EQ(CodeOf(Inspect(ModelKind::kFile).status()), ErrorCode::kFileChanged);
+}
+
+TEST_F(InspectTest, FailedCallsAreErrorsOfTheFile) {
+  Write("m.safetensors", TestSafetensors({{"w", 8}}));
+  for (const char* call : {"open", "pread", "fstat"}) {
+    os::ArmFault({.call = call, .error_number = EIO});
+    const Status status = Inspect(ModelKind::kFile).status();
+    os::DisarmFault();
+    EXPECT_EQ(CodeOf(status), ErrorCode::kIoError) << call;
+  }
+}
+
+TEST_F(InspectTest, APassedDescriptorIsInspectedToo) {
+  Write("m.safetensors", TestSafetensors({{"w", 8}}));
+  const auto fd = Open("m.safetensors");
+  const auto encoded = InspectFile(fd->get(), "theirs.safetensors");
+  ASSERT_TRUE(encoded.ok()) << encoded.status();
+  const auto manifest = DecodeManifest(*encoded);
+  EXPECT_EQ(manifest->files[0].path, "theirs.safetensors");
+  EXPECT_EQ(manifest->components[0].id, Inspect(ModelKind::kFile)->components[0].id);
+  const auto folder = os::OpenDirectory(folder_);
+  EXPECT_EQ(CodeOf(InspectFile(folder->get(), "x").status()), ErrorCode::kInvalidRequest);
+}
+
+TEST_F(InspectTest, NoWeightsAtAllIsUnsupported) {
+  Write("model_index.json", "{}");
+  EXPECT_EQ(CodeOf(Inspect(ModelKind::kDiffusers).status()), ErrorCode::kUnsupportedFormat);
+}
+
+}  // namespace
+}  // namespace warmset

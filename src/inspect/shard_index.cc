@@ -1,0 +1,60 @@
+#include "inspect/shard_index.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "absl/container/flat_hash_set.h"
+#include "fmt/format.h"
+#include "inspect/json.h"
+
+namespace warmset {
+namespace {
+
+Status Corrupt(std::string_view what) {
+  return Error(ErrorCode::kCorruptedModel, fmt::format("index of shards: {}", what));
+}
+
+}  // namespace
+
+bool IsBareName(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
+}
+
+StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element document;
+  simdjson::dom::object map;
+  if (const auto error = parser.parse(json.data(), json.size()).get(document)) {
+    return Corrupt(JsonErrorText(error));
+  }
+  if (document["weight_map"].get(map)) return Corrupt("it has no weight_map");
+
+  ShardIndex index;
+  std::map<std::string_view, uint32_t> shards;
+  absl::flat_hash_set<std::string_view, std::hash<std::string_view>> tensors;
+  tensors.reserve(map.size());
+  for (const auto& [tensor, value] : map) {
+    std::string_view shard;
+    if (value.get(shard)) return Corrupt(fmt::format("the file of '{}' is no string", tensor));
+    if (!IsBareName(shard)) {
+      return Corrupt(fmt::format("'{}' leads out of its folder", shard));
+    }
+    if (!tensors.insert(tensor).second) {
+      return Corrupt(fmt::format("'{}' is there twice", tensor));
+    }
+    shards.emplace(shard, 0);
+  }
+  for (auto& [name, number] : shards) {
+    number = static_cast<uint32_t>(index.shards.size());
+    index.shards.emplace_back(name);
+  }
+  index.weight_map.reserve(map.size());
+  for (const auto& [tensor, value] : map) {
+    index.weight_map.emplace_back(tensor, shards.at(value.get_string().value_unsafe()));
+  }
+  return index;
+}
+
+}  // namespace warmset

@@ -1,0 +1,27 @@
+// The index of a model that is stored in several files (*.safetensors.index.json).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+
+namespace warmset {
+
+struct ShardIndex {
+  std::vector<std::string> shards;  // names of files beside the index, sorted
+  // Which shard (a position in `shards`) holds each tensor, in the order of the file.
+  std::vector<std::pair<std::string, uint32_t>> weight_map;
+};
+
+// kCorruptedModel for anything but a JSON object whose weight_map leads from
+// tensor names, each named once, to names of files without any folder.
+StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
+
+// True for one part of a path: not empty, no '/', no NUL, not "." or "..".
+bool IsBareName(std::string_view name);
+
+}  // namespace warmset
