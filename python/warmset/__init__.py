@@ -1,0 +1,59 @@
+"""Warmset: AI models kept warm in RAM, handed to any process without a copy.
+
+    with warmset.connect() as ws, ws.attach("silero-vad") as model:
+        t = model["encoder.0.weight"]      # dtype, shape; .numpy(), .torch(), __dlpack__
+
+Existing programs: `import warmset.auto` first, or `warmset run -- CMD`.
+"""
+
+from .errors import (
+    AmbiguousNameError,
+    ComponentNotFoundError,
+    CorruptedModelError,
+    DaemonUnavailableError,
+    FileChangedError,
+    InsufficientDeviceMemoryError,
+    InUseError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    RamLimitExceededError,
+    ReadOnlyError,
+    TensorNotFoundError,
+    UnsupportedFormatError,
+    VersionMismatchError,
+    WarmsetError,
+)
+from .model import Component, Model, Tensor
+from .session import Session, connect
+from .states import CacheResult, DaemonStatus, DeviceState, MemoryUse, ModelState, Progress
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmbiguousNameError",
+    "CacheResult",
+    "Component",
+    "ComponentNotFoundError",
+    "CorruptedModelError",
+    "DaemonStatus",
+    "DaemonUnavailableError",
+    "DeviceState",
+    "FileChangedError",
+    "InUseError",
+    "InsufficientDeviceMemoryError",
+    "InvalidRequestError",
+    "MemoryUse",
+    "Model",
+    "ModelNotFoundError",
+    "ModelState",
+    "Progress",
+    "RamLimitExceededError",
+    "ReadOnlyError",
+    "Session",
+    "Tensor",
+    "TensorNotFoundError",
+    "UnsupportedFormatError",
+    "VersionMismatchError",
+    "WarmsetError",
+    "connect",
+]

@@ -1,0 +1,90 @@
+"""From the daemon's answer to an Attach to mapped memory."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import List, Optional, Sequence, Type
+
+from . import _memory, _wire
+from ._channel import Reply
+from ._index import TensorIndex
+from .errors import WarmsetError
+from .model import Component
+
+
+class Attachment:
+    """One leased component, before it is mapped. Close it, or use `with`; what
+    was mapped stays."""
+
+    def __init__(self, reply: Reply) -> None:
+        """Takes the descriptors over, also when it raises."""
+        self._fds = reply.fds
+        self._lease = reply.lease
+        try:
+            attached = reply.message["attached"]
+            self.model: str = attached.get("model", "")
+            self.name: str = attached.get("component", "")
+            self.type: str = attached.get("type", "")
+            self.device: str = attached.get("device", "")
+            self._chunks = [
+                (self._fds[int(chunk.get("fd", 0))], int(chunk.get("bytes", 0)))
+                for chunk in attached.get("chunks", ())
+            ]
+            blob = _read(self._fds[int(attached.get("index_fd", 0))])
+            self.index = TensorIndex(blob, sum(nbytes for _, nbytes in self._chunks))
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (KeyError, IndexError)):
+                raise WarmsetError(f"the daemon's answer lacks something: {error!r}") from error
+            raise
+
+    def map(self, writable: bool) -> Component:
+        """A mapping of its own each time: writes in one are not seen in another."""
+        memory = _memory.map_chunks(self._chunks, writable, self._lease)
+        return Component(
+            self.name, self.type, self.device, self.index, memory.buffer(), not writable
+        )
+
+    def close(self) -> None:
+        _wire.close_all(self._fds)
+        self._fds = []
+
+    def __enter__(self) -> Attachment:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+
+def attachments(replies: Sequence[Reply]) -> List[Attachment]:
+    """Takes the replies' descriptors over, also when it raises."""
+    made: List[Attachment] = []
+    try:
+        for reply in replies:
+            made.append(Attachment(reply))
+    except BaseException:
+        for attachment in made:
+            attachment.close()
+        for reply in replies[len(made) + 1 :]:
+            _wire.close_all(reply.fds)
+        raise
+    return made
+
+
+def _read(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    parts: List[bytes] = []
+    offset = 0
+    while offset < size:
+        part = os.pread(fd, size - offset, offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)

@@ -1,0 +1,111 @@
+"""What can go wrong, by the daemon's stable codes (docs/errors.md)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type
+
+
+class WarmsetError(Exception):
+    """Any failure that Warmset reports. Catch a subclass, or look at `code`.
+
+    `code` is stable across versions; the message names what failed, why, and
+    what to do. `candidates` are the names that an ambiguous or unknown name
+    may have meant.
+    """
+
+    default_code: ClassVar[str] = "internal"
+
+    def __init__(
+        self, message: str, code: Optional[str] = None, candidates: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.candidates = tuple(candidates)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ModelNotFoundError(WarmsetError, LookupError):
+    default_code = "model_not_found"
+
+
+class ComponentNotFoundError(WarmsetError, LookupError):
+    default_code = "component_not_found"
+
+
+class TensorNotFoundError(WarmsetError, KeyError):
+    default_code = "tensor_not_found"
+
+
+class AmbiguousNameError(WarmsetError, LookupError):
+    default_code = "ambiguous_name"
+
+
+class InvalidRequestError(WarmsetError, ValueError):
+    default_code = "invalid_request"
+
+
+class ReadOnlyError(InvalidRequestError, BufferError):
+    """Read-only memory was asked for in a form that can be written to."""
+
+
+class CorruptedModelError(WarmsetError):
+    default_code = "corrupted_model"
+
+
+class FileChangedError(WarmsetError):
+    default_code = "file_changed"
+
+
+class UnsupportedFormatError(WarmsetError):
+    default_code = "unsupported_format"
+
+
+class RamLimitExceededError(WarmsetError, MemoryError):
+    default_code = "ram_limit_exceeded"
+
+
+class InsufficientDeviceMemoryError(WarmsetError, MemoryError):
+    default_code = "insufficient_device_memory"
+
+
+class InUseError(WarmsetError):
+    default_code = "in_use"
+
+
+class VersionMismatchError(WarmsetError):
+    default_code = "version_mismatch"
+
+
+class DaemonUnavailableError(WarmsetError, ConnectionError):
+    default_code = "daemon_unavailable"
+
+
+_BY_CODE: Dict[str, Type[WarmsetError]] = {
+    kind.default_code: kind
+    for kind in (
+        ModelNotFoundError,
+        ComponentNotFoundError,
+        TensorNotFoundError,
+        AmbiguousNameError,
+        InvalidRequestError,
+        CorruptedModelError,
+        FileChangedError,
+        UnsupportedFormatError,
+        RamLimitExceededError,
+        InsufficientDeviceMemoryError,
+        InUseError,
+        VersionMismatchError,
+        DaemonUnavailableError,
+    )
+}
+
+
+def error_from_message(error: Mapping[str, Any]) -> WarmsetError:
+    """From the wire's Error; plain WarmsetError for a code without a class of its own."""
+    code = error.get("code", "internal")
+    return _BY_CODE.get(code, WarmsetError)(
+        error.get("message", ""), code, error.get("candidates", ())
+    )

@@ -1,0 +1,126 @@
+"""A session with the daemon."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Dict, List, Optional, Type
+
+from ._attach import attachments
+from ._channel import Channel, ProgressCallback
+from ._wire import Message, socket_path
+from .errors import WarmsetError, error_from_message
+from .model import Component, Model
+from .states import CacheResult, DaemonStatus, ModelState, decode
+
+
+def connect(socket: Optional[str] = None) -> Session:
+    """Connects to the daemon that listens at `socket`.
+
+    Without it: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
+    /tmp/warmset-$UID/warmset.sock. DaemonUnavailableError when there is none.
+    """
+    channel = Channel(socket or socket_path())
+    channel.connect()
+    return Session(channel)
+
+
+class Session:
+    """One connection to the daemon; it reconnects by itself after a restart.
+
+    Thread-safe, one call at a time: a long cache() keeps other threads' calls
+    waiting, so give them sessions of their own. After a fork, the child's next
+    call connects anew. Names are those of `warmset list`, or a unique prefix of
+    a name or id. Every method raises WarmsetError.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def attach(
+        self,
+        name: str,
+        component: Optional[str] = None,
+        device: Optional[str] = None,
+        writable: bool = True,
+    ) -> Model:
+        """Maps a model, or one component of it; loads it first if it is not in RAM.
+
+        `device`: what lies on that device ("host:0") instead of RAM. Writes to
+        tensors are private to this attached model (copied on write, by 2 MiB or
+        4 KiB pages); with `writable=False` they fail.
+        """
+        arguments: Message = {"model": name}
+        if component is not None:
+            arguments["components"] = [component]
+        if device is not None:
+            arguments["device"] = device
+        made = attachments(self._channel.call("attach", arguments))
+        components: Dict[str, Component] = {}
+        try:
+            for attachment in made:
+                components[attachment.name] = attachment.map(writable)
+        finally:
+            for attachment in made:
+                attachment.close()
+        return Model(made[0].model or name, components)
+
+    def models(self, filter: str = "") -> List[ModelState]:
+        """The models that the daemon knows; with `filter`, whose names contain it."""
+        found = self._ask("list_models", "models", {"filter": filter}).get("models", ())
+        return [decode(ModelState, state) for state in found]
+
+    def state(self, name: str) -> ModelState:
+        result = self._ask("get_model_state", "states", {"names": [name]})["results"][0]
+        if "error" in result:
+            raise error_from_message(result["error"])
+        return decode(ModelState, result["state"])
+
+    def cache(
+        self,
+        name: str,
+        progress: Optional[ProgressCallback] = None,
+        component: Optional[str] = None,
+    ) -> CacheResult:
+        """Brings a model into RAM. An exception from `progress` ends the wait,
+        and the connection with it; the daemon loads on."""
+        arguments: Message = {"model": name}
+        if component is not None:
+            arguments["components"] = [component]
+        return decode(CacheResult, self._ask("cache", "cache", arguments, progress))
+
+    def path(self, name: str) -> str:
+        """A read-only file, or folder of files, with the model's bytes in RAM;
+        valid until `warmset uncache`."""
+        return str(self._ask("get_path", "path", {"model": name})["path"])
+
+    def status(self) -> DaemonStatus:
+        return decode(DaemonStatus, self._ask("get_status", "status"))
+
+    def _ask(
+        self,
+        call: str,
+        result: str,
+        arguments: Optional[Message] = None,
+        progress: Optional[ProgressCallback] = None,
+    ) -> Message:
+        reply = self._channel.call(call, arguments, on_progress=progress)[-1]
+        answer: Optional[Message] = reply.message.get(result)
+        if answer is None:
+            raise WarmsetError(f"the daemon answered {call} with {sorted(reply.message)}")
+        return answer
+
+    def close(self) -> None:
+        """Ends the session. Attached models and tensors stay valid, and their
+        leases held, until they go."""
+        self._channel.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()

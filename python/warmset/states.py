@@ -1,0 +1,103 @@
+"""What the daemon says about models and itself, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Mapping, Tuple, Type, TypeVar, get_type_hints
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacedOn:
+    device: str = ""
+    bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelState:
+    name: str = ""
+    id: str = ""
+    bytes: int = 0  # of all weights on disk
+    format: str = ""
+    kind: str = ""  # "file", "sharded", "transformers", "diffusers"
+    cache_state: str = "UNCACHED"  # or CACHING, CACHED, PARTLY_CACHED, CACHE_ERROR
+    cached_bytes: int = 0
+    strategy: str = ""
+    devices: Tuple[PlacedOn, ...] = ()
+    leases: int = 0
+    last_used_unix_ms: int = 0  # 0: never
+    error_code: str = ""  # of the last failed cache or load
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    stage: str = ""  # "scan", "read", "copy"
+    done: int = 0
+    total: int = 0  # 0: unknown
+    unit: str = ""  # "bytes" or "files"
+    item: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheResult:
+    state: ModelState = ModelState()
+    loaded_bytes: int = 0  # read from disk by this call
+    already_bytes: int = 0  # found in RAM
+    huge_page_bytes: int = 0
+    seconds: float = 0.0
+    evicted: Tuple[str, ...] = ()  # what made room, "model/component"
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryUse:
+    limit: int = 0
+    entries: int = 0
+    loading: int = 0
+    reserve: int = 0
+    orphaned: int = 0
+    uncached_but_mapped: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceState:
+    id: str = ""
+    backend: str = ""
+    name: str = ""
+    memory_limit: int = 0
+    memory_used: int = 0
+    shared_bytes: int = 0
+    worker_state: str = ""
+    worker_pid: int = 0
+    worker_restarts: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DaemonStatus:
+    version: str = ""
+    pid: int = 0
+    started_unix_ms: int = 0
+    socket: str = ""
+    roots: Tuple[str, ...] = ()
+    models: int = 0
+    memory: MemoryUse = MemoryUse()
+    devices: Tuple[DeviceState, ...] = ()
+    scanning: bool = False
+    resident_anonymous_bytes: int = 0
+
+
+def decode(kind: Type[_T], message: Mapping[str, Any]) -> _T:
+    """A message in protobuf's JSON mapping: fields at their default may be
+    absent, 64-bit integers are strings. Fields that `kind` lacks are ignored."""
+    hints = get_type_hints(kind)
+    return kind(
+        **{name: _value(hint, message[name]) for name, hint in hints.items() if name in message}
+    )
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return decode(hint, value)  # type: ignore[arg-type]
+    if getattr(hint, "__origin__", None) is tuple:
+        return tuple(_value(hint.__args__[0], item) for item in value)
+    return hint(value)
