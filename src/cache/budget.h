@@ -60,12 +60,13 @@ class Budget {
     // Something was released, or is no longer loading.
     std::function<void()> changed;
   };
-  // Both are called without a lock, on any thread that uses the budget. Empty
-  // hooks detach; the caller sees to it that no reservation changes meanwhile.
+  // Both are called without a lock, on any thread that uses the budget. Set them
+  // while no other thread does; empty ones detach.
   void SetReserveHooks(ReserveHooks hooks);
 
  private:
   friend class Reservation;
+  void GiveBackExcess();
   Status Take(MemoryKind kind, ByteCount bytes);
   bool TryTake(MemoryKind kind, ByteCount bytes);
   void Return(MemoryKind kind, ByteCount bytes);
@@ -78,6 +79,8 @@ class Budget {
   ByteCount limit_ ABSL_GUARDED_BY(mutex_);
   ByteCount orphaned_ ABSL_GUARDED_BY(mutex_);
   std::array<ByteCount, 4> used_ ABSL_GUARDED_BY(mutex_);  // by MemoryKind
+  // Claims that wait for the reserve to give back: it gets nothing meanwhile.
+  int claims_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // A part of the budget, given back when it is destroyed. Destroy it after the
@@ -98,9 +101,6 @@ class Reservation {
   Status GrowTo(ByteCount bytes);
   // REQUIRES: bytes <= bytes().
   void ShrinkTo(ByteCount bytes);
-  // Makes a second reservation of the same kind out of a part of this one.
-  // REQUIRES: bytes <= bytes().
-  Reservation Split(ByteCount bytes);
   void Release();
 
  private:

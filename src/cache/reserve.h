@@ -1,7 +1,7 @@
 // Memory that is touched before it is needed.
 #pragma once
 
-#include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -13,9 +13,9 @@
 
 namespace warmset {
 
-// Memory that one load may fill: file is unsealed, all zero, touched, and was
-// never given to another process; without a descriptor when the reserve had
-// none. The reservation covers the entry and file.size(), whichever is larger.
+// Memory that one load may fill: the file is unsealed, all zero, touched, and
+// was never given to another process; it has no descriptor when nothing was
+// touched beforehand. The reservation covers the file and what will be loaded.
 struct LoadMemory {
   Reservation reservation;
   os::MemoryFile file;
@@ -40,30 +40,39 @@ class MemoryReserve {
   MemoryReserve& operator=(const MemoryReserve&) = delete;
 
   // The smallest piece that holds so much, else the largest; its reservation is
-  // for loading from now on. Without one, both members are empty. Does not block.
-  LoadMemory Take(ByteCount bytes);
+  // for loading from now on. Nothing when there is no piece, or only such that
+  // would be wasted on so little. Does not block.
+  std::optional<LoadMemory> Take(ByteCount bytes);
 
-  // For tests and benchmarks: returns when the reserve is full, or holds as
-  // much as the budget allows.
+  // Returns when the reserve is full, or has as much as the budget grants.
   void WaitUntilSettled();
 
  private:
-  void Fill(std::stop_token stop);
+  void Fill();
+  // A piece of the largest size that is missing and that the budget grants.
+  std::optional<LoadMemory> MakePiece();
+  // False when the piece must be given up; waits while something loads.
+  bool MayGoOn();
   void GiveBack(ByteCount missing);
-  // The largest piece that is not there; zero when none is missing.
-  ByteCount MissingPiece() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnBudgetChange();
+
+  // The sizes that no piece has, largest first.
+  std::vector<ByteCount> MissingSizes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ShouldFill() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The smallest piece of at least so much, else the largest.
+  std::optional<LoadMemory> PopBestFit(ByteCount bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Budget& budget_;
-  const std::vector<ByteCount> sizes_;  // of the pieces, largest first
-
-  std::atomic<bool> abandon_ = false;  // the piece that is being touched
+  const std::vector<ByteCount> sizes_;  // of all pieces, largest first
 
   absl::Mutex mutex_;
   std::vector<LoadMemory> pieces_ ABSL_GUARDED_BY(mutex_);
   bool filling_ ABSL_GUARDED_BY(mutex_) = false;
-  bool try_again_ ABSL_GUARDED_BY(mutex_) = true;
+  bool abandon_ ABSL_GUARDED_BY(mutex_) = false;  // the piece that is being filled
+  bool changed_ ABSL_GUARDED_BY(mutex_) = true;   // the budget may grant more than before
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  std::jthread thread_;  // last: joined before the rest goes
+  std::thread thread_;
 };
 
 }  // namespace warmset

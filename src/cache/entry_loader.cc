@@ -1,0 +1,144 @@
+#include "cache/entry_loader.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/strong.h"
+#include "cache/touch_ahead.h"
+#include "fmt/format.h"
+#include "os/bulk_reader.h"
+
+namespace warmset {
+namespace {
+
+constexpr unsigned kMostCopyThreads = 4;
+constexpr uint64_t kProgressStep = 16 * kMiB;
+
+// Brings the memory to the component's size; returns how much of it is touched.
+StatusOr<uint64_t> ResizeMemory(LoadMemory& memory, const ComponentManifest& component) {
+  uint64_t touched = 0;
+  if (memory.file.fd() < 0) {
+    ASSIGN_OR_RETURN(memory.file,
+                     os::MemoryFile::Create(os::kEntryMemoryName, component.entry_bytes));
+  } else {
+    touched = memory.file.size();
+    RETURN_IF_ERROR(memory.file.Resize(component.entry_bytes));
+  }
+  memory.reservation.ShrinkTo(EntryMemory(component));
+  return touched;
+}
+
+// Fills memory with blocks and hashes each chunk when its last block is there.
+class Filling {
+ public:
+  Filling(std::span<std::byte> data, std::span<const SourceBlock> blocks,
+          const std::function<void(uint64_t)>& progress)
+      : data_(data),
+        progress_(progress),
+        digests_((data.size() + kDigestChunkBytes - 1) / kDigestChunkBytes),
+        blocks_left_(digests_.size()) {
+    for (const SourceBlock& block : blocks) ++blocks_left_[block.chunk()];
+  }
+
+  Status Read(os::BulkReader& reader, std::span<const SourceBlock> blocks, TouchAhead& touched,
+              const std::stop_token& stop) {
+    std::vector<os::ReadBlock> reads;
+    reads.reserve(blocks.size());
+    for (const SourceBlock& block : blocks) {
+      reads.push_back({.file = block.file,
+                       .offset = block.file_offset,
+                       .destination = data_.subspan(block.entry_offset, block.bytes)});
+    }
+    return reader.Read({
+        .blocks = reads,
+        .before = [&](size_t i) { touched.WaitFor(blocks[i].entry_offset + blocks[i].bytes); },
+        .done = [&](size_t i) { OnRead(blocks[i]); },
+        .stop = stop,
+    });
+  }
+
+  // The digests of all chunks, those that no run touches included.
+  // REQUIRES: every block was read.
+  std::vector<ChunkDigest> TakeDigests() {
+    for (size_t chunk = 0; chunk < digests_.size(); ++chunk) {
+      if (digests_[chunk] == ChunkDigest{}) Hash(chunk);
+    }
+    return std::move(digests_);
+  }
+
+ private:
+  void OnRead(const SourceBlock& block) {
+    // Blocks of one chunk may come on different threads: the last one hashes.
+    if (blocks_left_[block.chunk()].fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      Hash(block.chunk());
+    }
+    const uint64_t before = bytes_read_.fetch_add(block.bytes, std::memory_order_relaxed);
+    const uint64_t now = before + block.bytes;
+    if (progress_ && before / kProgressStep != now / kProgressStep) progress_(now);
+  }
+
+  void Hash(size_t chunk) {
+    const uint64_t begin = chunk * kDigestChunkBytes;
+    digests_[chunk] = DigestOf<ChunkDigest>(
+        data_.subspan(begin, std::min(kDigestChunkBytes, data_.size() - begin)));
+  }
+
+  const std::span<std::byte> data_;
+  const std::function<void(uint64_t)>& progress_;
+  std::vector<ChunkDigest> digests_;
+  std::vector<std::atomic<uint32_t>> blocks_left_;  // by chunk
+  std::atomic<uint64_t> bytes_read_ = 0;
+};
+
+StatusOr<std::vector<ChunkDigest>> Fill(const LoadRequest& request, const OpenSources& sources,
+                                        uint64_t touched_bytes) {
+  ASSIGN_OR_RETURN(std::vector<SourceBlock> blocks, sources.Blocks(request.component));
+  const std::span<std::byte> data = request.memory.file.writable().span();
+  Filling filling(data, blocks, request.progress);
+  TouchAhead touched(data, touched_bytes);
+
+  const auto from_disk = std::stable_partition(
+      blocks.begin(), blocks.end(), [](const SourceBlock& block) { return block.file->cached(); });
+  if (from_disk != blocks.begin()) {
+    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMostCopyThreads);
+    RETURN_IF_ERROR(filling.Read(*os::MakePreadReader(threads), {blocks.begin(), from_disk},
+                                 touched, request.stop));
+  }
+  if (from_disk != blocks.end()) {
+    RETURN_IF_ERROR(
+        filling.Read(*os::MakeDiskReader(), {from_disk, blocks.end()}, touched, request.stop));
+  }
+  return filling.TakeDigests();
+}
+
+StatusOr<std::unique_ptr<Entry>> Load(LoadRequest& request) {
+  const auto started = std::chrono::steady_clock::now();
+  const bool digests_known = !request.known_digests.empty();
+  ASSIGN_OR_RETURN(const OpenSources sources,
+                   OpenSources::Open(request.component, request.files, digests_known));
+  ASSIGN_OR_RETURN(const uint64_t touched, ResizeMemory(request.memory, request.component));
+  ASSIGN_OR_RETURN(std::vector<ChunkDigest> chunks, Fill(request, sources, touched));
+  RETURN_IF_ERROR(sources.CheckUnchanged());
+  return FilledEntry{.component = request.component,
+                     .memory = std::move(request.memory),
+                     .chunks = std::move(chunks),
+                     .load_time = std::chrono::steady_clock::now() - started}
+      .VerifyAndSeal(request.known_digests);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Entry>> LoadEntry(LoadRequest request) {
+  try {
+    return Load(request);
+  } catch (const std::system_error& error) {  // no more threads
+    return ErrnoError(error.code().value(), "start a thread");
+  }
+}
+
+}  // namespace warmset

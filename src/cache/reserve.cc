@@ -1,0 +1,193 @@
+#include "cache/reserve.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "os/huge_pages.h"
+
+namespace warmset {
+namespace {
+
+// After so much it is seen whether somebody else wants the memory or the CPU.
+constexpr uint64_t kTouchStep = 8 * kMiB;
+// A piece is not spent on a load of less than this part of it.
+constexpr uint64_t kLargestWaste = 4;
+
+std::vector<ByteCount> PieceSizes(ByteCount target) {
+  std::vector<ByteCount> sizes;
+  const uint64_t smallest = MemoryReserve::kSmallestPiece.value();
+  uint64_t left = target.value();
+  while (left >= smallest) {
+    const uint64_t piece = std::max(AlignDown(left / 2, os::kHugePageBytes), smallest);
+    sizes.push_back(ByteCount(piece));
+    left -= piece;
+  }
+  return sizes;
+}
+
+ByteCount SizeOf(const LoadMemory& piece) { return ByteCount(piece.file.size()); }
+
+}  // namespace
+
+ByteCount MemoryReserve::DefaultTarget(ByteCount ram_limit) {
+  return std::min(ByteCount(2 * kGiB), ByteCount(ram_limit.value() / 8));
+}
+
+MemoryReserve::MemoryReserve(Budget& budget, ByteCount target)
+    : budget_(budget), sizes_(PieceSizes(target)) {
+  if (sizes_.empty()) return;
+  budget_.SetReserveHooks({.give_back = [this](ByteCount missing) { GiveBack(missing); },
+                           .changed = [this] { OnBudgetChange(); }});
+  thread_ = std::thread([this] { Fill(); });
+}
+
+MemoryReserve::~MemoryReserve() {
+  if (!thread_.joinable()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+  budget_.SetReserveHooks({});
+}
+
+std::optional<LoadMemory> MemoryReserve::Take(ByteCount bytes) {
+  std::optional<LoadMemory> piece;
+  {
+    absl::MutexLock lock(&mutex_);
+    piece = PopBestFit(bytes);
+    if (piece && SizeOf(*piece).value() / kLargestWaste > bytes.value()) {
+      pieces_.push_back(*std::move(piece));
+      return std::nullopt;
+    }
+  }
+  if (piece) piece->reservation.SetKind(MemoryKind::kLoading);
+  return piece;
+}
+
+std::optional<LoadMemory> MemoryReserve::PopBestFit(ByteCount bytes) {
+  auto best = pieces_.end();
+  for (auto it = pieces_.begin(); it != pieces_.end(); ++it) {
+    if (best == pieces_.end()) {
+      best = it;
+      continue;
+    }
+    const bool fits = SizeOf(*it) >= bytes;
+    const bool best_fits = SizeOf(*best) >= bytes;
+    const bool smaller = SizeOf(*it) < SizeOf(*best);
+    if (fits != best_fits ? fits : fits == smaller) best = it;
+  }
+  if (best == pieces_.end()) return std::nullopt;
+  std::optional<LoadMemory> piece(std::move(*best));
+  pieces_.erase(best);
+  return piece;
+}
+
+void MemoryReserve::GiveBack(ByteCount missing) {
+  std::vector<LoadMemory> freed;  // outside the lock
+  absl::MutexLock lock(&mutex_);
+  while (missing.value() > 0) {
+    std::optional<LoadMemory> piece = PopBestFit(missing);
+    if (!piece) break;
+    missing -= std::min(missing, SizeOf(*piece));
+    freed.push_back(*std::move(piece));
+  }
+  if (missing.value() > 0 && filling_) {
+    abandon_ = true;
+    mutex_.Await(absl::Condition(+[](bool* filling) { return !*filling; }, &filling_));
+  }
+}
+
+void MemoryReserve::OnBudgetChange() {
+  absl::MutexLock lock(&mutex_);
+  changed_ = true;
+}
+
+void MemoryReserve::WaitUntilSettled() {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(
+      +[](MemoryReserve* self)
+           ABSL_NO_THREAD_SAFETY_ANALYSIS { return !self->filling_ && !self->ShouldFill(); },
+      this));
+}
+
+std::vector<ByteCount> MemoryReserve::MissingSizes() const {
+  std::vector<ByteCount> missing = sizes_;
+  for (const LoadMemory& piece : pieces_) {
+    missing.erase(std::find(missing.begin(), missing.end(), SizeOf(piece)));
+  }
+  return missing;
+}
+
+bool MemoryReserve::ShouldFill() const { return changed_ && pieces_.size() < sizes_.size(); }
+
+void MemoryReserve::Fill() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](MemoryReserve* self)
+               ABSL_NO_THREAD_SAFETY_ANALYSIS { return self->stopping_ || self->ShouldFill(); },
+          this));
+      if (stopping_) return;
+      filling_ = true;
+      abandon_ = false;
+    }
+    std::optional<LoadMemory> piece = MakePiece();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (piece && !abandon_) {
+        pieces_.push_back(*std::move(piece));
+        piece.reset();
+        changed_ = true;  // there may be room for the next one
+        filling_ = false;
+        continue;
+      }
+    }
+    piece.reset();  // what somebody waits for must be free before it is told so
+    absl::MutexLock lock(&mutex_);
+    filling_ = false;
+  }
+}
+
+bool MemoryReserve::MayGoOn() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_ || abandon_) return false;
+      changed_ = false;
+    }
+    if (budget_.Use().loading.value() == 0) return true;
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](MemoryReserve* self) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return self->changed_ || self->stopping_ || self->abandon_;
+        },
+        this));
+  }
+}
+
+std::optional<LoadMemory> MemoryReserve::MakePiece() {
+  if (!MayGoOn()) return std::nullopt;
+  std::vector<ByteCount> missing;
+  {
+    absl::MutexLock lock(&mutex_);
+    missing = MissingSizes();
+  }
+  for (const ByteCount size : missing) {
+    auto reservation = budget_.Reserve(MemoryKind::kReserve, size);
+    if (!reservation.ok()) continue;
+    auto file = os::MemoryFile::Create(os::kEntryMemoryName, size.value());
+    if (!file.ok()) return std::nullopt;
+    std::optional<LoadMemory> piece({*std::move(reservation), *std::move(file)});
+    const auto memory = piece->file.writable().span();
+    for (uint64_t at = 0; at < memory.size(); at += kTouchStep) {
+      if (!MayGoOn()) return std::nullopt;
+      os::TouchMemory(memory.subspan(at, std::min(kTouchStep, memory.size() - at)));
+    }
+    return piece;
+  }
+  return std::nullopt;
+}
+
+}  // namespace warmset
