@@ -1,0 +1,283 @@
+#include "catalog/catalog.h"
+
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+template <typename D>
+D Id(std::string_view text) {
+  return DigestOf<D>(AsBytes(text));
+}
+
+ModelRow Row(const std::string& name) {
+  return {.id = Id<ModelId>(name),
+          .name = name,
+          .root = "/models",
+          .path = "/models/" + name,
+          .revision = Id<RevisionId>("revision of " + name),
+          .summary = std::string("binary\0summary", 14)};
+}
+
+class CatalogTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "catalog_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    path_ = folder_ + "/catalog.db";
+    Reopen();
+  }
+  void TearDown() override {
+    catalog_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  void Reopen() {
+    catalog_.reset();
+    auto opened = Catalog::Open(path_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    catalog_ = *std::move(opened);
+  }
+  std::vector<std::string> Names() {
+    std::vector<std::string> names;
+    const auto models = catalog_->Models();
+    EXPECT_TRUE(models.ok()) << models.status();
+    for (const ModelRow& model : *models) names.push_back(model.name);
+    return names;
+  }
+  size_t DamagedFiles() {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      count += entry.path().string().find(".damaged-") != std::string::npos;
+    }
+    return count;
+  }
+
+  std::string folder_;
+  std::string path_;
+  std::unique_ptr<Catalog> catalog_;
+};
+
+TEST_F(CatalogTest, ModelsSurviveAReopen) {
+  ASSERT_TRUE(
+      catalog_->Apply({.models = {Row("b"), Row("a")}, .removed = {}, .inspections = {}}).ok());
+  Reopen();
+  const auto models = catalog_->Models();
+  ASSERT_TRUE(models.ok());
+  ASSERT_THAT(Names(), ElementsAre("a", "b"));
+  const ModelRow expected = Row("a");
+  EXPECT_EQ(models->front().id, expected.id);
+  EXPECT_EQ(models->front().root, expected.root);
+  EXPECT_EQ(models->front().path, expected.path);
+  EXPECT_EQ(models->front().revision, expected.revision);
+  EXPECT_EQ(models->front().summary, expected.summary);
+  EXPECT_EQ(catalog_->TakeNotice(), "");
+}
+
+TEST_F(CatalogTest, ChangesReplaceAndRemove) {
+  ModelRow a = Row("a");
+  ASSERT_TRUE(catalog_->Apply({.models = {a, Row("b")}, .removed = {}, .inspections = {}}).ok());
+  a.name = "renamed";
+  ASSERT_TRUE(catalog_->Apply({.models = {a}, .removed = {Row("b").id}, .inspections = {}}).ok());
+  EXPECT_THAT(Names(), ElementsAre("renamed"));
+}
+
+TEST_F(CatalogTest, InspectionsAreFoundByRevision) {
+  const auto good = Id<RevisionId>("good");
+  const auto bad = Id<RevisionId>("bad");
+  ASSERT_TRUE(catalog_
+                  ->Apply({.models = {},
+                           .removed = {},
+                           .inspections = {{good, "manifest", OkStatus()},
+                                           {bad, "", Error(ErrorCode::kCorruptedModel, "torn")}}})
+                  .ok());
+  EXPECT_EQ((*catalog_->FindInspection(good))->manifest, "manifest");
+  const auto failure = (*catalog_->FindInspection(bad))->failure;
+  EXPECT_EQ(CodeOf(failure), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(Message(failure), "torn");
+  EXPECT_FALSE(catalog_->FindInspection(Id<RevisionId>("other"))->has_value());
+}
+
+TEST_F(CatalogTest, PruningKeepsWhatModelsHave) {
+  const ModelRow model = Row("a");
+  const auto old = Id<RevisionId>("old");
+  ASSERT_TRUE(
+      catalog_
+          ->Apply({.models = {model},
+                   .removed = {},
+                   .inspections = {{model.revision, "m", OkStatus()}, {old, "o", OkStatus()}}})
+          .ok());
+  ASSERT_TRUE(catalog_->PruneInspections(0).ok());
+  EXPECT_TRUE(catalog_->FindInspection(old)->has_value());
+  ASSERT_TRUE(catalog_->PruneInspections(INT64_MAX).ok());
+  EXPECT_FALSE(catalog_->FindInspection(old)->has_value());
+  EXPECT_TRUE(catalog_->FindInspection(model.revision)->has_value());
+}
+
+TEST_F(CatalogTest, DigestsSurviveAReopen) {
+  const auto component = Id<ComponentId>("c");
+  const DigestRow digests{.chunks = {Id<ChunkDigest>("1"), Id<ChunkDigest>("2")},
+                          .content = Id<ContentDigest>("all")};
+  EXPECT_FALSE(catalog_->FindDigests(component)->has_value());
+  ASSERT_TRUE(catalog_->PutDigests(component, digests).ok());
+  Reopen();
+  const auto found = catalog_->FindDigests(component);
+  ASSERT_TRUE(found.ok() && found->has_value());
+  EXPECT_EQ((*found)->chunks, digests.chunks);
+  EXPECT_EQ((*found)->content, digests.content);
+}
+
+TEST_F(CatalogTest, UsesAreCounted) {
+  const auto model = Id<ModelId>("m");
+  const auto component = Id<ComponentId>("m");  // the same bytes as the model's
+  ASSERT_TRUE(catalog_->RecordModelUses({{model}}, 1000).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{model, model}}, 3000).ok());
+  ASSERT_TRUE(catalog_->RecordLoad(component, 1.5).ok());
+  ASSERT_TRUE(catalog_->RecordComponentUses({{component}}, 2000).ok());
+  Reopen();
+  const auto models = catalog_->ModelUsage();
+  EXPECT_EQ(models->at(model).uses, 3u);
+  EXPECT_EQ(models->at(model).last_used_unix_ms, 3000);
+  const auto components = catalog_->ComponentUsage();
+  EXPECT_EQ(components->at(component).uses, 1u);
+  EXPECT_EQ(components->at(component).load_seconds, 1.5);
+}
+
+TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
+  const DesiredModel old{Id<ModelId>("old"), {"unet", "vae"}, {}};
+  const DesiredModel recent{Id<ModelId>("recent"), {"model"}, {{"model", "host:0", "dedicated"}}};
+  ASSERT_TRUE(catalog_->SetDesired(old).ok());
+  ASSERT_TRUE(catalog_->SetDesired(recent).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{old.model}}, 1).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{recent.model}}, 2).ok());
+  Reopen();
+  const auto desired = catalog_->Desired();
+  ASSERT_TRUE(desired.ok()) << desired.status();
+  ASSERT_EQ(desired->size(), 2u);
+  EXPECT_EQ(desired->at(0).model, recent.model);
+  EXPECT_EQ(desired->at(0).cached, recent.cached);
+  EXPECT_EQ(desired->at(0).placements, recent.placements);
+  EXPECT_EQ(desired->at(1).cached, old.cached);
+
+  ASSERT_TRUE(catalog_->SetDesired({recent.model, {}, {}}).ok());
+  EXPECT_EQ(catalog_->Desired()->size(), 1u);
+}
+
+TEST_F(CatalogTest, TermsOnlyGrow) {
+  uint64_t last = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 3; ++i) {
+      const auto term = catalog_->NextDaemonTerm();
+      ASSERT_TRUE(term.ok()) << term.status();
+      EXPECT_GT(*term, last);
+      last = *term;
+    }
+    Reopen();
+  }
+}
+
+TEST_F(CatalogTest, AFileThatIsNoDatabaseIsMovedAside) {
+  catalog_.reset();
+  std::filesystem::remove(path_ + "-wal");
+  std::ofstream(path_) << "this is not a database, whatever its name says";
+  Reopen();
+  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_THAT(catalog_->TakeNotice(), HasSubstr("kept as"));
+  EXPECT_EQ(catalog_->TakeNotice(), "");
+  EXPECT_EQ(DamagedFiles(), 1u);
+}
+
+TEST_F(CatalogTest, DamageThatShowsLaterStartsANewCatalog) {
+  std::vector<ModelRow> rows;
+  for (int i = 0; i < 500; ++i) rows.push_back(Row("model-" + std::to_string(i)));
+  ASSERT_TRUE(catalog_->Apply({.models = rows, .removed = {}, .inspections = {}}).ok());
+  catalog_.reset();  // checkpoints
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const auto size = static_cast<std::streamoff>(std::filesystem::file_size(path_));
+    const std::string garbage(4096, '\x5a');
+    for (std::streamoff at = 40'960; at + 4096 <= size; at += 4096) {
+      file.seekp(at).write(garbage.data(), 4096);
+    }
+  }
+  Reopen();  // the schema's page is whole
+  EXPECT_EQ(CodeOf(catalog_->Models().status()), ErrorCode::kIoError);
+  EXPECT_THAT(catalog_->TakeNotice(), HasSubstr("damaged"));
+  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
+  Reopen();
+  EXPECT_THAT(Names(), ElementsAre("a"));
+}
+
+TEST_F(CatalogTest, ANewerSchemaIsLeftAlone) {
+  catalog_.reset();
+  sqlite3* connection = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(connection, "PRAGMA user_version = 999", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(connection);
+  EXPECT_EQ(CodeOf(Catalog::Open(path_).status()), ErrorCode::kVersionMismatch);
+  EXPECT_EQ(DamagedFiles(), 0u);
+}
+
+TEST_F(CatalogTest, AFolderThatIsNotThereIsAnError) {
+  EXPECT_EQ(CodeOf(Catalog::Open(folder_ + "/none/catalog.db").status()), ErrorCode::kIoError);
+}
+
+// A limit on file sizes stands for a full disk: both fail the write.
+TEST_F(CatalogTest, AFullDiskLosesNothingThatWasThere) {
+  ASSERT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = before;
+  small.rlim_cur = 256 * 1024;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+
+  ModelRow big = Row("b");
+  big.summary.assign(1 << 20, 'x');
+  const Status status =
+      catalog_->Apply({.models = {big}, .removed = {Row("a").id}, .inspections = {}});
+
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(CodeOf(status), ErrorCode::kIoError);
+  EXPECT_THAT(Names(), ElementsAre("a"));
+  EXPECT_TRUE(catalog_->Apply({.models = {big}, .removed = {}, .inspections = {}}).ok());
+  Reopen();
+  EXPECT_THAT(Names(), ElementsAre("a", "b"));
+}
+
+TEST_F(CatalogTest, ManyThreadsMayUseIt) {
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 25; ++i) {
+        const ModelRow row = Row(fmt::format("{}-{}", t, i));
+        EXPECT_TRUE(catalog_->Apply({.models = {row}, .removed = {}, .inspections = {}}).ok());
+        EXPECT_TRUE(catalog_->RecordModelUses({{row.id}}, i).ok());
+        EXPECT_TRUE(catalog_->Models().ok());
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(Names().size(), 100u);
+}
+
+}  // namespace
+}  // namespace warmset

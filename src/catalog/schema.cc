@@ -1,0 +1,55 @@
+#include "catalog/schema.h"
+
+namespace warmset {
+namespace {
+
+constexpr const char* kMigrations[] = {
+    R"sql(
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE models (
+  id       BLOB PRIMARY KEY,
+  name     TEXT NOT NULL,
+  root     TEXT NOT NULL,
+  path     TEXT NOT NULL,
+  revision BLOB NOT NULL,
+  summary  BLOB NOT NULL
+);
+CREATE INDEX models_by_revision ON models (revision);
+CREATE TABLE inspections (
+  revision      BLOB PRIMARY KEY,
+  manifest      BLOB NOT NULL,
+  error_code    TEXT NOT NULL,
+  error_message TEXT NOT NULL,
+  made_unix_ms  INTEGER NOT NULL
+);
+CREATE TABLE digests (
+  component BLOB PRIMARY KEY,
+  content   BLOB NOT NULL,
+  chunks    BLOB NOT NULL
+);
+CREATE TABLE usage (
+  kind              INTEGER NOT NULL,
+  id                BLOB NOT NULL,
+  last_used_unix_ms INTEGER NOT NULL,
+  uses              INTEGER NOT NULL,
+  load_seconds      REAL NOT NULL,
+  PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE TABLE desired (
+  model     BLOB NOT NULL,
+  component TEXT NOT NULL,
+  device    TEXT NOT NULL,
+  pool      TEXT NOT NULL,
+  PRIMARY KEY (model, component, device)
+) WITHOUT ROWID;
+)sql",
+};
+
+}  // namespace
+
+std::span<const char* const> CatalogMigrations() { return kMigrations; }
+
+}  // namespace warmset

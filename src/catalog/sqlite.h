@@ -1,0 +1,94 @@
+// A thin layer over SQLite's C interface, for catalog.cc alone.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace warmset {
+
+class Database;
+
+// A prepared statement, borrowed from its Database for one use: reset when it
+// goes. Parameters and columns count from 0. Text and blobs that are bound must
+// outlive the use.
+class Statement {
+ public:
+  Statement(Database& database, sqlite3_stmt* statement)
+      : database_(database), statement_(statement) {}
+  ~Statement();
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& Bind(int64_t value);
+  Statement& Bind(double value);
+  Statement& Bind(std::string_view text);
+  Statement& Bind(std::span<const std::byte> blob);
+
+  // True when there is a row.
+  StatusOr<bool> Step();
+  // For statements without rows: runs it and makes it ready to be bound again.
+  Status Run();
+
+  int64_t Integer(int column) const;
+  double Real(int column) const;
+  std::string Text(int column) const;
+  // Valid until the next Step().
+  std::span<const std::byte> Blob(int column) const;
+
+ private:
+  Database& database_;
+  sqlite3_stmt* const statement_;  // null when it could not be prepared
+  int next_parameter_ = 1;
+};
+
+// One connection with its prepared statements. Not thread-safe.
+class Database {
+ public:
+  static StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // sql must be a literal: its statement is prepared once and kept. A statement
+  // that can't be prepared (a damaged schema) fails at its first Step().
+  Statement Prepare(const char* sql);
+  // Runs statements that have neither parameters nor rows.
+  Status Execute(const char* sql);
+
+  // Runs body in one transaction; what it did is undone if it fails.
+  template <typename Body>
+  Status Transaction(Body body) {
+    RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+    Status status = body();
+    if (status.ok()) status = Execute("COMMIT");
+    if (!status.ok() && sqlite3_get_autocommit(connection_) == 0) {
+      (void)Execute("ROLLBACK");  // the first error is the one to tell
+    }
+    return status;
+  }
+
+  // True once SQLite found the file damaged, or no database at all.
+  bool damaged() const { return damaged_; }
+
+ private:
+  friend class Statement;
+
+  explicit Database(sqlite3* connection) : connection_(connection) {}
+  // The connection's last error.
+  Status LastError();
+
+  sqlite3* const connection_;
+  bool damaged_ = false;
+  std::map<const char*, sqlite3_stmt*> statements_;
+};
+
+}  // namespace warmset
