@@ -205,7 +205,7 @@ def np_would_answer(index: Any, shape: Any, error: Exception) -> bool:
     """Whether only bounds of slices are at fault, or an empty tensor."""
     if not isinstance(error, safetensors.SafetensorError):
         return True  # OverflowError and SystemError: negative and reversed bounds
-    if "out of bounds" not in str(error):
+    if "out of bounds" not in str(error) or index is True:  # numpy takes True for a mask
         return False
     return not isinstance(outcome(lambda: np.empty(shape)[index]), Exception)
 
@@ -255,33 +255,6 @@ def test_arguments_are_refused_in_the_same_words(required: DaemonProcess) -> Non
         assert type(got) is type(expected) and str(got) == str(expected), arguments
     for arguments, options in (((path, "pt", None), {}), ((path, "pt"), {"backend": "pread"})):
         assert isinstance(warm.safe_open(*arguments, **options), warm.safe_open)
-
-
-BROKEN = {
-    "too short": b"\0\0",
-    "header too large": b"\xff" * 8 + b"1" * 8,
-    "header beyond the end": (100).to_bytes(8, "little") + b"{}",
-    "no JSON": (2).to_bytes(8, "little") + b"{x",
-}
-
-
-@pytest.mark.parametrize("mode", ["auto", "require"])
-@pytest.mark.parametrize("what", [*BROKEN, "truncated"])
-def test_broken_files_are_refused_in_the_same_words(
-    daemon: DaemonProcess,
-    folder: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-    what: str,
-    mode: str,
-) -> None:
-    if daemon.kind == "double":
-        pytest.skip("the double does not check files")
-    monkeypatch.setenv("WARMSET_SOCKET", daemon.socket)
-    monkeypatch.setenv("WARMSET", mode)
-    path = folder / "broken.safetensors"
-    path.write_bytes(BROKEN.get(what) or pathlib.Path(small(daemon)).read_bytes()[:-8])
-    got, expected = (outcome(lambda: opener(str(path), "pt")) for opener in (warm.safe_open, PLAIN))
-    assert type(got) is type(expected) and str(got) == str(expected)
 
 
 def test_components_of_one_file_keep_its_order(
