@@ -94,11 +94,13 @@ class EntryStore {
   friend class EntryHold;
   struct Record;
 
+  Record* FindRecord(const ComponentId& component) const;
+  void Show(Record& record, const ComponentId& id);
   void Unhold(Record& record, HoldKind kind);
-  void Forget(Record& record);
-  void EvictOne(const Entry& victim, std::vector<ComponentId>& evicted);
   bool MayEvict(const Entry& entry) const;
-  Status NoRoom(const Status& why) const;
+  void Evict(const Entry& victim, std::vector<ComponentId>& evicted);
+  Status Claim(Reservation& reservation, ByteCount bytes);
+  Status NoRoom(ByteCount wanted, ByteCount available) const;
 
   Budget& budget_;
   MemoryReserve& reserve_;
