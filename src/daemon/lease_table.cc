@@ -46,7 +46,7 @@ void LeaseTable::EndSession(SessionId session) {
 }
 
 void LeaseTable::End(LeaseId id) {
-  const Lease lease = leases_.extract(id).mapped();
+  const Lease lease = std::move(leases_.extract(id).mapped());
   CountDown(by_model_, lease.model, lease.session);
   CountDown(by_place_, {lease.component, lease.device}, lease.session);
   on_end_(lease);

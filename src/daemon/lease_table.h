@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,7 @@
 namespace warmset {
 
 using wire::SessionId;
+class EntryHold;
 using LeaseId = uint64_t;
 
 // One session's hold on one component, in RAM or on a device.
@@ -25,6 +27,7 @@ struct Lease {
   ModelId model;
   ComponentId component;
   std::optional<DeviceId> device;  // nothing: the entry in RAM
+  std::shared_ptr<const EntryHold> held;  // of the entry; ends with the lease
 };
 
 // All leases of all sessions. What a lease protects is told when it ends, so

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -217,6 +218,19 @@ Status CheckPrivateDirectory(const std::string& path) {
                         "it or choose another place");
   }
   return OkStatus();
+}
+
+StatusOr<UniqueFd> LockFile(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoError(errno, "open " + path);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoError(errno, "lock " + path);
+    return Error(ErrorCode::kAlreadyRunning,
+                 fmt::format("another daemon uses {}; choose another --home, or stop it with "
+                             "`warmset shutdown`",
+                             path));
+  }
+  return fd;
 }
 
 }  // namespace warmset::os

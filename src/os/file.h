@@ -86,4 +86,8 @@ Status MakePrivateDirectory(const std::string& path);
 // user and that no other may write to; kFileNotFound when there is none.
 Status CheckPrivateDirectory(const std::string& path);
 
+// Creates the file if need be and locks it until the descriptor is closed or the
+// process ends. kAlreadyRunning when another process has the lock.
+StatusOr<UniqueFd> LockFile(const std::string& path);
+
 }  // namespace warmset::os

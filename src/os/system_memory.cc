@@ -27,6 +27,19 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
   return value;
 }
 
+// A line "name:   123 kB" of a file under /proc.
+StatusOr<ByteCount> KilobytesField(const std::string& path, std::string_view name) {
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, 64 * kKiB));
+  const std::string key = fmt::format("{}:", name);
+  const size_t at = text.find(key);
+  if (at == std::string::npos) {
+    return Error(ErrorCode::kInternal, fmt::format("{} has no {}", path, name));
+  }
+  const size_t digit = text.find_first_not_of(" \t", at + key.size());
+  if (digit == std::string::npos) return ByteCount();
+  return ByteCount(ParseNumber(std::string_view(text).substr(digit)).value_or(0) * kKiB);
+}
+
 // Calls visit(inode, bytes) for each mapped range of an entry memfd.
 template <typename Visit>
 void ForEachEntryRange(std::string_view maps, Visit visit) {
@@ -58,15 +71,11 @@ std::set<uint64_t> OwnMemfdInodes() {
 }  // namespace
 
 StatusOr<ByteCount> MeminfoField(std::string_view name) {
-  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile("/proc/meminfo", 64 * kKiB));
-  const std::string key = fmt::format("{}:", name);
-  const size_t at = text.find(key);
-  if (at == std::string::npos) {
-    return Error(ErrorCode::kInternal, fmt::format("/proc/meminfo has no {}", name));
-  }
-  size_t digit = at + key.size();
-  while (digit < text.size() && text[digit] == ' ') ++digit;
-  return ByteCount(ParseNumber(std::string_view(text).substr(digit)).value_or(0) * kKiB);
+  return KilobytesField("/proc/meminfo", name);
+}
+
+ByteCount ResidentAnonymousMemory() {
+  return KilobytesField("/proc/self/status", "RssAnon").value_or(ByteCount());
 }
 
 StatusOr<ByteCount> AvailableMemory() { return MeminfoField("MemAvailable"); }

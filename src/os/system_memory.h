@@ -18,6 +18,10 @@ StatusOr<ByteCount> MeminfoField(std::string_view name);
 // now; the largest value when there is no limit.
 ByteCount CgroupHeadroom();
 
+// This process's RssAnon: what it uses itself, shared memory left out. Zero when
+// it can't be read.
+ByteCount ResidentAnonymousMemory();
+
 // The memory of entries (kEntryMemoryName) that other processes still map and
 // that no descriptor of this process refers to: what clients of an earlier
 // daemon keep. Processes that may not be looked at are left out.
