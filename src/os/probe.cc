@@ -3,6 +3,7 @@
 #include <liburing.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -41,6 +42,8 @@ Status ProbeDirectRead(const std::string& path) {
   const auto block = std::make_unique<Block>();
   return ReadAt(fd.get(), block->bytes, 0).status();
 }
+
+bool MayWrite(const std::string& folder) { return ::access(folder.c_str(), W_OK | X_OK) == 0; }
 
 std::string KernelRelease() {
   utsname name{};

@@ -17,6 +17,9 @@ Status ProbeIoUring();
 // Reads the start of a file with O_DIRECT.
 Status ProbeDirectRead(const std::string& path);
 
+// Whether this user may make files in a folder.
+bool MayWrite(const std::string& folder);
+
 // "6.1.0-13-amd64".
 std::string KernelRelease();
 

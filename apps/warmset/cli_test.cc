@@ -1,0 +1,223 @@
+// The program as users run it: arguments, help, exit codes, streams.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "doctor/check.h"
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
+#include "gtest/gtest.h"
+
+namespace warmset::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string Content(const fs::path& path) {
+  if (!fs::is_regular_file(path)) return "";
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class CliTest : public ::testing::Test {
+ protected:
+  CliTest() {
+    std::string pattern = (fs::temp_directory_path() / "warmset-cli-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~CliTest() override { fs::remove_all(folder_); }
+
+  // Runs it with a home, a socket path and a configuration of this test's own.
+  Outcome Run(const std::string& arguments, const std::string& variables = "") {
+    const std::string command = fmt::format(
+        "env -u WARMSET_CONFIG -u HF_HOME -u HF_HUB_CACHE PATH=/usr/bin:/bin HOME={0} "
+        "WARMSET_HOME={0}/home "
+        "WARMSET_SOCKET={0}/socket {1} {2} {3} >{0}/out 2>{0}/err </dev/null",
+        folder_, variables, WARMSET_CLI_PROGRAM, arguments);
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Content(folder_ + "/out"),
+            Content(folder_ + "/err")};
+  }
+
+  std::string folder_;
+};
+
+google::protobuf::Struct ParseJson(const std::string& text) {
+  google::protobuf::Struct document;
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &document);
+  EXPECT_TRUE(status.ok()) << status << "\n" << text;
+  return document;
+}
+
+class EveryCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(EveryCommand, HelpHasAnExampleAndJson) {
+  const Outcome outcome = Run(std::string(GetParam()) + " --help");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr(fmt::format("Example:\n  ")));
+  EXPECT_THAT(outcome.out, HasSubstr(fmt::format("warmset {}", GetParam())));
+  EXPECT_THAT(outcome.out, HasSubstr("--json"));
+  EXPECT_THAT(outcome.err, IsEmpty());
+}
+
+TEST_P(EveryCommand, UnknownFlagIsAUsageError) {
+  const Outcome outcome = Run(std::string(GetParam()) + " --no-such-flag");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, StartsWith("warmset: usage: "));
+  EXPECT_THAT(outcome.err, HasSubstr(fmt::format("see `warmset {} --help`", GetParam())));
+}
+
+INSTANTIATE_TEST_SUITE_P(Commands, EveryCommand,
+                         ::testing::Values("serve", "run", "scan", "list", "show", "cache",
+                                           "uncache", "path", "load", "unload", "ps", "devices",
+                                           "doctor", "config", "shutdown"),
+                         [](const auto& command) { return std::string(command.param); });
+
+class EveryDaemonCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(EveryDaemonCommand, SaysHowToStartADaemon) {
+  const Outcome outcome = Run(GetParam());
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, StartsWith("warmset: daemon_unavailable: "));
+  EXPECT_THAT(outcome.err, HasSubstr("warmset serve"));
+}
+
+TEST_P(EveryDaemonCommand, ErrorIsOneJsonDocument) {
+  const Outcome outcome = Run(std::string(GetParam()) + " --json");
+  EXPECT_EQ(outcome.exit_code, 1);
+  const auto document = ParseJson(outcome.out);
+  ASSERT_EQ(document.fields().count("error"), 1u);
+  const auto& error = document.fields().at("error").struct_value();
+  EXPECT_EQ(error.fields().at("code").string_value(), "daemon_unavailable");
+  EXPECT_THAT(error.fields().at("message").string_value(), HasSubstr(folder_));
+  EXPECT_EQ(error.fields().count("candidates"), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Commands, EveryDaemonCommand,
+                         ::testing::Values("scan", "list", "show m", "cache m", "uncache m",
+                                           "path m", "load m", "unload m", "ps", "devices",
+                                           "shutdown"));
+
+TEST_F(CliTest, UsageErrors) {
+  for (const char* const arguments : {"", "frobnicate", "show", "show a b", "cache", "run",
+                                      "list --sort colour", "load m --pool mine", "ps extra"}) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments;
+    EXPECT_THAT(outcome.err, StartsWith("warmset: usage: ")) << arguments;
+    EXPECT_THAT(outcome.out, IsEmpty()) << arguments;
+  }
+}
+
+TEST_F(CliTest, Version) {
+  const Outcome outcome = Run("--version");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, StartsWith("warmset "));
+}
+
+TEST_F(CliTest, OutputThatCannotBeWrittenIsAFailure) {
+  fs::create_symlink("/dev/full", folder_ + "/out");
+  const Outcome outcome = Run("config");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("io_error"));
+}
+
+TEST_F(CliTest, ConfigWithoutADaemonShowsSources) {
+  std::ofstream(folder_ + "/w.toml") << "[memory]\nram_limit = '8GiB'\n";
+  const Outcome outcome = Run(fmt::format("config --json --config {}/w.toml", folder_));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::map<std::string, std::pair<std::string, std::string>> values;
+  const auto document = ParseJson(outcome.out);
+  for (const auto& item : document.fields().at("values").list_value().values()) {
+    const auto& fields = item.struct_value().fields();
+    values[fields.at("key").string_value()] = {fields.at("value").string_value(),
+                                               fields.at("source").string_value()};
+  }
+  using Expected = std::pair<std::string, std::string>;
+  EXPECT_EQ(values.at("memory.ram_limit"), Expected("8GiB", "file"));
+  EXPECT_EQ(values.at("socket"), Expected(folder_ + "/socket", "environment"));
+  EXPECT_EQ(values.at("models.watch"), Expected("on", "default"));
+}
+
+TEST_F(CliTest, ServeRefusesAWrongSetting) {
+  const Outcome outcome = Run("serve --ram-limit lots");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("invalid_config: --ram-limit: 'lots' is not a size"));
+}
+
+TEST_F(CliTest, RunPassesArgumentsEnvironmentAndExitCode) {
+  fs::create_directory(folder_ + "/hook");
+  const std::string hook = fmt::format("WARMSET_PYTHON_HOOK={}/hook PYTHONPATH=/before", folder_);
+  const Outcome outcome = Run(
+      "run -- sh -c 'echo \"$PYTHONPATH|$WARMSET_SOCKET|$1|$2\"; exit 7' name --json -- two", hook);
+  EXPECT_EQ(outcome.exit_code, 7);
+  EXPECT_EQ(outcome.out, fmt::format("{0}/hook:/before|{0}/socket|--json|--\n", folder_));
+  EXPECT_THAT(outcome.err, IsEmpty());
+}
+
+TEST_F(CliTest, RunOfAMissingProgramFailsAsAShellDoes) {
+  fs::create_directory(folder_ + "/hook");
+  const std::string hook = fmt::format("WARMSET_PYTHON_HOOK={}/hook", folder_);
+  const Outcome missing = Run("run -- no-such-program", hook);
+  EXPECT_EQ(missing.exit_code, 127);
+  EXPECT_THAT(missing.err, StartsWith("warmset: file_not_found: "));
+  EXPECT_EQ(Run("run -- /dev/null", hook).exit_code, 126);
+}
+
+TEST_F(CliTest, DoctorWorksWithoutADaemon) {
+  const Outcome outcome = Run("doctor --json");
+  const auto document = ParseJson(outcome.out);
+  EXPECT_EQ(outcome.exit_code, document.fields().at("ok").bool_value() ? 0 : 1);
+  std::map<std::string, std::string> health;
+  for (const auto& item : document.fields().at("checks").list_value().values()) {
+    const auto& fields = item.struct_value().fields();
+    health[fields.at("name").string_value()] = fields.at("health").string_value();
+    const bool ok = fields.at("health").string_value() == "ok";
+    EXPECT_EQ(fields.at("mend").string_value().empty(), ok) << item.DebugString();
+  }
+  for (const char* const name :
+       {"kernel", "huge pages", "io_uring", "memory", "overcommit", "locked memory", "open files",
+        "mappings", "inotify watches", "catalog", "root", "programs", "socket", "python"}) {
+    EXPECT_EQ(health.count(name), 1u) << name;
+  }
+  EXPECT_EQ(health.at("daemon"), "warn");
+}
+
+TEST_F(CliTest, DoctorReportsAConfigurationThatIsWrong) {
+  std::ofstream(folder_ + "/w.toml") << "[memory]\nlimit = 3\n";
+  const Outcome outcome = Run(fmt::format("doctor --config {}/w.toml", folder_));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("fail  config"));
+  EXPECT_THAT(outcome.out, HasSubstr("w.toml:2:1"));
+}
+
+TEST(Checks, FailureDecides) {
+  const Checks checks = {Ok("a", "fine"), Warn("bb", "slow", "do this"),
+                         Fail("c", "no", "do that")};
+  EXPECT_TRUE(AnyFailed(checks));
+  EXPECT_EQ(RenderChecks(checks, {}),
+            "ok    a   fine\n"
+            "warn  bb  slow\n"
+            "          → do this\n"
+            "fail  c   no\n"
+            "          → do that\n");
+  EXPECT_FALSE(AnyFailed({Ok("a", ""), Warn("b", "", "")}));
+}
+
+}  // namespace
+}  // namespace warmset::cli

@@ -1,0 +1,47 @@
+#include <cstdlib>
+
+#include "commands.h"
+#include "fmt/format.h"
+#include "os/process.h"
+#include "python_hook.h"
+
+namespace warmset::cli {
+namespace {
+
+struct RunArguments {
+  std::vector<std::string> command;
+  bool require = false;
+};
+
+void Export(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
+
+StatusOr<int> RunProgram(const Context& context, const RunArguments& arguments) {
+  ASSIGN_OR_RETURN(std::string python_path, FindPythonHook(os::ProgramDirectory()));
+  if (const char* const before = std::getenv("PYTHONPATH"); before != nullptr && *before != '\0') {
+    python_path += fmt::format(":{}", before);
+  }
+  Export("PYTHONPATH", python_path);
+  Export("WARMSET_SOCKET", context.SocketPath());
+  if (arguments.require) Export("WARMSET", "require");
+
+  const Status failed = os::ReplaceProcess(arguments.command);
+  // The codes that shells and env(1) give.
+  context.Report(failed);
+  return CodeOf(failed) == ErrorCode::kFileNotFound ? 127 : 126;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<RunArguments>();
+  CLI::App* const command = AddClientCommand(
+      app, context, "run", "Run a Python program with Warmset in place of safetensors",
+      "warmset run -- python serve.py --port 8000");
+  command->add_option("COMMAND", arguments->command, "the program and its arguments, after --")
+      ->required();
+  command->add_flag("--require", arguments->require,
+                    "fail where plain safetensors would step in (WARMSET=require)");
+  OnCommand(command, context, RunProgram, arguments);
+}
+
+}  // namespace warmset::cli

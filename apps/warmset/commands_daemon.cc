@@ -1,0 +1,141 @@
+// The daemon itself: serve, ps, devices, config, shutdown.
+#include <chrono>
+
+#include "commands.h"
+#include "daemon/option_table.h"
+#include "daemon/options.h"
+#include "daemon/serve_flags.h"
+#include "fmt/format.h"
+#include "os/process.h"
+#include "render.h"
+
+namespace warmset::cli {
+namespace {
+
+constexpr std::chrono::seconds kShutdownPatience{30};
+
+StatusOr<int> RunServe(const Context&, const OptionFlags& flags) {
+  // Mistakes are reported here, in this program's way.
+  RETURN_IF_ERROR(LoadOptions(flags).status());
+  std::vector<std::string> argv = {os::ProgramDirectory() + "warmsetd"};
+  if (!flags.config_file.empty()) argv.push_back("--config=" + flags.config_file);
+  for (const OptionRow& row : OptionTable()) {
+    const auto values = flags.values.find(std::string(row.key));
+    if (values == flags.values.end()) continue;
+    for (const std::string& value : values->second) {
+      argv.push_back(fmt::format("{}={}", row.flag, value));
+    }
+  }
+  return os::ReplaceProcess(argv);
+}
+
+StatusOr<int> RunPs(const Context& context) {
+  v1::Request request;
+  request.mutable_list_active();
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.active(), [&](const Screen& screen) {
+    return RenderActive(response.active(), screen);
+  });
+}
+
+StatusOr<int> RunDevices(const Context& context) {
+  v1::Request request;
+  request.mutable_get_status();
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.status(), [&](const Screen& screen) {
+    return RenderDevices(response.status(), screen);
+  });
+}
+
+// What a daemon that is started now would use.
+StatusOr<v1::ConfigReply> ConfigWithoutDaemon(const OptionFlags& flags) {
+  ASSIGN_OR_RETURN(const Options options, LoadOptions(flags));
+  v1::ConfigReply reply;
+  reply.set_file(options.config_file);
+  for (const OptionValue& value : DescribeOptions(options)) {
+    v1::ConfigValue& added = *reply.add_values();
+    added.set_key(value.key);
+    added.set_value(value.value);
+    added.set_source(std::string(OptionSourceName(value.source)));
+  }
+  return reply;
+}
+
+StatusOr<int> RunConfig(const Context& context, const OptionFlags& flags) {
+  const auto print = [&](const v1::ConfigReply& reply, const std::string& note) {
+    return context.Show(reply, [&](const Screen& screen) {
+      return screen.style.Dim(note) + "\n" + RenderConfig(reply, screen);
+    });
+  };
+  if (flags.config_file.empty()) {
+    v1::Request request;
+    request.mutable_get_config();
+    const auto response = context.Call(std::move(request));
+    if (response.ok()) return print(response->config(), "The running daemon uses:");
+    if (CodeOf(response.status()) != ErrorCode::kDaemonUnavailable) return response.status();
+  }
+  ASSIGN_OR_RETURN(const v1::ConfigReply reply, ConfigWithoutDaemon(flags));
+  return print(reply, "`warmset serve` would use:");
+}
+
+StatusOr<int> RunShutdown(const Context& context) {
+  ASSIGN_OR_RETURN(wire::Channel channel, context.Connect());
+  const int pid = channel.daemon().pid();
+  // In another pid namespace it can't be watched; then its answer must do.
+  const auto pidfd = os::OpenPidFd(pid);
+  v1::Request request;
+  request.mutable_shutdown();
+  ASSIGN_OR_RETURN(const wire::Answer answer, channel.Call(std::move(request)));
+  if (pidfd.ok()) {
+    ASSIGN_OR_RETURN(const bool ended, os::WaitForEnd(pidfd->get(), kShutdownPatience));
+    if (!ended) {
+      return Error(ErrorCode::kTimeout,
+                   fmt::format("the daemon (process {}) has not ended after {} s", pid,
+                               kShutdownPatience.count()));
+    }
+  }
+  return context.Show(answer.response.shutdown(), [&](const Screen&) {
+    return fmt::format("the daemon (process {}) has ended\n", pid);
+  });
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<OptionFlags>();
+  CLI::App* const command = AddCommand(app, context, "serve", "Run the daemon in the foreground",
+                                       "warmset serve --root ~/models --ram-limit 50%");
+  AddServeFlags(*command, *flags);
+  OnCommand(command, context, RunServe, flags);
+}
+
+void AddPs(CLI::App& app, Context& context) {
+  OnCommand(
+      AddClientCommand(app, context, "ps", "Show what is in RAM and on devices, and who uses it",
+                       "warmset ps --json"),
+      context, RunPs);
+}
+
+void AddDevices(CLI::App& app, Context& context) {
+  OnCommand(AddClientCommand(app, context, "devices", "Show the devices and their workers",
+                             "warmset devices"),
+            context, RunDevices);
+}
+
+void AddConfig(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<OptionFlags>();
+  CLI::App* const command = AddClientCommand(
+      app, context, "config", "Show the settings in effect, and where each comes from",
+      "warmset config --config ./warmset.toml");
+  command->add_option("--config", flags->config_file, "what `serve` would make of this file")
+      ->type_name("FILE");
+  OnCommand(command, context, RunConfig, flags);
+}
+
+void AddShutdown(CLI::App& app, Context& context) {
+  OnCommand(AddClientCommand(app, context, "shutdown", "End the daemon; leased memory stays mapped",
+                             "warmset shutdown"),
+            context, RunShutdown);
+}
+
+}  // namespace warmset::cli

@@ -1,0 +1,161 @@
+// What is on the disks: scan, list, show.
+#include <algorithm>
+#include <filesystem>
+
+#include "commands.h"
+#include "render.h"
+
+namespace warmset::cli {
+namespace {
+
+struct ScanArguments {
+  std::vector<std::string> paths;
+  bool shallow = false;
+};
+
+StatusOr<int> RunScan(const Context& context, const ScanArguments& arguments) {
+  v1::Request request;
+  v1::Scan& scan = *request.mutable_scan();
+  for (const std::string& path : arguments.paths) {
+    std::error_code error;
+    const auto absolute = std::filesystem::canonical(path, error);
+    if (error) return ErrnoError(error.value(), "scan " + path);
+    scan.add_paths(absolute.string());
+  }
+  if (arguments.shallow) scan.set_depth(v1::SHALLOW);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.scan(),
+                      [&](const Screen& screen) { return RenderScan(response.scan(), screen); });
+}
+
+struct ListArguments {
+  std::string filter;
+  std::string sort = "name";
+  bool quiet = false;
+};
+
+void Sort(v1::ModelList& list, const std::string& by) {
+  auto& models = *list.mutable_models();
+  std::sort(models.begin(), models.end(), [&](const v1::ModelState& a, const v1::ModelState& b) {
+    if (by == "size" && a.bytes() != b.bytes()) return a.bytes() > b.bytes();
+    if (by == "used" && a.last_used_unix_ms() != b.last_used_unix_ms()) {
+      return a.last_used_unix_ms() > b.last_used_unix_ms();
+    }
+    return a.name() < b.name();
+  });
+}
+
+StatusOr<int> RunList(const Context& context, const ListArguments& arguments) {
+  v1::Request request;
+  request.mutable_list_models()->set_filter(arguments.filter);
+  ASSIGN_OR_RETURN(v1::Response response, context.Call(std::move(request)));
+  v1::ModelList& list = *response.mutable_models();
+  Sort(list, arguments.sort);
+  return context.Show(list, [&](const Screen& screen) {
+    if (!arguments.quiet) return RenderList(list, screen);
+    std::string names;
+    for (const v1::ModelState& model : list.models()) names += Printable(model.name()) + "\n";
+    return names;
+  });
+}
+
+struct ShowArguments {
+  std::string model;
+  bool components = false;
+  bool worker = false;
+};
+
+struct WorkerView {
+  std::string device;
+  v1::WorkerStateReply state;
+};
+
+StatusOr<std::vector<WorkerView>> AskWorkers(wire::Channel& channel) {
+  v1::Request request;
+  request.mutable_get_status();
+  ASSIGN_OR_RETURN(const wire::Answer status, channel.Call(std::move(request)));
+  std::vector<WorkerView> views;
+  for (const v1::DeviceState& device : status.response.status().devices()) {
+    v1::Request ask;
+    ask.mutable_get_worker_state()->set_device(device.id());
+    ASSIGN_OR_RETURN(wire::Answer answer, channel.Call(std::move(ask)));
+    views.push_back({device.id(), std::move(*answer.response.mutable_worker_state())});
+  }
+  return views;
+}
+
+// {"model": ModelDetail, "workers": {DEVICE: WorkerStateReply}}.
+StatusOr<std::string> WorkersJson(const v1::ModelDetail& detail,
+                                  const std::vector<WorkerView>& views) {
+  ASSIGN_OR_RETURN(const std::string model, ToJson(detail));
+  std::string workers;
+  for (const WorkerView& view : views) {
+    ASSIGN_OR_RETURN(const std::string state, ToJson(view.state));
+    workers += (workers.empty() ? "" : ",") + JsonQuote(view.device) + ":" + state;
+  }
+  return "{\"model\":" + model + ",\"workers\":{" + workers + "}}\n";
+}
+
+StatusOr<int> RunShow(const Context& context, const ShowArguments& arguments) {
+  ASSIGN_OR_RETURN(wire::Channel channel, context.Connect());
+  v1::Request request;
+  request.mutable_get_model_detail()->set_name(arguments.model);
+  ASSIGN_OR_RETURN(const wire::Answer answer, channel.Call(std::move(request)));
+  const v1::ModelDetail& detail = answer.response.detail();
+  std::vector<WorkerView> views;
+  if (arguments.worker) {
+    ASSIGN_OR_RETURN(views, AskWorkers(channel));
+    if (context.json) {
+      ASSIGN_OR_RETURN(const std::string document, WorkersJson(detail, views));
+      PrintOut(document);
+      return 0;
+    }
+  }
+  return context.Show(detail, [&](const Screen& screen) {
+    std::string text = RenderDetail(detail, screen);
+    if (arguments.components) text += "\n" + RenderComponents(detail, screen);
+    for (const WorkerView& view : views) {
+      text += "\n" + RenderWorkerView(view.device, view.state, detail, screen);
+    }
+    return text;
+  });
+}
+
+}  // namespace
+
+void AddScan(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ScanArguments>();
+  CLI::App* const command =
+      AddClientCommand(app, context, "scan", "Look for models in the roots, or in other folders",
+                       "warmset scan ~/models --shallow");
+  command->add_option("DIR", arguments->paths, "folders; they are roots until the daemon ends");
+  command->add_flag("--shallow", arguments->shallow, "not the folders below");
+  OnCommand(command, context, RunScan, arguments);
+}
+
+void AddList(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ListArguments>();
+  CLI::App* const command = AddClientCommand(app, context, "list", "List the models that are known",
+                                             "warmset list --filter sdxl --sort size");
+  command->add_option("--filter", arguments->filter, "only names that contain it")
+      ->type_name("TEXT");
+  command->add_option("--sort", arguments->sort, "by size, name or last use")
+      ->type_name("size|name|used")
+      ->check(CLI::IsMember({"size", "name", "used"}).description(""));
+  command->add_flag("-q,--quiet", arguments->quiet, "names only");
+  OnCommand(command, context, RunList, arguments);
+}
+
+void AddShow(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ShowArguments>();
+  CLI::App* const command =
+      AddClientCommand(app, context, "show", "Show all that is known about a model",
+                       "warmset show stabilityai/sdxl --components");
+  command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
+      ->required();
+  command->add_flag("--components", arguments->components, "a row for each component");
+  command->add_flag("--worker", arguments->worker, "what the device workers themselves say");
+  OnCommand(command, context, RunShow, arguments);
+}
+
+}  // namespace warmset::cli

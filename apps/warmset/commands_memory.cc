@@ -1,0 +1,135 @@
+// What is in RAM and on devices: cache, uncache, path, load, unload.
+#include "base/units.h"
+#include "commands.h"
+#include "fmt/format.h"
+#include "render.h"
+
+namespace warmset::cli {
+namespace {
+
+struct ModelArguments {
+  std::string model;
+  std::vector<std::string> components;
+  std::string device;
+  std::string pool;
+};
+using ModelArgumentsPtr = std::shared_ptr<ModelArguments>;
+
+// Cache, Uncache, Load and Unload name their model alike.
+template <typename Call>
+Call& Fill(Call& call, const ModelArguments& arguments) {
+  call.set_model(arguments.model);
+  for (const std::string& component : arguments.components) call.add_components(component);
+  return call;
+}
+
+StatusOr<int> RunCache(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  Fill(*request.mutable_cache(), arguments);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.cache(),
+                      [&](const Screen&) { return RenderCached(response.cache()); });
+}
+
+StatusOr<int> RunUncache(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  Fill(*request.mutable_uncache(), arguments);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.uncache(), [&](const Screen&) {
+    return RenderUncached(arguments.model, response.uncache());
+  });
+}
+
+StatusOr<int> RunPath(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  request.mutable_get_path()->set_model(arguments.model);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.path(),
+                      [&](const Screen&) { return response.path().path() + "\n"; });
+}
+
+StatusOr<int> RunLoad(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  v1::Load& load = Fill(*request.mutable_load(), arguments);
+  load.set_device(arguments.device);
+  load.set_pool(arguments.pool);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.load(),
+                      [&](const Screen&) { return RenderLoaded(response.load()); });
+}
+
+StatusOr<int> RunUnload(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  Fill(*request.mutable_unload(), arguments).set_device(arguments.device);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.unload(), [&](const Screen&) {
+    return fmt::format("{}: freed {}\n", Printable(arguments.model),
+                       FormatSize(ByteCount(response.unload().freed_bytes())));
+  });
+}
+
+void AddModel(CLI::App* command, const ModelArgumentsPtr& arguments) {
+  command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
+      ->required();
+}
+
+void AddComponents(CLI::App* command, const ModelArgumentsPtr& arguments) {
+  command->add_option("-c,--component", arguments->components, "only this part; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void AddCache(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command = AddClientCommand(app, context, "cache", "Read a model into RAM",
+                                             "warmset cache sdxl --component unet");
+  AddModel(command, arguments);
+  AddComponents(command, arguments);
+  OnCommand(command, context, RunCache, arguments);
+}
+
+void AddUncache(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command =
+      AddClientCommand(app, context, "uncache", "Drop a model from RAM", "warmset uncache sdxl");
+  AddModel(command, arguments);
+  AddComponents(command, arguments);
+  OnCommand(command, context, RunUncache, arguments);
+}
+
+void AddPath(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command = AddClientCommand(
+      app, context, "path", "Print a path of the cached model that any program can open and mmap",
+      "llama-server --model \"$(warmset path tinyllama)\"");
+  AddModel(command, arguments);
+  OnCommand(command, context, RunPath, arguments);
+}
+
+void AddLoad(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command = AddClientCommand(app, context, "load", "Place a model on a device",
+                                             "warmset load sdxl --device host:0 --pool dedicated");
+  AddModel(command, arguments);
+  AddComponents(command, arguments);
+  command->add_option("--device", arguments->device, "where; the first one if not given")
+      ->type_name("ID");
+  command->add_option("--pool", arguments->pool, "the entry's own pages, or memory of the device's")
+      ->type_name("shared|dedicated")
+      ->check(CLI::IsMember({"shared", "dedicated"}).description(""));
+  OnCommand(command, context, RunLoad, arguments);
+}
+
+void AddUnload(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command = AddClientCommand(app, context, "unload", "Take a model off its devices",
+                                             "warmset unload sdxl --device host:0");
+  AddModel(command, arguments);
+  AddComponents(command, arguments);
+  command->add_option("--device", arguments->device, "from this one only")->type_name("ID");
+  OnCommand(command, context, RunUnload, arguments);
+}
+
+}  // namespace warmset::cli

@@ -1,0 +1,127 @@
+#include "context.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "fmt/format.h"
+#include "google/protobuf/util/json_util.h"
+#include "google/protobuf/wrappers.pb.h"
+#include "os/terminal.h"
+#include "progress_bar.h"
+#include "wire/message_codec.h"
+#include "wire/socket_path.h"
+
+namespace warmset::cli {
+namespace {
+
+bool UseColours(int fd) {
+  const char* const no_color = std::getenv("NO_COLOR");  // https://no-color.org
+  return os::IsTerminal(fd) && (no_color == nullptr || *no_color == '\0');
+}
+
+}  // namespace
+
+std::string Context::SocketPath() const { return socket.empty() ? wire::SocketPath() : socket; }
+
+StatusOr<wire::Channel> Context::Connect() const {
+  const std::string path = SocketPath();
+  RETURN_IF_ERROR(wire::CheckSocketFolder(path));
+  auto channel = wire::Channel::Connect(path, "warmset-cli " WARMSET_VERSION);
+  if (!channel.ok() && CodeOf(channel.status()) == ErrorCode::kDaemonUnavailable) {
+    return Error(ErrorCode::kDaemonUnavailable,
+                 fmt::format("no daemon answers at {}; start one with `warmset serve`", path));
+  }
+  return channel;
+}
+
+StatusOr<v1::Response> Context::Call(v1::Request request) const {
+  ASSIGN_OR_RETURN(wire::Channel channel, Connect());
+  ProgressBar bar;
+  ASSIGN_OR_RETURN(wire::Answer answer,
+                   channel.Call(std::move(request), {},
+                                [&bar](const v1::Progress& progress) { bar.Update(progress); }));
+  return std::move(answer.response);
+}
+
+StatusOr<int> Context::Show(const google::protobuf::Message& reply,
+                            const std::function<std::string(const Screen&)>& text) const {
+  if (!json) {
+    PrintOut(text(StdoutScreen()));
+    return 0;
+  }
+  ASSIGN_OR_RETURN(const std::string document, ToJson(reply));
+  PrintOut(document);
+  return 0;
+}
+
+int Context::Report(const Status& error) const {
+  const v1::Error message = wire::ToProto(error);
+  if (json) {
+    const auto document = ToJson(message);
+    if (document.ok()) PrintOut(fmt::format("{{\"error\": {}}}\n", *document));
+  }
+  const Style style(UseColours(STDERR_FILENO));
+  std::string text = fmt::format("{} {}: {}\n", style.Red("warmset:"), Printable(message.code()),
+                                 Printable(message.message()));
+  for (const std::string& candidate : message.candidates()) {
+    text += fmt::format("  {}\n", Printable(candidate));
+  }
+  std::fputs(text.c_str(), stderr);
+  return kExitFailure;
+}
+
+CLI::App* AddCommand(CLI::App& app, Context& context, const std::string& name,
+                     const std::string& help, const std::string& example) {
+  CLI::App* const command = app.add_subcommand(name, help);
+  command->footer("Example:\n  " + example);
+  command->add_flag("--json", context.json, "print one JSON document instead");
+  return command;
+}
+
+CLI::App* AddClientCommand(CLI::App& app, Context& context, const std::string& name,
+                           const std::string& help, const std::string& example) {
+  CLI::App* const command = AddCommand(app, context, name, help, example);
+  command->add_option("--socket", context.socket, "the daemon's socket")->type_name("PATH");
+  return command;
+}
+
+void OnCommand(CLI::App* command, Context& context, StatusOr<int> (*run)(const Context&)) {
+  command->callback([&context, run] { context.action = run; });
+}
+
+StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  if (!status.ok()) {
+    return Error(ErrorCode::kInternal, "write the reply as JSON: " + status.ToString());
+  }
+  return json;
+}
+
+std::string JsonQuote(std::string_view text) {
+  google::protobuf::StringValue value;
+  value.set_value(wire::ToUtf8(text));
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(value, &json);
+  return json;
+}
+
+Screen StdoutScreen() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return Screen{
+      .style = Style(UseColours(STDOUT_FILENO)),
+      .columns = os::TerminalColumns(STDOUT_FILENO),
+      .now_unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count(),
+  };
+}
+
+void PrintOut(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+}  // namespace warmset::cli

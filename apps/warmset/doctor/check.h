@@ -1,0 +1,44 @@
+// What `warmset doctor` looks at. No check needs a daemon, none leaves anything
+// behind.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daemon/options.h"
+#include "table.h"
+
+namespace warmset::cli {
+
+enum class Health { kOk, kWarn, kFail };
+
+// warn: Warmset works, but slower or with less; fail: it does not work.
+struct Check {
+  std::string name;
+  Health health = Health::kOk;
+  std::string finding;
+  std::string mend;  // what to do, unless ok
+};
+using Checks = std::vector<Check>;
+
+Check Ok(std::string name, std::string finding);
+Check Warn(std::string name, std::string finding, std::string mend);
+Check Fail(std::string name, std::string finding, std::string mend);
+
+// Version, huge pages, io_uring.
+void CheckKernel(Checks& checks);
+// Memory, locked memory, open files, mappings, inotify.
+void CheckLimits(Checks& checks);
+// The catalog's folder and the roots.
+void CheckFolders(const Options& options, Checks& checks);
+// The socket's folder, the daemon, the programs beside this one.
+void CheckDaemon(const std::string& socket_path, Checks& checks);
+// Whether a Python program can use Warmset.
+void CheckPython(Checks& checks);
+
+bool AnyFailed(const Checks& checks);
+std::string RenderChecks(const Checks& checks, const Screen& screen);
+// {"ok": true, "checks": [{"name", "health", "finding", "mend"}]}.
+std::string ChecksJson(const Checks& checks);
+
+}  // namespace warmset::cli

@@ -1,0 +1,66 @@
+#include <cstdio>
+
+#include "doctor/check.h"
+#include "fmt/format.h"
+#include "os/file.h"
+#include "os/probe.h"
+
+namespace warmset::cli {
+namespace {
+
+Check CheckVersion() {
+  const std::string release = os::KernelRelease();
+  int major = 0;
+  int minor = 0;
+  std::sscanf(release.c_str(), "%d.%d", &major, &minor);
+  const int version = major * 1000 + minor;
+  // openat2 came with 5.6, the youngest call that there is no way around.
+  if (version < 5006) return Fail("kernel", release, "Linux 5.6 or newer is needed");
+  if (version < 6001) {
+    return Warn("kernel", release, "Linux 6.1 or newer gives models huge pages");
+  }
+  return Ok("kernel", release);
+}
+
+Check CheckHugePages() {
+  constexpr size_t kSysfsBytes = 4096;  // what every file there says that it has
+  const auto setting =
+      os::ReadSmallFile("/sys/kernel/mm/transparent_hugepage/shmem_enabled", kSysfsBytes);
+  std::string chosen = "unknown";
+  if (setting.ok()) {
+    const size_t open = setting->find('[');
+    const size_t close = setting->find(']');
+    if (open < close && close != std::string::npos) {
+      chosen = setting->substr(open + 1, close - open - 1);
+    }
+  }
+  const Status status = os::ProbeHugePages();
+  if (status.ok()) {
+    return Ok("huge pages", fmt::format("MADV_COLLAPSE works (shmem_enabled: {})", chosen));
+  }
+  return Warn("huge pages",
+              fmt::format("{} (shmem_enabled: {}); models get 4 KiB pages, which are slower to "
+                          "attach",
+                          Message(status), chosen),
+              chosen == "deny"
+                  ? "as root: echo never > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
+                  : "use Linux 6.1 or newer with transparent huge pages; if memory is fragmented, "
+                    "as root: echo 1 > /proc/sys/vm/compact_memory");
+}
+
+Check CheckIoUring() {
+  const Status status = os::ProbeIoUring();
+  if (status.ok()) return Ok("io_uring", "works");
+  return Warn("io_uring", fmt::format("{}; threads read instead", Message(status)),
+              "check kernel.io_uring_disabled, or the container's seccomp profile");
+}
+
+}  // namespace
+
+void CheckKernel(Checks& checks) {
+  checks.push_back(CheckVersion());
+  checks.push_back(CheckHugePages());
+  checks.push_back(CheckIoUring());
+}
+
+}  // namespace warmset::cli

@@ -1,0 +1,35 @@
+#include "commands.h"
+#include "doctor/check.h"
+
+namespace warmset::cli {
+namespace {
+
+StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
+  Checks checks;
+  CheckKernel(checks);
+  CheckLimits(checks);
+  const auto options = LoadOptions(flags);
+  if (options.ok()) {
+    CheckFolders(*options, checks);
+  } else {
+    checks.push_back(Fail("config", std::string(Message(options.status())), "mend the file"));
+  }
+  CheckDaemon(context.SocketPath(), checks);
+  CheckPython(checks);
+  PrintOut(context.json ? ChecksJson(checks) : RenderChecks(checks, StdoutScreen()));
+  return AnyFailed(checks) ? kExitFailure : 0;
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<OptionFlags>();
+  CLI::App* const command = AddClientCommand(
+      app, context, "doctor", "Check kernel, limits and folders, and say how to mend them",
+      "warmset doctor");
+  command->add_option("--config", flags->config_file, "look at this file's settings")
+      ->type_name("FILE");
+  OnCommand(command, context, RunDoctor, flags);
+}
+
+}  // namespace warmset::cli

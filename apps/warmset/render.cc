@@ -1,0 +1,306 @@
+#include "render.h"
+
+#include <chrono>
+#include <map>
+
+#include "base/units.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+
+namespace warmset::cli {
+namespace {
+
+std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
+
+std::string Seconds(double seconds) {
+  return FormatDuration(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
+}
+
+// "1.50 GiB in 0.5 s (3.00 GiB/s)".
+std::string Transfer(uint64_t bytes, double seconds) {
+  std::string text = fmt::format("{} in {}", Size(bytes), Seconds(seconds));
+  if (seconds > 0 && bytes > 0) {
+    text +=
+        fmt::format(" ({}/s)", Size(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
+  }
+  return text;
+}
+
+int Percent(uint64_t part, uint64_t whole) {
+  return whole == 0
+             ? 0
+             : static_cast<int>(100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+// Where the bytes are in RAM; empty for not at all.
+std::string InRam(v1::CacheState state, uint64_t cached, uint64_t bytes,
+                  const v1::Progress* progress) {
+  switch (state) {
+    case v1::CACHED:
+      return "ram";
+    case v1::PARTLY_CACHED:
+      return fmt::format("ram {}%", Percent(cached, bytes));
+    case v1::CACHING:
+      if (progress == nullptr || progress->total() == 0) return "caching";
+      return fmt::format("caching {}%", Percent(progress->done(), progress->total()));
+    default:
+      return "";
+  }
+}
+
+std::string WithDevices(std::string where,
+                        const google::protobuf::RepeatedPtrField<v1::PlacedOn>& devices) {
+  for (const v1::PlacedOn& placed : devices) {
+    where += (where.empty() ? "" : "+") + placed.device();
+  }
+  return where.empty() ? "disk" : where;
+}
+
+std::string ShortId(const std::string& id) { return id.substr(0, kShortIdDigits); }
+
+std::string MemoryLine(const v1::MemoryUse& memory) {
+  const uint64_t used = memory.entries() + memory.loading() + memory.reserve() + memory.orphaned() +
+                        memory.uncached_but_mapped();
+  std::vector<std::string> parts;
+  const auto add = [&parts](uint64_t bytes, std::string_view what) {
+    if (bytes > 0) parts.push_back(fmt::format("{} {}", Size(bytes), what));
+  };
+  add(memory.entries(), "cached");
+  add(memory.loading(), "loading");
+  add(memory.reserve(), "reserve");
+  add(memory.uncached_but_mapped(), "uncached, still mapped");
+  add(memory.orphaned(), "mapped from an earlier daemon");
+  return fmt::format("RAM {} of {}{}{}\n", Size(used), Size(memory.limit()),
+                     parts.empty() ? "" : ": ", fmt::join(parts, ", "));
+}
+
+}  // namespace
+
+std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
+  std::string where = WithDevices(
+      InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress), state.devices());
+  if (!state.error_code().empty()) where += fmt::format(" ({})", state.error_code());
+  return where;
+}
+
+std::string Ago(int64_t unix_ms, int64_t now_unix_ms) {
+  if (unix_ms == 0) return "never";
+  const std::chrono::milliseconds age(std::max<int64_t>(now_unix_ms - unix_ms, 0));
+  return FormatDuration(age) + " ago";
+}
+
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders) {
+  std::vector<std::string> texts;
+  for (const v1::Holder& holder : holders) {
+    texts.push_back(fmt::format("{} {}", holder.pid(), holder.command()));
+    if (holder.leases() > 1) texts.back() += fmt::format(" ({})", holder.leases());
+  }
+  return fmt::format("{}", fmt::join(texts, "; "));
+}
+
+std::string RenderList(const v1::ModelList& models, const Screen& screen) {
+  Table table({{.title = "NAME", .shrinks = true},
+               {.title = "ID"},
+               {.title = "SIZE", .right = true},
+               {.title = "KIND"},
+               {.title = "WHERE"}});
+  for (const v1::ModelState& model : models.models()) {
+    table.AddRow(
+        {model.name(), ShortId(model.id()), Size(model.bytes()), model.kind(), Where(model)});
+  }
+  return table.Render(screen);
+}
+
+std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
+  Table table({{.title = "NAME", .shrinks = true},
+               {.title = "ID"},
+               {.title = "SIZE", .right = true},
+               {.title = "WHERE"},
+               {.title = "STRATEGY"},
+               {.title = "HELD BY", .shrinks = true},
+               {.title = "LAST USED"}});
+  for (const v1::ActiveModel& model : active.models()) {
+    const v1::ModelState& state = model.state();
+    table.AddRow({state.name(), ShortId(state.id()), Size(state.bytes()),
+                  Where(state, model.has_progress() ? &model.progress() : nullptr),
+                  state.strategy(), HeldBy(model.holders()),
+                  Ago(state.last_used_unix_ms(), screen.now_unix_ms)});
+  }
+  return table.Render(screen) + MemoryLine(active.memory());
+}
+
+std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
+  const v1::ModelState& state = detail.state();
+  std::vector<std::string> components;
+  for (const v1::ComponentState& component : detail.components()) {
+    components.push_back(component.name());
+  }
+  std::vector<std::pair<std::string, std::string>> fields = {
+      {"Name", state.name()},
+      {"Id", state.id()},
+      {"Kind", fmt::format("{} ({})", state.kind(), state.format())},
+      {"Architecture", detail.architecture()},
+      {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
+                           detail.files_size() == 1 ? "" : "s")},
+      {"Path", detail.path()},
+      {"Root", detail.root()},
+      {"Components", fmt::format("{}", fmt::join(components, ", "))},
+      {"Where", Where(state)},
+      {"Strategy", state.strategy()},
+      {"Held by", HeldBy(detail.holders())},
+      {"Last used", Ago(state.last_used_unix_ms(), screen.now_unix_ms)},
+  };
+  for (const std::string& finding : detail.findings()) fields.emplace_back("Finding", finding);
+  for (const v1::ComponentState& component : detail.components()) {
+    if (component.error_code().empty()) continue;
+    fields.emplace_back("Error", fmt::format("{}: {}: {}", component.name(), component.error_code(),
+                                             component.error_message()));
+  }
+  const std::map<std::string, std::string> sorted(detail.metadata().begin(),
+                                                  detail.metadata().end());
+  for (const auto& [key, value] : sorted) {
+    constexpr size_t kMaxColumns = 100;  // some keep whole training logs there
+    fields.emplace_back("Metadata",
+                        fmt::format("{} = {}", key, ShortenMiddle(Printable(value), kMaxColumns)));
+  }
+  return RenderFields(fields, screen);
+}
+
+std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen) {
+  Table table({{.title = "COMPONENT", .shrinks = true},
+               {.title = "TYPE"},
+               {.title = "ID"},
+               {.title = "SIZE", .right = true},
+               {.title = "TENSORS", .right = true},
+               {.title = "DTYPES", .shrinks = true},
+               {.title = "WHERE"},
+               {.title = "HUGE PAGES", .right = true},
+               {.title = "LEASES", .right = true},
+               {.title = "SHARED WITH", .shrinks = true}});
+  for (const v1::ComponentState& component : detail.components()) {
+    std::vector<std::string> dtypes;
+    for (const auto& [dtype, bytes] : std::map<std::string, uint64_t>(
+             component.dtype_bytes().begin(), component.dtype_bytes().end())) {
+      dtypes.push_back(fmt::format("{} {}", dtype, Size(bytes)));
+    }
+    const bool cached = component.cache_state() == v1::CACHED;
+    table.AddRow(
+        {component.name(), component.type(), ShortId(component.id()), Size(component.bytes()),
+         fmt::format("{}", component.tensors()), fmt::format("{}", fmt::join(dtypes, ", ")),
+         WithDevices(InRam(component.cache_state(), 0, 0, nullptr), component.devices()),
+         cached ? fmt::format("{}%", Percent(component.huge_page_bytes(), component.bytes())) : "",
+         fmt::format("{}", component.leases()),
+         fmt::format("{}", fmt::join(component.shared_with(), ", "))});
+  }
+  return table.Render(screen);
+}
+
+std::string RenderWorkerView(const std::string& device, const v1::WorkerStateReply& worker,
+                             const v1::ModelDetail& detail, const Screen& screen) {
+  std::map<std::string, std::string> names;
+  for (const v1::ComponentState& component : detail.components()) {
+    names[component.id()] = component.name();
+  }
+  Table table({{.title = "COMPONENT", .shrinks = true},
+               {.title = "POOL"},
+               {.title = "SIZE", .right = true},
+               {.title = "PHASE"}});
+  bool any = false;
+  for (const v1::Placement& placement : worker.placements()) {
+    const auto name = names.find(placement.component_id());
+    if (name == names.end()) continue;
+    any = true;
+    table.AddRow({name->second, placement.pool(), Size(placement.bytes()), placement.phase()});
+  }
+  const std::string verdict = worker.equal_to_mirror()
+                                  ? screen.style.Green("the daemon's mirror says the same")
+                                  : screen.style.Red("the daemon's mirror DIFFERS");
+  return fmt::format("Worker of {}, epoch {}, revision {}: {}\n{}", Printable(device),
+                     worker.epoch(), worker.revision(), verdict,
+                     any ? table.Render(screen) : "it holds nothing of this model\n");
+}
+
+std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen) {
+  Table table({{.title = "DEVICE"},
+               {.title = "NAME", .shrinks = true},
+               {.title = "WORKER"},
+               {.title = "PID", .right = true},
+               {.title = "RESTARTS", .right = true},
+               {.title = "MEMORY", .right = true},
+               {.title = "LIMIT", .right = true},
+               {.title = "SHARED", .right = true},
+               {.title = "PLACEMENTS", .right = true},
+               {.title = "IN SYNC"}});
+  for (const v1::DeviceState& device : status.devices()) {
+    table.AddRow({device.id(), device.name(), device.worker_state(),
+                  device.worker_pid() > 0 ? fmt::format("{}", device.worker_pid()) : "-",
+                  fmt::format("{}", device.worker_restarts()), Size(device.memory_used()),
+                  device.memory_limit() > 0 ? Size(device.memory_limit()) : "-",
+                  Size(device.shared_bytes()), fmt::format("{}", device.placements_size()),
+                  device.sync().in_sync() ? "yes" : "no"});
+  }
+  return table.Render(screen);
+}
+
+std::string RenderConfig(const v1::ConfigReply& config, const Screen& screen) {
+  Table table({{.title = "KEY"}, {.title = "VALUE", .shrinks = true}, {.title = "SOURCE"}});
+  for (const v1::ConfigValue& value : config.values()) {
+    table.AddRow({value.key(), value.value().empty() ? "-" : value.value(), value.source()});
+  }
+  return table.Render(screen) +
+         fmt::format("File: {}\n", config.file().empty() ? "none" : Printable(config.file()));
+}
+
+std::string RenderScan(const v1::ScanReply& scan, const Screen& screen) {
+  std::string text = fmt::format(
+      "{} models ({} added, {} changed, {} removed); {} files looked at, {} headers read in {}\n",
+      scan.models(), scan.added(), scan.changed(), scan.removed(), scan.files(),
+      scan.headers_read(), Seconds(scan.seconds()));
+  if (scan.findings_total() == 0) return text;
+  Table table({{.title = "CODE"}, {.title = "PATH", .shrinks = true}, {.title = "REASON"}});
+  for (const v1::ScanFinding& finding : scan.findings()) {
+    table.AddRow({finding.code(), finding.path(), finding.message()});
+  }
+  text += fmt::format("\n{} can't be used:\n{}", scan.findings_total(), table.Render(screen));
+  const uint64_t shown = static_cast<uint64_t>(scan.findings_size());
+  if (shown < scan.findings_total()) {
+    text += fmt::format("and {} more\n", scan.findings_total() - shown);
+  }
+  return text;
+}
+
+std::string RenderCached(const v1::CacheReply& reply) {
+  std::string text = Printable(reply.state().name()) + ": ";
+  if (reply.loaded_bytes() == 0) {
+    text += fmt::format("{} were in RAM already\n", Size(reply.already_bytes()));
+  } else {
+    text +=
+        fmt::format("read {}, {}% on huge pages", Transfer(reply.loaded_bytes(), reply.seconds()),
+                    Percent(reply.huge_page_bytes(), reply.loaded_bytes()));
+    if (reply.already_bytes() > 0)
+      text += fmt::format("; {} were there", Size(reply.already_bytes()));
+    text += "\n";
+  }
+  for (const std::string& evicted : reply.evicted()) {
+    text += fmt::format("  evicted {}\n", Printable(evicted));
+  }
+  return text;
+}
+
+std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply) {
+  std::string text = fmt::format("{}: freed {}\n", Printable(model), Size(reply.freed_bytes()));
+  for (const v1::UncacheReply::Kept& kept : reply.kept()) {
+    text += fmt::format("  kept {} ({}): {}\n", Printable(kept.component()), Size(kept.bytes()),
+                        Printable(kept.reason()));
+  }
+  return text;
+}
+
+std::string RenderLoaded(const v1::LoadReply& reply) {
+  return fmt::format("{}: on {} ({} pool), {}\n", Printable(reply.state().name()),
+                     Printable(reply.device()), Printable(reply.pool()),
+                     Transfer(reply.loaded_bytes(), reply.seconds()));
+}
+
+}  // namespace warmset::cli

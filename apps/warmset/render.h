@@ -1,0 +1,34 @@
+// What the daemon tells, as tables and lines.
+#pragma once
+
+#include <string>
+
+#include "table.h"
+#include "warmset/v1/session.pb.h"
+
+namespace warmset::cli {
+
+inline constexpr size_t kShortIdDigits = 12;
+
+// "disk", "ram", "ram 40%", "caching 12%", "ram+host:0".
+std::string Where(const v1::ModelState& state, const v1::Progress* progress = nullptr);
+// "5m 12s ago", "never".
+std::string Ago(int64_t unix_ms, int64_t now_unix_ms);
+// "412 python serve.py; 7 warmset-bench (3)": leases where there are several.
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders);
+
+std::string RenderList(const v1::ModelList& models, const Screen& screen);
+std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
+std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen);
+std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen);
+// The worker's own account of the model's components.
+std::string RenderWorkerView(const std::string& device, const v1::WorkerStateReply& worker,
+                             const v1::ModelDetail& detail, const Screen& screen);
+std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen);
+std::string RenderConfig(const v1::ConfigReply& config, const Screen& screen);
+std::string RenderScan(const v1::ScanReply& scan, const Screen& screen);
+std::string RenderCached(const v1::CacheReply& reply);
+std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply);
+std::string RenderLoaded(const v1::LoadReply& reply);
+
+}  // namespace warmset::cli

@@ -1,0 +1,146 @@
+#include "render.h"
+
+#include "base/strong.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+namespace warmset::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+template <typename Message>
+Message Parse(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message));
+  return message;
+}
+
+v1::ModelState State(const std::string& text) { return Parse<v1::ModelState>(text); }
+
+TEST(Where, NamesEveryTier) {
+  EXPECT_EQ(Where(State("cache_state: UNCACHED")), "disk");
+  EXPECT_EQ(Where(State("cache_state: CACHED")), "ram");
+  EXPECT_EQ(Where(State("cache_state: PARTLY_CACHED bytes: 200 cached_bytes: 80")), "ram 40%");
+  EXPECT_EQ(Where(State("cache_state: CACHED devices { device: 'host:0' }")), "ram+host:0");
+  EXPECT_EQ(Where(State("devices { device: 'host:0' } devices { device: 'host:1' }")),
+            "host:0+host:1");
+  EXPECT_EQ(Where(State("cache_state: CACHE_ERROR error_code: 'corrupted_model'")),
+            "disk (corrupted_model)");
+}
+
+TEST(Where, SaysHowFarLoadingIs) {
+  const auto progress = Parse<v1::Progress>("done: 43 total: 100");
+  const v1::Progress unknown;
+  EXPECT_EQ(Where(State("cache_state: CACHING"), &progress), "caching 43%");
+  EXPECT_EQ(Where(State("cache_state: CACHING"), &unknown), "caching");
+  EXPECT_EQ(Where(State("cache_state: CACHING")), "caching");
+}
+
+TEST(Ago, ToleratesClocksThatDisagree) {
+  EXPECT_EQ(Ago(0, 1'000), "never");
+  EXPECT_EQ(Ago(1'000, 313'000), "5m 12s ago");
+  EXPECT_EQ(Ago(5'000, 1'000), "0 ms ago");
+}
+
+TEST(RenderActive, ShowsWhoHoldsWhat) {
+  const auto active = Parse<v1::ActiveList>(R"(
+    models {
+      state { name: "sdxl" id: "0123456789abcdef0123456789abcdef" bytes: 6442450944
+              cache_state: CACHED strategy: "raw" last_used_unix_ms: 1000 leases: 3
+              devices { device: "host:0" bytes: 1 } }
+      holders { pid: 412 command: "python serve.py" leases: 2 }
+      holders { pid: 7 command: "bench" leases: 1 }
+    }
+    memory { limit: 12884901888 entries: 6442450944 reserve: 268435456 })");
+  EXPECT_EQ(RenderActive(active, {.now_unix_ms = 4'200}),
+            "NAME  ID                SIZE  WHERE       STRATEGY  HELD BY                           "
+            "LAST USED\n"
+            "sdxl  0123456789ab  6.00 GiB  ram+host:0  raw       412 python serve.py (2); 7 bench  "
+            "3.2 s ago\n"
+            "RAM 6.25 GiB of 12.0 GiB: 6.00 GiB cached, 256 MiB reserve\n");
+}
+
+TEST(RenderList, HasOneRowForEachModel) {
+  const auto list = Parse<v1::ModelList>(R"(
+    models { name: "a/b" id: "00112233445566778899aabbccddeeff" bytes: 1024 kind: "file" }
+    models { name: "new\nline" bytes: 3 kind: "diffusers" cache_state: CACHED })");
+  EXPECT_EQ(RenderList(list, {}),
+            "NAME       ID                SIZE  KIND       WHERE\n"
+            "a/b        001122334455  1.00 KiB  file       disk\n"
+            "new\\nline                     3 B  diffusers  ram\n");
+}
+
+TEST(RenderDetail, LeavesOutWhatIsNotKnown) {
+  const auto detail = Parse<v1::ModelDetail>(R"(
+    state { name: "vae" id: "ff" bytes: 2048 kind: "file" format: "safetensors" }
+    path: "/models/vae.safetensors" files { path: "/models/vae.safetensors" bytes: 2048 }
+    components { name: "vae" error_code: "file_changed" error_message: "read again" }
+    metadata { key: "z" value: "2" } metadata { key: "a" value: "1" })");
+  const std::string text = RenderDetail(detail, {});
+  EXPECT_THAT(text, HasSubstr("2.00 KiB in 1 file\n"));
+  EXPECT_THAT(text, HasSubstr("vae: file_changed: read again\n"));
+  EXPECT_THAT(text, Not(HasSubstr("Architecture")));
+  EXPECT_LT(text.find("a = 1"), text.find("z = 2"));
+}
+
+TEST(RenderComponents, ShowsHugePagesOfCachedOnes) {
+  const auto detail = Parse<v1::ModelDetail>(R"(
+    components { name: "unet" type: "unet" id: "ab" bytes: 4194304 tensors: 12
+                 cache_state: CACHED huge_page_bytes: 2097152
+                 dtype_bytes { key: "F16" value: 4194304 } shared_with: "other" }
+    components { name: "vae" bytes: 10 })");
+  const std::string text = RenderComponents(detail, {});
+  EXPECT_THAT(text, HasSubstr("50%"));
+  EXPECT_THAT(text, HasSubstr("F16 4.00 MiB"));
+  EXPECT_THAT(text, HasSubstr("other"));
+}
+
+TEST(RenderWorkerView, SaysWhenMirrorAndWorkerDiffer) {
+  const auto detail = Parse<v1::ModelDetail>("components { name: 'unet' id: 'ab' }");
+  auto worker = Parse<v1::WorkerStateReply>(R"(
+    epoch: 3 revision: 9 placements { component_id: "ab" pool: "dedicated" bytes: 1024 phase: "ready" }
+    placements { component_id: "other" })");
+  std::string text = RenderWorkerView("host:0", worker, detail, {});
+  EXPECT_THAT(text,
+              HasSubstr("Worker of host:0, epoch 3, revision 9: the daemon's mirror DIFFERS"));
+  EXPECT_THAT(text, HasSubstr("unet       dedicated  1.00 KiB  ready"));
+  worker.set_equal_to_mirror(true);
+  worker.clear_placements();
+  text = RenderWorkerView("host:0", worker, detail, {});
+  EXPECT_THAT(text, HasSubstr("says the same\nit holds nothing of this model\n"));
+}
+
+TEST(RenderScan, NamesTheFirstFindingsAndCountsTheRest) {
+  const auto scan = Parse<v1::ScanReply>(R"(
+    models: 12 added: 2 files: 40 headers_read: 2 seconds: 0.42 findings_total: 3
+    findings { path: "/m/bad.safetensors" code: "corrupted_model" message: "cut off" })");
+  EXPECT_EQ(RenderScan(scan, {}),
+            "12 models (2 added, 0 changed, 0 removed); 40 files looked at, 2 headers read in "
+            "420 ms\n"
+            "\n3 can't be used:\n"
+            "CODE             PATH                REASON\n"
+            "corrupted_model  /m/bad.safetensors  cut off\n"
+            "and 2 more\n");
+}
+
+TEST(RenderCached, TellsReadFromFoundInRam) {
+  auto reply = Parse<v1::CacheReply>(
+      "state { name: 'm' } loaded_bytes: 1073741824 huge_page_bytes: 1073741824 seconds: 0.5 "
+      "evicted: 'old/unet'");
+  EXPECT_EQ(RenderCached(reply),
+            "m: read 1.00 GiB in 500 ms (2.00 GiB/s), 100% on huge pages\n  evicted old/unet\n");
+  reply = Parse<v1::CacheReply>("state { name: 'm' } already_bytes: 1048576");
+  EXPECT_EQ(RenderCached(reply), "m: 1.00 MiB were in RAM already\n");
+}
+
+TEST(RenderUncached, SaysWhatStaysAndWhy) {
+  const auto reply = Parse<v1::UncacheReply>(
+      "freed_bytes: 1024 kept { component: 'vae' bytes: 2048 reason: 'used by sdxl' }");
+  EXPECT_EQ(RenderUncached("m", reply), "m: freed 1.00 KiB\n  kept vae (2.00 KiB): used by sdxl\n");
+}
+
+}  // namespace
+}  // namespace warmset::cli
