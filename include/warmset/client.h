@@ -24,6 +24,10 @@
 
 namespace warmset::inline client_v1 {
 
+namespace client_internal {
+struct AttachRequest;
+}
+
 struct ConnectOptions {
   // Empty: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
   // /tmp/warmset-$UID/warmset.sock.
@@ -41,6 +45,8 @@ struct Progress {
   std::string unit;
   std::string item;
 };
+// Called on the thread that waits for the request; must not throw or call the
+// Client.
 using ProgressFunction = std::function<void(const Progress&)>;
 
 struct AttachOptions {
@@ -123,6 +129,8 @@ class Client {
  private:
   class Impl;
   explicit Client(std::unique_ptr<Impl> impl);
+  Result<Model> AttachAs(const client_internal::AttachRequest& request, std::span<const int> fds,
+                         const AttachOptions& options);
 
   std::unique_ptr<Impl> impl_;
 };

@@ -52,6 +52,7 @@ class Tensor {
 
  private:
   friend class Component;
+  friend class Model;
   Tensor(std::shared_ptr<const client_internal::AttachedMemory> memory,
          const client_internal::TensorRecord* record)
       : memory_(std::move(memory)), record_(record) {}

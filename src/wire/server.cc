@@ -71,7 +71,7 @@ void Server::CloseListener() {
   if (!listener_.valid()) return;
   if (accept_timer_) loop_->Cancel(*std::exchange(accept_timer_, std::nullopt));
   loop_->Unwatch(listener_.get());
-  // In this order: once nobody listens, another daemon may take the path.
+  // While it listens no other daemon takes the path: what goes is its own.
   ::unlink(options_.socket_path.c_str());
   listener_.Reset();
 }

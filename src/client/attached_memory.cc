@@ -1,0 +1,156 @@
+#include "client/attached_memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "client/errors.h"
+
+namespace warmset::inline client_v1::client_internal {
+namespace {
+
+constexpr uint64_t kHugePageBytes = 2 * 1024 * 1024;
+constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 30;
+
+uint64_t PageBytes() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
+
+// Whether fd is sealed memory of at least that many bytes: then they can't
+// change, nor can the file end before them.
+bool IsSealedMemory(int fd, uint64_t bytes) {
+  struct stat found{};
+  if (::fstat(fd, &found) != 0 || static_cast<uint64_t>(found.st_size) < bytes) return false;
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 &&
+         (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+}
+
+Result<std::vector<std::byte>> ReadIndex(int fd) {
+  struct stat found{};
+  if (!IsSealedMemory(fd, 0) || ::fstat(fd, &found) != 0 ||
+      static_cast<uint64_t>(found.st_size) > kMaxIndexBytes) {
+    return BadReply("the tensor index is no sealed memory");
+  }
+  std::vector<std::byte> blob(static_cast<size_t>(found.st_size));
+  for (size_t done = 0; done < blob.size();) {
+    const ssize_t got =
+        ::pread(fd, blob.data() + done, blob.size() - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return ErrnoError(got == 0 ? EIO : errno, "read the tensor index");
+    done += static_cast<size_t>(got);
+  }
+  return blob;
+}
+
+// Address space that nothing else uses, from a multiple of 2 MiB on.
+Result<std::byte*> Reserve(uint64_t bytes) {
+  void* const start = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) {
+    return ErrnoError(errno, "reserve " + std::to_string(bytes) + " bytes of address space");
+  }
+  auto* const begin = static_cast<std::byte*>(start);
+  const uint64_t before = -reinterpret_cast<uintptr_t>(begin) % kHugePageBytes;
+  if (before > 0) ::munmap(begin, before);
+  if (before < kHugePageBytes) ::munmap(begin + before + bytes, kHugePageBytes - before);
+  return begin + before;
+}
+
+}  // namespace
+
+MappedRange::~MappedRange() {
+  if (size_ > 0) ::munmap(data_, size_);
+}
+
+Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writable) {
+  const uint64_t page = PageBytes();
+  uint64_t total = 0;
+  for (const Part& part : parts) {
+    if (!IsSealedMemory(part.fd, part.bytes)) {
+      return BadReply("a part of the memory could change or end early");
+    }
+    // All but the last must end where the next can be mapped.
+    if (total % page != 0) return BadReply("a part of the memory is not made of whole pages");
+    if (__builtin_add_overflow(total, part.bytes, &total) || total > uint64_t{1} << 46) {
+      return BadReply("more memory than there are addresses");
+    }
+  }
+  if (total == 0) return MappedRange();
+
+  const uint64_t mapped = (total + page - 1) / page * page;
+  Result<std::byte*> start = Reserve(mapped);
+  if (!start) return std::move(start).error();
+  MappedRange range(*start, total);
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  std::byte* at = *start;
+  for (const Part& part : parts) {
+    if (part.bytes == 0) continue;
+    if (::mmap(at, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, part.fd, 0) ==
+        MAP_FAILED) {
+      return ErrnoError(errno, "map " + std::to_string(part.bytes) + " bytes");
+    }
+    at += part.bytes;
+  }
+  return range;
+}
+
+Result<std::vector<AttachedMemory::FileId>> AttachedMemory::CheckDescriptors(
+    const AttachedComponent& component, const std::vector<OwnedFd>& fds) {
+  if (component.index_fd >= fds.size()) return BadReply("no descriptor of the tensor index");
+  std::vector<FileId> files;
+  for (const AttachedComponent::Chunk& chunk : component.chunks) {
+    struct stat found{};
+    if (chunk.fd >= fds.size() || ::fstat(fds[chunk.fd].get(), &found) != 0) {
+      return BadReply("no descriptor of a part of the memory");
+    }
+    files.emplace_back(found.st_dev, found.st_ino);
+  }
+  return files;
+}
+
+Result<std::shared_ptr<AttachedMemory>> AttachedMemory::Create(AttachedComponent component,
+                                                               std::vector<OwnedFd> fds,
+                                                               Lease lease, std::string device,
+                                                               bool writable) {
+  auto files = CheckDescriptors(component, fds);
+  if (!files) return std::move(files).error();
+  std::vector<MappedRange::Part> parts;
+  for (const AttachedComponent::Chunk& chunk : component.chunks) {
+    parts.push_back({fds[chunk.fd].get(), chunk.bytes});
+  }
+  auto range = MappedRange::Create(parts, writable);
+  if (!range) return std::move(range).error();
+  if (component.bytes > range->size()) return BadReply("less memory than announced");
+  auto index = ReadIndex(fds[component.index_fd].get());
+  if (!index) return std::move(index).error();
+
+  std::shared_ptr<AttachedMemory> memory(new AttachedMemory);
+  if (auto error = memory->table_.Read(*std::move(index), component.bytes)) {
+    return *std::move(error);
+  }
+  memory->range_ = *std::move(range);
+  memory->files_ = *std::move(files);
+  memory->lease_ = std::move(lease);
+  memory->device_ = std::move(device);
+  memory->component_ = std::move(component);
+  memory->writable_ = writable;
+  return memory;
+}
+
+void AttachedMemory::RenewLease(const AttachedComponent& component, const std::vector<OwnedFd>& fds,
+                                Lease lease) {
+  const auto files = CheckDescriptors(component, fds);
+  if (files && *files == files_) lease_ = std::move(lease);
+}
+
+AttachRequest AttachedMemory::again() const {
+  AttachRequest request;
+  request.model = component_.model;
+  request.component = component_.component;
+  request.device = device_;
+  return request;
+}
+
+}  // namespace warmset::inline client_v1::client_internal

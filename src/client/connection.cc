@@ -1,0 +1,224 @@
+#include "client/connection.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <unordered_set>
+#include <utility>
+
+#include "client/errors.h"
+#include "client/frame_io.h"
+
+namespace warmset::inline client_v1::client_internal {
+
+// All connections of this process. A child's copies of their sockets would keep
+// the parent's sessions open after the parent is gone, so fork() closes them.
+class LiveConnections {
+ public:
+  static LiveConnections& Instance() {
+    static LiveConnections* const instance = new LiveConnections;  // lives as long as handlers do
+    return *instance;
+  }
+
+  void Add(Connection* connection) {
+    const std::lock_guard lock(mutex_);
+    connections_.insert(connection);
+  }
+  void Remove(Connection* connection) {
+    const std::lock_guard lock(mutex_);
+    connections_.erase(connection);
+  }
+
+ private:
+  LiveConnections() {
+    ::pthread_atfork([] { Instance().mutex_.lock(); }, [] { Instance().mutex_.unlock(); },
+                     [] {
+                       for (Connection* connection : Instance().connections_) {
+                         connection->socket_.Close();
+                       }
+                       Instance().connections_.clear();
+                       Instance().mutex_.unlock();
+                     });
+  }
+
+  std::mutex mutex_;
+  std::unordered_set<Connection*> connections_;  // guarded by mutex_
+};
+
+namespace {
+
+constexpr size_t kReleasesInOneFrame = 1000;
+
+// The folder of a path that no variable names: in /tmp anyone could have made
+// it and answer in the daemon's place.
+std::optional<ClientError> CheckFolder(const std::string& socket_path) {
+  const char* named = std::getenv("WARMSET_SOCKET");
+  if ((named != nullptr && *named != '\0') || socket_path != DefaultSocketPath()) {
+    return std::nullopt;
+  }
+  const std::string folder = socket_path.substr(0, socket_path.rfind('/'));
+  struct stat found{};
+  if (::lstat(folder.c_str(), &found) != 0) return std::nullopt;  // connecting will say so
+  if (S_ISDIR(found.st_mode) && found.st_uid == ::geteuid() && (found.st_mode & 0022) == 0) {
+    return std::nullopt;
+  }
+  return MakeError("permission_denied",
+                   folder +
+                       " is not a folder of this user that only this user may write to; "
+                       "remove it, or set $WARMSET_SOCKET");
+}
+
+Result<OwnedFd> ConnectTo(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return MakeError("invalid_config", "the socket path " + path + " is too long");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  OwnedFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return ErrnoError(errno, "create a socket");
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EACCES || errno == EPERM) return ErrnoError(errno, "connect to " + path);
+    return MakeError("daemon_unavailable",
+                     "no daemon listens on " + path + "; start one with `warmset serve`");
+  }
+  return socket;
+}
+
+}  // namespace
+
+std::string DefaultSocketPath() {
+  if (const char* path = std::getenv("WARMSET_SOCKET"); path != nullptr && *path != '\0') {
+    return path;
+  }
+  if (const char* folder = std::getenv("XDG_RUNTIME_DIR"); folder != nullptr && *folder != '\0') {
+    return std::string(folder) + "/warmset/warmset.sock";
+  }
+  return "/tmp/warmset-" + std::to_string(::geteuid()) + "/warmset.sock";
+}
+
+Result<std::shared_ptr<Connection>> Connection::Open(const std::string& socket_path,
+                                                     std::string_view client_name,
+                                                     uint64_t held_bytes) {
+  if (auto error = CheckFolder(socket_path)) return *std::move(error);
+  Result<OwnedFd> socket = ConnectTo(socket_path);
+  if (!socket) return std::move(socket).error();
+  std::shared_ptr<Connection> connection(new Connection(std::move(*socket)));
+  std::vector<Answer> answers;
+  if (auto error = connection->Call(EncodeHello(client_name, held_bytes), {}, nullptr, &answers)) {
+    return *std::move(error);
+  }
+  return connection;
+}
+
+Connection::Connection(OwnedFd socket) : owner_(::getpid()), socket_(std::move(socket)) {
+  LiveConnections::Instance().Add(this);
+}
+
+Connection::~Connection() { LiveConnections::Instance().Remove(this); }
+
+bool Connection::inherited() const { return ::getpid() != owner_; }
+
+bool Connection::usable() const {
+  if (inherited()) return false;
+  // Between calls the daemon has nothing to say, unless it says farewell.
+  pollfd state{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&state, 1, 0) == 0;
+}
+
+void Connection::Close() {
+  // The descriptor stays until no other thread can be using it.
+  if (!inherited()) ::shutdown(socket_.get(), SHUT_RDWR);
+}
+
+std::optional<ClientError> Connection::Call(std::string_view request, std::span<const int> fds,
+                                            const ProgressFunction& progress,
+                                            std::vector<Answer>* answers) {
+  const uint64_t id = next_id_++;
+  {
+    const std::lock_guard lock(send_mutex_);
+    // When it fails, what the daemon said before it closed is still to be read.
+    (void)SendFrame(socket_.get(), WithId(id, request), fds, /*wait=*/true);
+  }
+  SendReleases();  // of threads that found send_mutex_ taken
+  while (true) {
+    Answer answer;
+    if (auto error = ReceiveAnswer(answer)) {
+      Close();
+      return error;
+    }
+    Reply& reply = answer.reply;
+    // Error 0 is about the session.
+    if (reply.error && (reply.id == id || reply.id == 0)) return std::move(reply.error);
+    if (reply.id != id) {
+      Close();
+      return BadReply("it is about another request");
+    }
+    if (reply.progress) {
+      if (progress) progress(*reply.progress);
+      continue;
+    }
+    const bool more = reply.more;
+    answers->push_back(std::move(answer));
+    if (!more) return std::nullopt;
+  }
+}
+
+std::optional<ClientError> Connection::ReceiveAnswer(Answer& answer) {
+  ReceivedFrame frame;
+  if (auto error = ReceiveFrame(socket_.get(), frame)) return error;
+  auto reply = DecodeReply(frame.payload);
+  if (!reply) return BadReply("no message of this protocol");
+  answer.reply = *std::move(reply);
+  answer.fds = std::move(frame.fds);
+  return std::nullopt;
+}
+
+void Connection::Release(uint64_t lease) {
+  if (inherited()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    released_.push_back(lease);
+  }
+  SendReleases();
+}
+
+bool Connection::TrySendReleases(std::span<const uint64_t> leases) {
+  const std::string request = WithId(next_id_++, EncodeRelease(leases));
+  // When the connection has failed there is nothing to release any more.
+  return SendFrame(socket_.get(), request, {}, /*wait=*/false) != SendResult::kWouldBlock;
+}
+
+void Connection::SendReleases() {
+  while (true) {
+    std::vector<uint64_t> leases;
+    {
+      // Whoever holds it looks for releases after letting go of it.
+      const std::unique_lock sending(send_mutex_, std::try_to_lock);
+      if (!sending) return;
+      {
+        const std::lock_guard lock(mutex_);
+        const size_t count = std::min(released_.size(), kReleasesInOneFrame);
+        leases.assign(released_.end() - static_cast<ptrdiff_t>(count), released_.end());
+        released_.resize(released_.size() - count);
+      }
+      if (!leases.empty() && !TrySendReleases(leases)) {
+        const std::lock_guard lock(mutex_);
+        released_.insert(released_.end(), leases.begin(), leases.end());
+        return;
+      }
+    }
+    const std::lock_guard lock(mutex_);
+    if (released_.empty()) return;
+  }
+}
+
+}  // namespace warmset::inline client_v1::client_internal
