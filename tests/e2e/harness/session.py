@@ -1,0 +1,106 @@
+"""A client of the wire format, docs/formats/wire.md, that can also be made to lie."""
+
+import json
+import os
+import socket
+import struct
+
+HEADER = struct.Struct("<IBBH")  # payload bytes, encoding, descriptors, flags
+JSON = 1
+PATIENCE = 60.0
+
+
+class Refused(Exception):
+    """The daemon answered with an error."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['code']}: {error.get('message', '')}")
+        self.code = error["code"]
+        self.message = error.get("message", "")
+        self.candidates = error.get("candidates", [])
+
+
+class Session:
+    def __init__(self, path, hello=True, held_bytes=0):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        self._buffer, self._fds, self._id = b"", [], 0
+        try:
+            self.socket.connect(str(path))
+            if hello:
+                self.hello = self.call("hello", protocol_major=1, protocol_minor=0, client="e2e",
+                                       held_bytes=held_bytes)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        self.socket.close()
+        while self._fds:
+            os.close(self._fds.pop())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, call, arguments=None, fds=(), request=None):
+        """Sends a request and does not wait. Returns its id."""
+        self._id += 1
+        number = self._id if request is None else request
+        payload = json.dumps({"id": number, call: arguments or {}}).encode()
+        self.send_raw(HEADER.pack(len(payload), JSON, len(fds), 0) + payload, fds)
+        return number
+
+    def send_raw(self, data, fds=()):
+        sent = socket.send_fds(self.socket, [data], list(fds)) if fds else 0
+        self.socket.sendall(data[sent:])
+
+    def receive(self):
+        """The next response, (message, descriptors); EOFError where the daemon has left."""
+        self._fill(HEADER.size)
+        length, encoding, count, flags = HEADER.unpack(self._buffer[:HEADER.size])
+        assert (encoding, flags) == (JSON, 0)
+        self._fill(HEADER.size + length)
+        payload = self._buffer[HEADER.size:HEADER.size + length]
+        self._buffer = self._buffer[HEADER.size + length:]
+        assert len(self._fds) >= count
+        fds, self._fds = self._fds[:count], self._fds[count:]
+        return json.loads(payload), fds
+
+    def _fill(self, size):
+        while len(self._buffer) < size:
+            data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 253)
+            self._fds += fds
+            if not data:
+                raise EOFError
+            self._buffer += data
+
+    def responses(self, number, on_progress=None):
+        """All responses to a request, progress apart: [(message, descriptors)]."""
+        found = []
+        while True:
+            message, fds = self.receive()
+            if int(message.get("id", 0)) != number:
+                continue
+            if "error" in message:
+                raise Refused(message["error"])
+            if "progress" in message:
+                if on_progress:
+                    on_progress(message["progress"])
+            else:
+                found.append((message, fds))
+            if not message.get("more"):
+                return found
+
+    def call(self, name, **arguments):
+        """The result's message of a call that has one and carries no descriptors."""
+        message = self.responses(self.send(name, arguments))[-1][0]
+        results = [value for key, value in message.items() if key not in ("id", "more")]
+        return results[0] if results else {}
+
+    def attach(self, model="", fds=(), **arguments):
+        """[(AttachedComponent, descriptors)]; the descriptors are the caller's."""
+        number = self.send("attach", {"model": model, **arguments}, fds)
+        return [(message["attached"], fds) for message, fds in self.responses(number)]

@@ -1,0 +1,155 @@
+"""What is found on disks: layouts, names, changes, and names that should not be."""
+
+import os
+import shutil
+
+import pytest
+
+from harness.daemon import CommandFailed, wait_until
+
+
+def names(daemon):
+    return sorted(model["name"] for model in daemon.call("list_models").get("models", ()))
+
+
+def components(daemon, model):
+    return {component["name"]: component
+            for component in daemon.call("get_model_detail", name=model)["components"]}
+
+
+def test_every_layout(serve, models, fixtures):
+    fixtures.make_file(models, 1)
+    fixtures.make_sharded(models / "sharded", 3)
+    fixtures.make_transformers(models / "llama", 3)
+    fixtures.make_diffusers(models / "sd", 4)
+    fixtures.make_checkpoint(models, 3)
+    fixtures.make_hub(models / "hub", 1)
+    daemon = serve()
+    listed = {model["name"]: model for model in daemon.cli("list")["models"]}
+    assert listed.keys() == {"tiny.safetensors", "sharded", "llama", "sd", "checkpoint.safetensors",
+                             "acme/tiny-model"}
+    assert listed["sharded"]["kind"] == "sharded"
+    assert listed["llama"]["kind"] == "transformers"
+    assert listed["sd"]["kind"] == "diffusers"
+    assert components(daemon, "sd").keys() == {"unet", "vae", "text_encoder"}
+    assert len(components(daemon, "checkpoint")) == 3
+    for model in listed:
+        reply = daemon.cli("cache", model)
+        assert reply["state"]["cache_state"] == "CACHED", model
+
+
+def test_a_component_alone_is_cached(serve, models, fixtures):
+    fixtures.make_diffusers(models / "sd", 8)
+    daemon = serve()
+    daemon.cli("cache", "sd", "--component", "vae")
+    parts = components(daemon, "sd")
+    assert parts["vae"]["cache_state"] == "CACHED"
+    assert parts["unet"]["cache_state"] == "UNCACHED"
+    assert daemon.state("sd")["cache_state"] == "PARTLY_CACHED"
+
+
+def test_equal_content_is_held_once(serve, models, fixtures):
+    fixtures.make_diffusers(models / "one", 8)
+    shutil.copytree(models / "one", models / "two")
+    daemon = serve()
+    daemon.cli("cache", "one")
+    before = daemon.memory()["entries"]
+    daemon.cli("cache", "two")
+    assert daemon.memory()["entries"] == before
+    assert components(daemon, "two")["unet"]["shared_with"] == ["one"]
+    daemon.cli("uncache", "one")
+    assert daemon.state("two")["cache_state"] == "CACHED"
+
+
+def test_new_and_removed_files_are_noticed(serve, models, fixtures, tmp_path):
+    daemon = serve()
+    assert names(daemon) == []
+    fixtures.save(models / "later.safetensors", {"a": ("F32", [4])})
+    wait_until(lambda: names(daemon) == ["later.safetensors"], "a new file")
+    # A folder that is moved in whole, and one that is made and filled.
+    fixtures.make_diffusers(tmp_path / "sd", 1)
+    shutil.move(tmp_path / "sd", models / "sd")
+    wait_until(lambda: "sd" in names(daemon), "a folder moved in")
+    fixtures.make_transformers(models / "deep" / "llama", 1)
+    wait_until(lambda: "llama" in names(daemon), "a folder filled")
+    (models / "later.safetensors").unlink()
+    shutil.rmtree(models / "sd")
+    wait_until(lambda: names(daemon) == ["llama"], "what was removed")
+
+
+def test_a_shallow_scan_stays_in_the_folder(serve, models, fixtures, tmp_path):
+    fixtures.save(tmp_path / "other" / "top.safetensors", {"a": ("F32", [4])})
+    fixtures.save(tmp_path / "other" / "below" / "deep.safetensors", {"b": ("F32", [4])})
+    daemon = serve()
+    daemon.cli("scan", tmp_path / "other", "--shallow")
+    assert names(daemon) == ["top.safetensors"]
+
+
+def test_a_rescan_reads_only_what_changed(serve, models, fixtures):
+    for number in range(20):
+        fixtures.save(models / f"{number}.safetensors", {"a": ("F32", [4 + number])})
+    daemon = serve("--watch", "off")
+    assert int(daemon.cli("scan")["headers_read"]) == 0
+    fixtures.save(models / "3.safetensors", {"a": ("F32", [99])})
+    reply = daemon.cli("scan")
+    assert (int(reply["changed"]), int(reply["headers_read"])) == (1, 1)
+    daemon.cli("shutdown")
+    daemon.process.wait(10)
+    daemon.start()
+    assert int(daemon.cli("scan")["headers_read"]) == 0, "the catalog knows them"
+
+
+def test_broken_files_are_findings_and_harm_nobody(serve, models, fixtures):
+    good = fixtures.save(models / "good.safetensors", {"a": ("F32", [4])})
+    (models / "empty.safetensors").write_bytes(b"")
+    (models / "noise.safetensors").write_bytes(os.urandom(4096))
+    (models / "short.safetensors").write_bytes(good.read_bytes()[:-1])
+    (models / "folder.safetensors").mkdir()
+    os.mkfifo(models / "pipe.safetensors")
+    os.symlink("loop.safetensors", models / "loop.safetensors")
+    daemon = serve()
+    assert names(daemon) == ["good.safetensors"]
+    findings = {os.path.basename(finding["path"]): finding["code"]
+                for finding in daemon.cli("scan")["findings"]}
+    for broken in ("empty", "noise", "short"):
+        assert findings[f"{broken}.safetensors"] == "corrupted_model"
+
+
+def test_odd_names_on_disk(serve, models, fixtures):
+    odd = ["a\nb.safetensors", "-rf.safetensors", "sp ace.safetensors", "ünï.safetensors",
+           "x" * 243 + ".safetensors", "%s%n.safetensors", '"quoted".safetensors']
+    for name in odd:
+        fixtures.save(models / name, {"a": ("F32", [4])})
+    with open(os.fsencode(models) + b"/bytes-\xff.safetensors", "wb") as file:
+        file.write((models / odd[0]).read_bytes())
+    daemon = serve()
+    listed = daemon.cli("list")["models"]
+    assert len(listed) == len(odd) + 1
+    for model in listed:
+        assert "\n" not in model["name"] and "\x1b" not in model["name"]
+        assert daemon.cli("cache", model["id"])["state"]["cache_state"] == "CACHED"
+    assert daemon.run("list").stdout.count("\n") == len(listed) + 1, "one line for each"
+
+
+@pytest.mark.parametrize("name", ["../secret", "../../etc/passwd", "a\nb", "x" * 300, "/etc/passwd",
+                                  "a\0b", "", ".", "*"])
+def test_names_that_no_model_has(serve, models, fixtures, name):
+    fixtures.save(models.parent / "secret.safetensors", {"a": ("F32", [4])})
+    fixtures.save(models / "good.safetensors", {"a": ("F32", [4])})
+    daemon = serve()
+    from harness.session import Refused
+    with daemon.session() as session:
+        for call in ("cache", "load", "get_path", "uncache", "unload"):
+            with pytest.raises(Refused) as refused:
+                session.call(call, model=name)
+            assert refused.value.code in ("invalid_name", "model_not_found", "ambiguous_name"), call
+    assert daemon.cli("cache", "good")["state"]["cache_state"] == "CACHED"
+    assert names(daemon) == ["good.safetensors"]
+
+
+def test_an_unknown_name_comes_with_candidates(serve, models, fixtures):
+    fixtures.save(models / "sdxl-base.safetensors", {"a": ("F32", [4])})
+    daemon = serve()
+    with pytest.raises(CommandFailed) as failure:
+        daemon.cli("cache", "sdxl-bass")
+    assert failure.value.code == "model_not_found" and "sdxl-base" in failure.value.stderr
