@@ -1,67 +1,19 @@
 // The program as users run it: arguments, help, exit codes, streams.
-#include <sys/wait.h>
+#include <map>
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
+#include "cli_fixture.h"
 #include "doctor/check.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
-#include "google/protobuf/struct.pb.h"
-#include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 
 namespace warmset::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string Content(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return "";
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class CliTest : public ::testing::Test {
- protected:
-  CliTest() {
-    std::string pattern = (fs::temp_directory_path() / "warmset-cli-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~CliTest() override { fs::remove_all(folder_); }
-
-  // Runs it with a home, a socket path and a configuration of this test's own.
-  Outcome Run(const std::string& arguments, const std::string& variables = "") {
-    const std::string command = fmt::format(
-        "env -u WARMSET_CONFIG -u HF_HOME -u HF_HUB_CACHE PATH=/usr/bin:/bin HOME={0} "
-        "WARMSET_HOME={0}/home "
-        "WARMSET_SOCKET={0}/socket {1} {2} {3} >{0}/out 2>{0}/err </dev/null",
-        folder_, variables, WARMSET_CLI_PROGRAM, arguments);
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Content(folder_ + "/out"),
-            Content(folder_ + "/err")};
-  }
-
-  std::string folder_;
-};
-
-google::protobuf::Struct ParseJson(const std::string& text) {
-  google::protobuf::Struct document;
-  const auto status = google::protobuf::util::JsonStringToMessage(text, &document);
-  EXPECT_TRUE(status.ok()) << status << "\n" << text;
-  return document;
-}
 
 class EveryCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};
 
@@ -204,6 +156,16 @@ TEST_F(CliTest, DoctorReportsAConfigurationThatIsWrong) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("fail  config"));
   EXPECT_THAT(outcome.out, HasSubstr("w.toml:2:1"));
+}
+
+TEST_F(CliTest, DoctorSeesThatClientsWouldLookElsewhere) {
+  std::ofstream(folder_ + "/w.toml") << "socket = '/elsewhere/socket'\n";
+  const std::string flags = fmt::format("doctor --config {}/w.toml", folder_);
+  EXPECT_THAT(
+      RunCommand(fmt::format("env -u WARMSET_SOCKET {} {}", WARMSET_CLI_PROGRAM, flags)).out,
+      HasSubstr("export WARMSET_SOCKET=/elsewhere/socket"));
+  // The variable overrides the file, for both sides.
+  EXPECT_THAT(Run(flags).out, Not(HasSubstr("/elsewhere")));
 }
 
 TEST(Checks, FailureDecides) {

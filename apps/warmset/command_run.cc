@@ -37,6 +37,7 @@ void AddRun(CLI::App& app, Context& context) {
   CLI::App* const command = AddClientCommand(
       app, context, "run", "Run a Python program with Warmset in place of safetensors",
       "warmset run -- python serve.py --port 8000");
+  command->get_option("--json")->description("print an error as one JSON document too");
   command->add_option("COMMAND", arguments->command, "the program and its arguments, after --")
       ->required();
   command->add_flag("--require", arguments->require,

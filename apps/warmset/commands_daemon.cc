@@ -105,6 +105,7 @@ void AddServe(CLI::App& app, Context& context) {
   const auto flags = std::make_shared<OptionFlags>();
   CLI::App* const command = AddCommand(app, context, "serve", "Run the daemon in the foreground",
                                        "warmset serve --root ~/models --ram-limit 50%");
+  command->get_option("--json")->description("print an error as one JSON document too");
   AddServeFlags(*command, *flags);
   OnCommand(command, context, RunServe, flags);
 }

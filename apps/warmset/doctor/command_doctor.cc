@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "doctor/check.h"
+#include "fmt/format.h"
 
 namespace warmset::cli {
 namespace {
@@ -11,6 +12,13 @@ StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
   const auto options = LoadOptions(flags);
   if (options.ok()) {
     CheckFolders(*options, checks);
+    if (options->socket != context.SocketPath()) {
+      checks.push_back(Warn("socket",
+                            fmt::format("the configuration has the daemon listen at {}, where "
+                                        "clients don't look",
+                                        options->socket),
+                            "export WARMSET_SOCKET=" + options->socket));
+    }
   } else {
     checks.push_back(Fail("config", std::string(Message(options.status())), "mend the file"));
   }
