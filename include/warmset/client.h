@@ -31,7 +31,7 @@ struct AttachRequest;
 struct ConnectOptions {
   // Empty: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
   // /tmp/warmset-$UID/warmset.sock.
-  std::string socket_path;
+  std::string socket_path = {};
   // How the daemon's log calls this program.
   std::string client_name = "warmset-cpp";
 };
@@ -51,14 +51,14 @@ using ProgressFunction = std::function<void(const Progress&)>;
 
 struct AttachOptions {
   // Empty: all components.
-  std::string component;
+  std::string component = {};
   // Empty: from RAM, read from disk first if need be. "host:0": the placement
   // on that device, which `warmset load` made.
-  std::string device;
+  std::string device = {};
   // Copy-on-write memory; false maps it read-only, and writing to it is a fault.
   bool writable = true;
   // Called from within Attach() while it reads from disk.
-  ProgressFunction progress;
+  ProgressFunction progress = {};
 };
 
 enum class CacheState { kUnknown, kUncached, kCaching, kCached, kPartlyCached, kError };

@@ -32,18 +32,16 @@ bool ItemsInside(uint64_t offset, uint64_t count, uint64_t size, uint64_t limit)
   return offset <= limit && count <= (limit - offset) / size;
 }
 
-// Bytes of a tensor; nothing when they overflow or are no whole bytes.
+// Bytes of a tensor; nothing when they are no whole bytes, or when the product
+// taken from left to right overflows (as safetensors takes it).
 std::optional<uint64_t> BytesOf(DType dtype, std::span<const uint64_t> shape) {
-  uint64_t bits = DTypeBits(dtype);
-  if (bits == 0) return std::nullopt;
+  uint64_t size = 1;
   for (const uint64_t dim : shape) {
-    if (dim == 0) return 0;
+    if (__builtin_mul_overflow(size, dim, &size)) return std::nullopt;
   }
-  for (const uint64_t dim : shape) {
-    if (__builtin_mul_overflow(bits, dim, &bits)) return std::nullopt;
-  }
-  if (bits % 8 != 0) return std::nullopt;
-  return bits / 8;
+  const uint64_t bits = DTypeBits(dtype);
+  if (bits == 0 || __builtin_mul_overflow(size, bits, &size) || size % 8 != 0) return std::nullopt;
+  return size / 8;
 }
 
 ClientError Corrupt(std::string_view what, uint64_t offset) {

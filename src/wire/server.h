@@ -54,10 +54,10 @@ class RequestHandler {
 };
 
 struct ServerOptions {
-  std::string socket_path;
+  std::string socket_path = {};
   // Users that may connect beside the daemon's own; others are told
   // kPermissionDenied and closed.
-  std::vector<uid_t> allowed_uids;
+  std::vector<uid_t> allowed_uids = {};
 
   size_t max_sessions = 1024;
   // A request above it is refused with kInvalidRequest; the session goes on.
