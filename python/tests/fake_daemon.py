@@ -53,12 +53,11 @@ class Entry:
         index = index_encoder.encode(entries, metadata, len(content))
         self.index_fd = sealed("warmset-index", index)
         cut = 4096 if fault == "chunks" else len(content)
+        seals = 1 if fault == "unsealed" else _ALL_SEALS
+        more = 1 << 20 if fault == "short" else 0
+        pieces = [content[at : at + cut] for at in range(0, len(content), cut)]
         self.chunks = [
-            (
-                sealed("warmset-entry", content[at : at + cut], 1 if fault == "unsealed" else _ALL_SEALS),
-                len(content[at : at + cut]) + (1 << 20 if fault == "short" else 0),
-            )
-            for at in range(0, len(content), cut)
+            (sealed("warmset-entry", piece, seals), len(piece) + more) for piece in pieces
         ]
 
 
@@ -133,7 +132,9 @@ class Session(threading.Thread):
             data += part
         return data
 
-    def send(self, request: Dict[str, Any], result: Dict[str, Any], fds: Sequence[int] = ()) -> None:
+    def send(
+        self, request: Dict[str, Any], result: Dict[str, Any], fds: Sequence[int] = ()
+    ) -> None:
         answer = {"id": request["id"], **result}
         if self.daemon_.fault == "wrong_id" and "hello" not in result:
             answer["id"] = "4711"

@@ -1,4 +1,4 @@
-"""Writes tensor indexes (docs/formats/tensor-index.md) for tests, from its own reading of the format."""
+"""Writes tensor indexes for tests, from its own reading of docs/formats/tensor-index.md."""
 
 from __future__ import annotations
 

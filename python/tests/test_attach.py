@@ -193,6 +193,21 @@ def test_array_and_dlpack_protocols(session: warmset.Session) -> None:
         _dlpack.make_capsule(memoryview(b"abc"), _dtypes.DTYPES[20], (4,), None, False)
 
 
+def test_dlpack_without_numpy(daemon: DaemonProcess) -> None:
+    result = run_python(
+        "import sys\nsys.modules['numpy'] = None\n"
+        "import torch, warmset\n"
+        f"model = warmset.connect({daemon.socket!r}).attach('small')\n"
+        "for name, tensor in model.items():\n"
+        "    for capsule in (tensor, tensor.__dlpack__(), tensor.__dlpack__(copy=True)):\n"
+        "        made, expected = torch.from_dlpack(capsule), tensor.torch()\n"
+        "        assert made.dtype == expected.dtype and made.shape == expected.shape, name\n"
+        "        assert made.tolist() == expected.tolist(), name\n"
+        "print('same')"
+    )
+    assert result.stdout == "same\n", result.stderr
+
+
 def test_tensors_copy_and_pickle_like_torchs_own(session: warmset.Session) -> None:
     model = session.attach("small")
     tensor = model["float32"].torch()

@@ -105,7 +105,8 @@ def test_a_closed_session_holds_its_leases_until_tensors_go(daemon: DaemonProces
 def test_a_dropped_session_closes_its_socket(daemon: DaemonProcess) -> None:
     def sockets() -> int:
         links = (os.path.join("/proc/self/fd", fd) for fd in os.listdir("/proc/self/fd"))
-        return sum(os.readlink(link).startswith("socket:") for link in links if os.path.islink(link))
+        targets = [os.readlink(link) for link in links if os.path.islink(link)]
+        return sum(target.startswith("socket:") for target in targets)
 
     before = sockets()
     tensor = warmset.connect(daemon.socket).attach("wide")["w"].torch()

@@ -6,26 +6,30 @@
 Existing programs: `import warmset.auto` first, or `warmset run -- CMD`.
 """
 
-from .errors import (
-    AmbiguousNameError,
-    ComponentNotFoundError,
-    CorruptedModelError,
-    DaemonUnavailableError,
-    FileChangedError,
-    InsufficientDeviceMemoryError,
-    InUseError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    RamLimitExceededError,
-    ReadOnlyError,
-    TensorNotFoundError,
-    UnsupportedFormatError,
-    VersionMismatchError,
-    WarmsetError,
-)
-from .model import Component, Model, Tensor
-from .session import Session, connect
-from .states import CacheResult, DaemonStatus, DeviceState, MemoryUse, ModelState, Progress
+# Names are imported when they are first used, because `warmset.auto` passes here
+# at the start of every Python process under `warmset run`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .errors import (
+        AmbiguousNameError,
+        ComponentNotFoundError,
+        CorruptedModelError,
+        DaemonUnavailableError,
+        FileChangedError,
+        InsufficientDeviceMemoryError,
+        InUseError,
+        InvalidRequestError,
+        ModelNotFoundError,
+        RamLimitExceededError,
+        ReadOnlyError,
+        TensorNotFoundError,
+        UnsupportedFormatError,
+        VersionMismatchError,
+        WarmsetError,
+    )
+    from .model import Component, Model, Tensor
+    from .session import Session, connect
+    from .states import CacheResult, DaemonStatus, DeviceState, MemoryUse, ModelState, Progress
 
 __version__ = "0.1.0"
 
@@ -57,3 +61,19 @@ __all__ = [
     "WarmsetError",
     "connect",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in __all__:
+        for home in ("session", "model", "states", "errors"):
+            value: object = getattr(import_module(f".{home}", __name__), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module 'warmset' has no attribute {name!r}")
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})

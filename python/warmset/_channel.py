@@ -116,7 +116,7 @@ class Channel:
                 sock = self._sock or self._open()
                 try:
                     replies = self._exchange(sock, request, fds, on_progress)
-                    return [Reply(message, got, self._lease(message, got)) for message, got in replies]
+                    return [Reply(said, got, self._lease(said, got)) for said, got in replies]
                 except _Lost as error:
                     self._drop()
                     if fresh:
@@ -174,30 +174,24 @@ class Channel:
                 "held_bytes": str(elsewhere),
             }
             [(reply, _)] = self._exchange(sock, {"hello": hello})
-            major = int(reply["hello"].get("protocol_major", 0))
+            major = int(reply.get("hello", {}).get("protocol_major", 0))
             if major != _wire.PROTOCOL[0]:
                 raise VersionMismatchError(
                     f"the daemon speaks protocol {major}, this package {_wire.PROTOCOL[0]}: "
                     "update the older one"
                 )
             _wire.set_timeout(sock, 0)
-        except _Lost as error:
-            sock.close()
-            raise DaemonUnavailableError(
-                f"the daemon at {self._path} does not answer: {error.__cause__}"
-            ) from None
-        except BaseException:
-            sock.close()
-            raise
-        self._sock = sock
-        self._connection += 1
-        self._daemon_pid = pid
-        try:
+            self._sock = sock
+            self._connection += 1
+            self._daemon_pid = pid
             self._lease_again(sock)
-        except _Lost:
-            pass  # the call that follows finds out
-        except BaseException:
-            self._drop()
+        except BaseException as error:
+            self._sock = None
+            sock.close()
+            if isinstance(error, _Lost):
+                raise DaemonUnavailableError(
+                    f"the daemon at {self._path} does not answer: {error.__cause__}"
+                ) from None
             raise
         return sock
 

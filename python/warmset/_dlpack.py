@@ -2,8 +2,8 @@
 
 The capsule's deleter may run in any thread, with an exception pending, or
 after the interpreter's end, where a deleter written in Python would crash. So
-numpy or torch, whose deleters are native, make the capsule over unsigned
-integers of the same size, and the dtype is then set in it.
+numpy or torch, whose deleters are native, make the capsule over integers of
+the same size, and the dtype is then set in it.
 """
 
 from __future__ import annotations
@@ -63,13 +63,14 @@ def make_capsule(
 def _exporter(
     view: builtins.memoryview, item_bytes: int, shape: Tuple[int, ...], copy: bool
 ) -> Any:
-    """An array of unsigned integers over the memory, or over a copy of it."""
-    if "numpy" not in sys.modules and "torch" in sys.modules:
+    """An array of integers over the memory, or over a copy of it."""
+    # None in sys.modules: an import that is known to fail.
+    if sys.modules.get("numpy") is None and "torch" in sys.modules:
         import torch
 
         if view.readonly and not copy:
             raise ReadOnlyError("torch has no read-only tensors: install numpy")
-        kind = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32, 8: torch.uint64}[item_bytes]
+        kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[item_bytes]
         if not view.nbytes:
             return torch.empty(shape, dtype=kind)
         source = bytearray(view) if copy else view

@@ -8,7 +8,7 @@ of tensors costs little, and no tensor can lead out of the memory it lies in.
 from __future__ import annotations
 
 import struct
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ._dtypes import DTYPES, DType
 from .errors import CorruptedModelError, UnsupportedFormatError, VersionMismatchError
@@ -64,31 +64,25 @@ class TensorIndex:
         self._dims_at = dims_at
         self._dims = dims
         self._blob = blob
-        self._strings = blob[strings_at:]
-        self._records: Dict[str, _Record] = {}
-        records = memoryview(blob)[_HEADER.size : _HEADER.size + tensors * _RECORD.size]
-        for number, record in enumerate(_RECORD.iter_unpack(records)):
-            if record[2] not in DTYPES:
-                raise UnsupportedFormatError(
-                    f"tensor {number} has dtype number {record[2]}, "
-                    "which this version of the warmset package does not know"
-                )
-            self._records[self._text(record[0], record[1])] = record
+        strings = blob[strings_at:]
+        records_end = _HEADER.size + tensors * _RECORD.size
+        records = list(_RECORD.iter_unpack(blob[_HEADER.size : records_end]))
+        unknown = {record[2] for record in records} - DTYPES.keys()
+        if unknown:
+            raise UnsupportedFormatError(
+                f"dtype number {min(unknown)} is not known to this version of the warmset package"
+            )
+        names = _texts(strings, [record[:2] for record in records])
+        self._records: Dict[str, _Record] = dict(zip(names, records))
         if len(self._records) != tensors:
             raise _corrupt("two tensors of one name", 8)
-        metadata = memoryview(blob)[pairs_at : pairs_at + pairs * _PAIR.size]
-        self.metadata: Dict[str, str] = {
-            self._text(key_at, key_bytes): self._text(value_at, value_bytes)
-            for key_at, key_bytes, value_at, value_bytes in _PAIR.iter_unpack(metadata)
-        }
-
-    def _text(self, offset: int, size: int) -> str:
-        if offset + size > len(self._strings):
-            raise _corrupt("string", offset)
-        try:
-            return self._strings[offset : offset + size].decode()
-        except UnicodeDecodeError:
-            raise _corrupt("string that is not UTF-8", offset) from None
+        metadata = list(_PAIR.iter_unpack(blob[pairs_at : pairs_at + pairs * _PAIR.size]))
+        self.metadata: Dict[str, str] = dict(
+            zip(
+                _texts(strings, [pair[:2] for pair in metadata]),
+                _texts(strings, [pair[2:] for pair in metadata]),
+            )
+        )
 
     def names(self) -> Tuple[str, ...]:
         return tuple(self._records)
@@ -112,6 +106,19 @@ class TensorIndex:
         if offset + nbytes > self._memory_bytes:
             raise _corrupt(f"range of {name!r}", offset)
         return TensorRecord(dtype, shape, offset, nbytes)
+
+
+def _texts(strings: bytes, places: Sequence[Tuple[int, int]]) -> List[str]:
+    """The strings at (offset, bytes)."""
+    if any(offset + size > len(strings) for offset, size in places):
+        raise _corrupt("string outside", len(strings))
+    if strings.isascii():  # decoded once, for all
+        text = strings.decode("ascii")
+        return [text[offset : offset + size] for offset, size in places]
+    try:
+        return [strings[offset : offset + size].decode() for offset, size in places]
+    except UnicodeDecodeError:
+        raise _corrupt("string that is not UTF-8", len(strings)) from None
 
 
 def _corrupt(what: str, offset: int) -> CorruptedModelError:

@@ -82,5 +82,5 @@ def _refused(items: List[_Item], shape: Tuple[int, ...], why: str) -> Safetensor
 def _shown(item: _Item) -> str:
     if not isinstance(item, slice):
         return str(item)
-    start, stop, step = ("" if part is None else part for part in (item.start, item.stop, item.step))
-    return f"{start}:{stop}" if step in ("", 1) else f"{start}:{stop}:{step}"
+    start, stop = ("" if bound is None else bound for bound in (item.start, item.stop))
+    return f"{start}:{stop}" if item.step in (None, 1) else f"{start}:{stop}:{item.step}"

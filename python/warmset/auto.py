@@ -8,13 +8,14 @@ WARMSET=off makes it do nothing.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import os
 import sys
-import warnings
-from types import ModuleType
-from typing import Any, Dict, Optional, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Dict, Optional, Sequence
 
 # By module of safetensors: its name, and the name in warmset.safetensors.
 _REPLACED = {
@@ -24,12 +25,12 @@ _REPLACED = {
 }
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Lets the other finders find, and patches what they load."""
 
     def find_spec(
         self, fullname: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
+    ) -> Optional[ModuleSpec]:
         if fullname not in _REPLACED:
             return None
         for finder in sys.meta_path:
@@ -62,6 +63,8 @@ def _patch(module: ModuleType) -> Dict[int, Any]:
                 setattr(module, name, replacement)
                 replaced[id(original)] = replacement
     except Exception as error:  # a safetensors that we do not know: it works as before
+        import warnings
+
         warnings.warn(f"warmset leaves {module.__name__} as it is: {error!r}", stacklevel=2)
     return replaced
 

@@ -104,7 +104,8 @@ class safe_open:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise UnsupportedFormatError(f"{filename} is not a regular file")
-            arguments = {"file": True, "file_path": filename}
+            shown = os.fsencode(filename).decode(errors="replace")
+            arguments = {"file": True, "file_path": shown}
             made = attachments(channel.call("attach", arguments, fds=[fd]))
             try:
                 # Only copies are made of read-only memory: for numpy what
@@ -237,7 +238,7 @@ def _fall_back(filename: str, error: Exception) -> None:
             f"safetensors itself serves {filename}, not warmset: {error} [{code}]. "
             "Said once; WARMSET=off turns warmset off",
             WarmsetWarning,
-            stacklevel=4,
+            stacklevel=3,  # whoever called safe_open
         )
 
 
