@@ -16,8 +16,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "client/daemon_double_for_test.h"
 #include "client/owned_fd.h"
+#include "daemon_double.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

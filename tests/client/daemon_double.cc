@@ -1,3 +1,5 @@
+#include "daemon_double.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,7 +14,6 @@
 #include <string_view>
 #include <utility>
 
-#include "client/daemon_double_for_test.h"
 #include "gtest/gtest.h"
 #include "os/memory_file.h"
 #include "wire/server.h"
