@@ -358,6 +358,20 @@ def test_whatever_fails_falls_back(
         assert warm.load_file(path)["x"].tolist() == [0, 1, 2, 3]
 
 
+def test_a_dtype_that_torch_lacks_falls_back(
+    make_daemon: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = make_daemon()
+    daemon.start()
+    monkeypatch.setenv("WARMSET_SOCKET", daemon.socket)
+    header = b'{"x":{"dtype":"F6_E2M3","shape":[4],"data_offsets":[0,3]}}'
+    path = folder / "six.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"abc")
+    with pytest.warns(warm.WarmsetWarning, match=r"\[unsupported_format\]"):
+        f = warm.safe_open(str(path), "pt")
+    assert isinstance(f, PLAIN) and f.get_slice("x").get_shape() == [4]
+
+
 # In place of safetensors' own.
 
 CHECK = """

@@ -67,11 +67,13 @@ class TensorIndex:
         strings = blob[strings_at:]
         records_end = _HEADER.size + tensors * _RECORD.size
         records = list(_RECORD.iter_unpack(blob[_HEADER.size : records_end]))
-        unknown = {record[2] for record in records} - DTYPES.keys()
+        numbers = {record[2] for record in records}
+        unknown = numbers - DTYPES.keys()
         if unknown:
             raise UnsupportedFormatError(
                 f"dtype number {min(unknown)} is not known to this version of the warmset package"
             )
+        self.dtypes = tuple(DTYPES[number] for number in numbers)
         names = _texts(strings, [record[:2] for record in records])
         self._records: Dict[str, _Record] = dict(zip(names, records))
         if len(self._records) != tensors:

@@ -24,6 +24,7 @@ from safetensors._safetensors_rust import safe_open as plain_safe_open
 
 from ._attach import attachments
 from ._channel import Channel
+from ._dtypes import torch_dtype
 from ._slicing import numpy_slice
 from ._wire import socket_path
 from .errors import UnsupportedFormatError, WarmsetError
@@ -108,6 +109,10 @@ class safe_open:
             arguments = {"file": True, "file_path": shown}
             made = attachments(channel.call("attach", arguments, fds=[fd]))
             try:
+                if not self._numpy:
+                    for index in (attachment.index for attachment in made):
+                        for dtype in index.dtypes:
+                            torch_dtype(dtype)  # or safetensors says what it thinks of it
                 # Only copies are made of read-only memory: for numpy what
                 # safetensors copies, and for devices because some drivers read
                 # private writable memory slowly.
