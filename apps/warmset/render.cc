@@ -75,6 +75,21 @@ std::string MemoryLine(const v1::MemoryUse& memory) {
                      parts.empty() ? "" : ": ", fmt::join(parts, ", "));
 }
 
+// "/usr/bin/python3 /srv/app/main.py" as "python3 main.py".
+std::string WithoutFolders(const std::string& command) {
+  std::string shorter;
+  size_t word = 0;  // where the present one begins in `shorter`
+  for (const char c : command) {
+    if (c == '/') {
+      shorter.resize(word);
+      continue;
+    }
+    shorter.push_back(c);
+    if (c == ' ') word = shorter.size();
+  }
+  return shorter;
+}
+
 }  // namespace
 
 std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
@@ -90,10 +105,12 @@ std::string Ago(int64_t unix_ms, int64_t now_unix_ms) {
   return FormatDuration(age) + " ago";
 }
 
-std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders) {
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Paths paths) {
   std::vector<std::string> texts;
   for (const v1::Holder& holder : holders) {
-    texts.push_back(fmt::format("{} {}", holder.pid(), holder.command()));
+    texts.push_back(
+        fmt::format("{} {}", holder.pid(),
+                    paths == Paths::kWhole ? holder.command() : WithoutFolders(holder.command())));
     if (holder.leases() > 1) texts.back() += fmt::format(" ({})", holder.leases());
   }
   return fmt::format("{}", fmt::join(texts, "; "));
@@ -124,7 +141,7 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
     const v1::ModelState& state = model.state();
     table.AddRow({state.name(), ShortId(state.id()), Size(state.bytes()),
                   Where(state, model.has_progress() ? &model.progress() : nullptr),
-                  state.strategy(), HeldBy(model.holders()),
+                  state.strategy(), HeldBy(model.holders(), Paths::kLastPart),
                   Ago(state.last_used_unix_ms(), screen.now_unix_ms)});
   }
   return table.Render(screen) + MemoryLine(active.memory());
@@ -148,7 +165,7 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Components", fmt::format("{}", fmt::join(components, ", "))},
       {"Where", Where(state)},
       {"Strategy", state.strategy()},
-      {"Held by", HeldBy(detail.holders())},
+      {"Held by", HeldBy(detail.holders(), Paths::kWhole)},
       {"Last used", Ago(state.last_used_unix_ms(), screen.now_unix_ms)},
   };
   for (const std::string& finding : detail.findings()) fields.emplace_back("Finding", finding);

@@ -15,7 +15,8 @@ std::string Where(const v1::ModelState& state, const v1::Progress* progress = nu
 // "5m 12s ago", "never".
 std::string Ago(int64_t unix_ms, int64_t now_unix_ms);
 // "412 python serve.py; 7 warmset-bench (3)": leases where there are several.
-std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders);
+enum class Paths { kWhole, kLastPart };  // of the words of a command
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Paths paths);
 
 std::string RenderList(const v1::ModelList& models, const Screen& screen);
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen);

@@ -51,7 +51,7 @@ TEST(RenderActive, ShowsWhoHoldsWhat) {
       state { name: "sdxl" id: "0123456789abcdef0123456789abcdef" bytes: 6442450944
               cache_state: CACHED strategy: "raw" last_used_unix_ms: 1000 leases: 3
               devices { device: "host:0" bytes: 1 } }
-      holders { pid: 412 command: "python serve.py" leases: 2 }
+      holders { pid: 412 command: "/usr/bin/python /srv/app/serve.py" leases: 2 }
       holders { pid: 7 command: "bench" leases: 1 }
     }
     memory { limit: 12884901888 entries: 6442450944 reserve: 268435456 })");
@@ -77,11 +77,13 @@ TEST(RenderDetail, LeavesOutWhatIsNotKnown) {
   const auto detail = Parse<v1::ModelDetail>(R"(
     state { name: "vae" id: "ff" bytes: 2048 kind: "file" format: "safetensors" }
     path: "/models/vae.safetensors" files { path: "/models/vae.safetensors" bytes: 2048 }
+    holders { pid: 5 command: "/bin/app" leases: 1 }
     components { name: "vae" error_code: "file_changed" error_message: "read again" }
     metadata { key: "z" value: "2" } metadata { key: "a" value: "1" })");
   const std::string text = RenderDetail(detail, {});
   EXPECT_THAT(text, HasSubstr("2.00 KiB in 1 file\n"));
   EXPECT_THAT(text, HasSubstr("vae: file_changed: read again\n"));
+  EXPECT_THAT(text, HasSubstr("5 /bin/app\n"));
   EXPECT_THAT(text, Not(HasSubstr("Architecture")));
   EXPECT_LT(text.find("a = 1"), text.find("z = 2"));
 }
