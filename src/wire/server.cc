@@ -224,7 +224,6 @@ void Server::Respond(SessionId id, v1::Response response, std::vector<SharedFd> 
   if (request == session->in_flight.end()) return;
   const Encoding encoding = request->second;
   if (response.has_progress()) response.set_more(true);
-  MakeUtf8(response);
   if (!response.more()) session->in_flight.erase(request);
 
   Status queued = Queue(*session, encoding, response, std::move(fds));
@@ -248,8 +247,9 @@ void Server::RespondError(SessionId session, uint64_t request_id, const Status& 
   Respond(session, std::move(response));
 }
 
-Status Server::Queue(Session& session, Encoding encoding, const v1::Response& response,
+Status Server::Queue(Session& session, Encoding encoding, v1::Response& response,
                      std::vector<SharedFd> fds) {
+  MakeUtf8(response);  // paths and what a client sent may be anything
   ASSIGN_OR_RETURN(const std::string payload, Serialize(encoding, response));
   return session.writer.Push(encoding, payload, std::move(fds), ProgressKey(response));
 }

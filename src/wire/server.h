@@ -115,7 +115,7 @@ class Server {
   void OnFrame(Session& session, Frame frame);
   void OnHello(Session& session, const v1::Request& request);
 
-  Status Queue(Session& session, Encoding encoding, const v1::Response& response,
+  Status Queue(Session& session, Encoding encoding, v1::Response& response,
                std::vector<SharedFd> fds);
   void Flush(Session& session);
   // Says why, if the client can hear it, and marks the session as broken.

@@ -313,6 +313,7 @@ TEST_F(ServerTest, GarbageEndsItsOwnSessionOnly) {
       std::string("\2\0\0\0\1\0\0\0{}", 10),                // id 0
       std::string("\1\0\0\0\0\0\0\0\xFF", 9),               // no message
       std::string("\4\0\0\0\0\0\0\0\x08\x01\x1A\x00", 12),  // GetStatus before Hello
+      std::string("\3\0\0\0\1\0\0\0{\xFF}", 11),            // JSON that is not UTF-8
       "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
   };
   int expected_ends = 0;
