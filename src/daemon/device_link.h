@@ -1,34 +1,28 @@
 // The daemon's side of one device worker.
 #pragma once
 
-#include <chrono>
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/strong.h"
+#include "daemon/worker_supervisor.h"
 #include "device/memory_pool.h"
 #include "os/event_loop.h"
 #include "os/unique_fd.h"
-#include "sync/command_sender.h"
+#include "sync/messages.h"
 #include "sync/state_mirror.h"
+#include "wire/frame.h"
 
 namespace warmset {
-
-enum class WorkerState {
-  kStarting,  // the first process has not said hello yet
-  kReady,
-  kStalled,     // alive but silent; what is shown is the last that was known
-  kRestarting,  // ended, or not yet ready again
-  kFailed,      // ended several times without getting ready; still tried, rarely
-};
-// "starting" and so on, as in DeviceState.worker_state.
-std::string_view WorkerStateName(WorkerState state);
 
 // A component on the device, as the worker last reported it.
 struct DevicePlacement {
@@ -82,27 +76,11 @@ struct WorkerReport {
 // placed, or announced by Want(), and not released. After a restart, or
 // whenever the mirror shows otherwise, it fills the device again.
 //
-// Loop thread only. Callbacks run on the loop, never inside the call that they
-// answer, and each exactly once; none runs after the destructor. They may call
-// the link, but must not destroy it.
+// Loop thread only. Callbacks run on the loop by themselves, never inside a call
+// of the link, and each exactly once, unless the link is destroyed first.
 class DeviceLink {
  public:
-  struct Options {
-    DeviceId device;
-    ByteCount memory;            // budget of the dedicated pool
-    uint64_t daemon_term = 0;    // from the catalog, greater than every earlier one
-    std::string worker_program;  // empty: warmset-worker beside this program
-
-    // A worker says something every 500 ms. After this much silence it is
-    // stalled, after kill_stalled_after more it is killed and restarted.
-    std::chrono::milliseconds stall_after{1500};
-    std::chrono::milliseconds kill_stalled_after{30'000};
-    std::chrono::milliseconds start_timeout{10'000};  // until its hello
-    std::chrono::milliseconds stop_grace{2'000};      // from SIGTERM to SIGKILL
-    std::chrono::milliseconds first_restart_delay{100};
-    std::chrono::milliseconds max_restart_delay{30'000};
-    sync::CommandSender::Options commands;
-  };
+  using Options = WorkerSupervisor::Options;
 
   using FetchDone = std::function<void(StatusOr<PlacementSource>)>;
   struct Events {
@@ -120,10 +98,9 @@ class DeviceLink {
   template <typename T>
   using Callback = std::function<void(StatusOr<T>)>;
 
-  // Starts the worker; that it cannot be started shows in status().
+  // Starts the worker; that it cannot be started shows in status(). The
+  // destructor kills a worker that Shutdown() has not ended.
   DeviceLink(os::EventLoop& loop, Options options, Events events);
-  // Kills a worker that Shutdown() has not ended.
-  ~DeviceLink();
   DeviceLink(const DeviceLink&) = delete;
   DeviceLink& operator=(const DeviceLink&) = delete;
 
@@ -162,8 +139,57 @@ class DeviceLink {
   void Shutdown(std::function<void()> done);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  struct Wanted {
+    MemoryPool pool = MemoryPool::kDedicated;
+    bool fetching = false;
+    int failed_refills = 0;
+  };
+  // A component on its way to the device.
+  struct Placing {
+    MemoryPool pool = MemoryPool::kDedicated;
+    uint64_t bytes = 0;
+    std::vector<wire::SharedFd> fds;  // index, data; until the command takes them
+    bool sent = false;                // else it waits for the worker to be ready
+    bool released = false;            // meanwhile
+    std::vector<Progress> progress;
+    std::vector<std::function<void(Status)>> done;
+  };
+
+  Status Enqueue(const ComponentId& component, MemoryPool pool, PlacementSource source,
+                 Progress progress, std::function<void(Status)> done);
+  void StartPlacing(const ComponentId& component);
+  void OnPlaced(const ComponentId& component, const Status& result);
+  void StartReleasing(const ComponentId& component, Callback<ByteCount> done);
+  void OnReleased(const ComponentId& component, const StatusOr<sync::Done>& end);
+  void OnExported(StatusOr<sync::Done> end, std::vector<os::UniqueFd> fds,
+                  const Callback<ExportedPlacement>& done);
+
+  void OnReady();
+  void OnDown(const Status& why);
+  // Derives what must be done from what is wanted and what the mirror shows.
+  void Reconcile();
+  void Fetch(const ComponentId& component);
+  void OnFetched(const ComponentId& component, StatusOr<PlacementSource> source);
+  void Lose(const ComponentId& component, const Status& why);
+
+  std::optional<DevicePlacement> Find(const ComponentId& component) const;
+  const std::string& name() const { return options_.device.value(); }
+  void Changed();
+  // Runs an owner's callback, if there is one, by itself.
+  template <typename Function, typename... Args>
+  void Defer(const Function& function, Args... args);
+
+  os::EventLoop& loop_;
+  const Options options_;
+  const Events events_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+  bool changed_posted_ = false;
+
+  std::map<ComponentId, Wanted> wanted_;
+  std::map<ComponentId, Placing> placing_;
+  std::map<ComponentId, std::vector<Callback<ByteCount>>> releasing_;
+
+  WorkerSupervisor worker_;  // last: it calls what is above
 };
 
 }  // namespace warmset
