@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
+#include <sstream>
 #include <string>
-#include <string_view>
 
 #include "base/strong.h"
-#include "fmt/format.h"
 #include "os/fault.h"
 #include "os/file.h"
 
@@ -68,22 +66,19 @@ void TouchMemory(std::span<std::byte> range) {
 uint64_t HugePageBytes(const Mapping& mapping) {
   const auto smaps = ReadSmallFile("/proc/self/smaps", 16 * kMiB);
   if (!smaps.ok()) return 0;
-  const std::string_view text = *smaps;
-  const std::string start = fmt::format("\n{:x}-", reinterpret_cast<uintptr_t>(mapping.data()));
-  const size_t begin = text.find(start);
-  if (begin == std::string_view::npos) return 0;
-  const size_t end = text.find("\nVmFlags:", begin);
-  const std::string_view section = text.substr(begin, end - begin);
-
+  const auto begin = reinterpret_cast<uintptr_t>(mapping.data());
+  const uintptr_t end = begin + mapping.size();
   uint64_t bytes = 0;
-  for (const std::string_view field : {"\nShmemPmdMapped:", "\nFilePmdMapped:"}) {
-    const size_t at = section.find(field);
-    if (at == std::string_view::npos) continue;
-    const size_t digit = section.find_first_not_of(' ', at + field.size());
-    uint64_t kib = 0;
-    if (digit == std::string_view::npos) continue;
-    std::from_chars(section.data() + digit, section.data() + section.size(), kib);
-    bytes += kib * kKiB;
+  bool inside = false;  // advice can have split the mapping into several ranges
+  std::istringstream lines(*smaps);
+  for (std::string line; std::getline(lines, line);) {
+    unsigned long long value = 0;
+    if (std::sscanf(line.c_str(), "%llx-", &value) == 1 && line.find('-') < line.find(' ')) {
+      inside = value >= begin && value < end;
+    } else if (inside && (std::sscanf(line.c_str(), "ShmemPmdMapped: %llu", &value) == 1 ||
+                          std::sscanf(line.c_str(), "FilePmdMapped: %llu", &value) == 1)) {
+      bytes += value * kKiB;
+    }
   }
   return bytes;
 }
