@@ -75,16 +75,19 @@ class Library {
   StatusOr<Manifest> ManifestOf(const ModelSummary& model);
 
  private:
-  // What a scan has to remember of a model to see a difference and to name it.
+  // What a scan has to remember of a model to see a difference.
   struct Known {
     RevisionId revision;
     std::string name;
-    std::string base_name;
-    std::string parent;
     std::string root;
     std::string path;
   };
-  struct Plan;
+  using KnownModels = std::unordered_map<ModelId, Known>;
+  class ScanInProgress;
+
+  KnownModels SnapshotKnown();
+  void Remember(const ModelSummary& summary);
+  void Forget(const ModelId& id);
 
   Catalog& catalog_;
   const unsigned inspect_threads_;
@@ -93,7 +96,7 @@ class Library {
   ShardListCache shard_lists_ ABSL_GUARDED_BY(scan_mutex_);
 
   absl::Mutex mutex_;  // after scan_mutex_
-  std::unordered_map<ModelId, Known> known_ ABSL_GUARDED_BY(mutex_);
+  KnownModels known_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace warmset

@@ -16,9 +16,11 @@
 namespace warmset {
 
 struct Root {
-  std::string path;  // absolute
+  std::string path;  // absolute; without a '/' at its end, see Normalized()
   bool deep = true;  // also what lies in the folders below it
 };
+// The same without slashes at the ends of paths.
+std::vector<Root> Normalized(std::vector<Root> roots);
 
 // A model as a scan sees it: where it is and which files it has.
 struct Sighting {
@@ -58,9 +60,14 @@ class Scanner {
   // The cache must outlive the scanner and is updated by it.
   explicit Scanner(ShardListCache& shard_lists) : shard_lists_(shard_lists) {}
 
-  // kCancelled when stopped; nothing else fails as a whole.
+  // kCancelled when stopped; nothing else fails as a whole. REQUIRES: the roots
+  // are normalized.
   StatusOr<ScanWalk> Walk(const std::vector<Root>& roots, const Progress& progress,
                           std::stop_token stop);
+
+  // Looks again at the folder of one earlier sighting, or at its whole repo in a
+  // hub cache: gives that sighting as it is now, among others of the folder.
+  ScanWalk Revisit(const std::string& root, const std::string& folder);
 
  private:
   ShardListCache& shard_lists_;

@@ -22,6 +22,12 @@ bool IsBareName(std::string_view name) {
          name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
 }
 
+bool IsPrintable(std::string_view text) {
+  const bool controls = std::any_of(text.begin(), text.end(),
+                                    [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  return !controls && simdjson::validate_utf8(text.data(), text.size());
+}
+
 StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
   simdjson::dom::parser parser;
   simdjson::dom::element document;

@@ -24,4 +24,7 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
 // True for one part of a path: not empty, no '/', no NUL, not "." or "..".
 bool IsBareName(std::string_view name);
 
+// True for UTF-8 without control characters: what may be shown and sent on.
+bool IsPrintable(std::string_view text);
+
 }  // namespace warmset

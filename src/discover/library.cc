@@ -1,0 +1,370 @@
+#include "discover/library.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "discover/names.h"
+#include "fmt/format.h"
+#include "inspect/inspect.h"
+
+namespace warmset {
+namespace {
+
+// Models that are inspected between two writes to the catalog.
+constexpr size_t kBatch = 64;
+// How long a manifest outlives its last model: a drive may be away for a while.
+constexpr auto kKeepInspections = std::chrono::hours(24 * 30);
+
+// Opens what a sighting lists, and nothing else.
+class SightedFiles final : public FileProvider {
+ public:
+  explicit SightedFiles(const std::string& folder) : folder_(folder) {}
+  StatusOr<os::UniqueFd> Open(const std::string& path) override {
+    return os::OpenForRead(folder_ + "/" + path);
+  }
+
+ private:
+  const std::string& folder_;
+};
+
+InspectionRow Inspect(const Sighting& sighting) {
+  SightedFiles files(sighting.folder);
+  InspectionRow row{.revision = sighting.revision, .manifest = {}, .failure = {}};
+  auto manifest = InspectModel(sighting.model, files);
+  if (manifest.ok()) {
+    row.manifest = *std::move(manifest);
+  } else {
+    row.failure = manifest.status();
+  }
+  return row;
+}
+
+// True for what will be so again as long as the files do not change.
+bool IsLasting(const Status& failure) {
+  return failure.ok() || CodeOf(failure) == ErrorCode::kCorruptedModel ||
+         CodeOf(failure) == ErrorCode::kUnsupportedFormat;
+}
+
+ModelSummary SummaryOf(const Sighting& sighting, std::string name, const Manifest& manifest) {
+  ModelSummary summary;
+  summary.id = sighting.id;
+  summary.revision = sighting.revision;
+  summary.name = std::move(name);
+  summary.root = sighting.root;
+  summary.path = sighting.path;
+  summary.folder = sighting.folder;
+  Describe(manifest, summary);
+  return summary;
+}
+
+bool LiesBelow(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+std::set<std::string> PathsOf(const std::vector<Root>& roots) {
+  std::set<std::string> paths;
+  for (const Root& root : roots) paths.insert(root.path);
+  return paths;
+}
+
+// The manifest in an inspection; its failure when there is none.
+StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
+  if (!row.failure.ok()) return row.failure;
+  return DecodeManifest(row.manifest);
+}
+
+// What the catalog has, if it is of use.
+std::optional<InspectionRow> Recall(Catalog& catalog, const RevisionId& revision) {
+  auto row = catalog.FindInspection(revision);
+  if (!row.ok() || !row->has_value()) return std::nullopt;
+  return std::move(**row);
+}
+
+StatusOr<Sighting> SightAgain(const ModelSummary& model) {
+  ShardListCache none;
+  ScanWalk walk = Scanner(none).Revisit(model.root, model.folder);
+  for (Sighting& sighting : walk.sightings) {
+    if (sighting.id == model.id) return std::move(sighting);
+  }
+  if (!walk.unreadable.empty()) {
+    return Error(walk.findings.front().code, walk.findings.front().message);
+  }
+  return Error(ErrorCode::kFileNotFound, fmt::format("{} is not there any more", model.path));
+}
+
+}  // namespace
+
+// One scan: what was walked, compared step by step with what is known.
+class Library::ScanInProgress {
+ public:
+  ScanInProgress(Catalog& catalog, unsigned threads, const Progress& progress, std::stop_token stop)
+      : catalog_(catalog), threads_(threads), progress_(progress), stop_(std::move(stop)) {}
+
+  StatusOr<ScanReport> Run(const std::vector<Root>& roots, ScanWalk walk,
+                           const KnownModels& known) {
+    walk_ = std::move(walk);
+    report_.files = walk_.files;
+    report_.findings = std::move(walk_.findings);
+    report_.folders = std::move(walk_.folders);
+    Sort(PathsOf(roots), known);
+    RETURN_IF_ERROR(InspectUnknown());
+    Conclude(PathsOf(roots), known);
+    WriteModels();
+    return std::move(report_);
+  }
+
+ private:
+  // A sighting that differs from what is known.
+  struct Candidate {
+    Sighting* sighting = nullptr;
+    std::string name;
+    bool was_known = false;
+    std::optional<StatusOr<Manifest>> manifest;
+
+    // Tensors stay in the catalog: thousands of manifests may be held at a time.
+    void SetManifest(StatusOr<Manifest> found) {
+      manifest = std::move(found);
+      if (!manifest->ok()) return;
+      for (ComponentManifest& component : (*manifest)->components) {
+        component.tensor_index = {};
+        component.runs = {};
+      }
+    }
+  };
+
+  // Names the sightings, drops the unchanged ones, and recalls what was
+  // inspected before.
+  void Sort(const std::set<std::string>& roots, const KnownModels& known) {
+    // Models of roots that are not scanned now keep their names.
+    std::set<std::string> taken;
+    for (const auto& [id, model] : known) {
+      if (!roots.contains(model.root)) taken.insert(model.name);
+    }
+    std::vector<Sighting*> mine;
+    std::vector<NameRequest> requests;
+    for (Sighting& sighting : walk_.sightings) {
+      sighted_.insert(sighting.id);
+      const auto found = known.find(sighting.id);
+      if (found != known.end() && !roots.contains(found->second.root)) {
+        Compare(sighting, found->second.name, &found->second);
+        continue;
+      }
+      mine.push_back(&sighting);
+      requests.push_back({sighting.base_name, sighting.parent, sighting.id});
+    }
+    std::vector<std::string> names = UniqueNames(requests, taken);
+    for (size_t i = 0; i < mine.size(); ++i) {
+      const auto found = known.find(mine[i]->id);
+      Compare(*mine[i], std::move(names[i]), found == known.end() ? nullptr : &found->second);
+    }
+  }
+
+  void Compare(Sighting& sighting, std::string name, const Known* known) {
+    if (known != nullptr && known->revision == sighting.revision && known->name == name &&
+        known->path == sighting.path) {
+      ++report_.unchanged;
+      return;
+    }
+    Candidate candidate{&sighting, std::move(name), known != nullptr, {}};
+    if (const auto row = Recall(catalog_, sighting.revision)) {
+      auto manifest = ManifestIn(*row);
+      // A manifest of another version is as good as none.
+      if (manifest.ok() || !row->failure.ok()) candidate.SetManifest(std::move(manifest));
+    }
+    candidates_.push_back(std::move(candidate));
+  }
+
+  Status InspectUnknown() {
+    std::vector<Candidate*> unknown;
+    for (Candidate& candidate : candidates_) {
+      if (!candidate.manifest) unknown.push_back(&candidate);
+    }
+    for (size_t begin = 0; begin < unknown.size(); begin += kBatch) {
+      if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "the scan was stopped");
+      if (progress_) {
+        progress_({.files = report_.files,
+                   .done = begin,
+                   .total = unknown.size(),
+                   .item = unknown[begin]->name});
+      }
+      const size_t size = std::min(kBatch, unknown.size() - begin);
+      InspectBatch(std::span(unknown).subspan(begin, size));
+    }
+    return OkStatus();
+  }
+
+  void InspectBatch(std::span<Candidate* const> batch) {
+    std::vector<InspectionRow> rows(batch.size());
+    std::atomic<size_t> next = 0;
+    const auto work = [&] {
+      for (size_t i = next++; i < batch.size(); i = next++) {
+        rows[i] = Inspect(*batch[i]->sighting);
+        batch[i]->SetManifest(ManifestIn(rows[i]));
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      for (unsigned i = 1; i < threads_ && i < batch.size(); ++i) helpers.emplace_back(work);
+      work();
+    }
+    report_.headers_read += batch.size();
+    std::erase_if(rows, [](const InspectionRow& row) { return !IsLasting(row.failure); });
+    NoteCatalog(catalog_.Apply({.models = {}, .removed = {}, .inspections = std::move(rows)}));
+  }
+
+  void Conclude(const std::set<std::string>& roots, const KnownModels& known) {
+    std::set<ModelId> broken;
+    for (Candidate& candidate : candidates_) {
+      const Sighting& sighting = *candidate.sighting;
+      if (!candidate.manifest->ok()) {
+        const Status& failure = candidate.manifest->status();
+        report_.findings.push_back({sighting.path, CodeOf(failure), std::string(Message(failure))});
+        if (candidate.was_known) broken.insert(sighting.id);
+        continue;
+      }
+      for (const Finding& finding : (*candidate.manifest)->findings) {
+        report_.findings.push_back(
+            {sighting.folder + "/" + finding.path, finding.code, finding.message});
+      }
+      auto& list = candidate.was_known ? report_.changed : report_.added;
+      list.push_back(SummaryOf(sighting, std::move(candidate.name), **candidate.manifest));
+    }
+    for (const auto& [id, model] : known) {
+      const bool gone =
+          roots.contains(model.root) && !sighted_.contains(id) && !IsUnreadable(model);
+      if (gone || broken.contains(id)) report_.removed.push_back(id);
+    }
+    report_.models = known.size() + report_.added.size() - report_.removed.size();
+  }
+
+  bool IsUnreadable(const Known& model) const {
+    return std::any_of(walk_.unreadable.begin(), walk_.unreadable.end(),
+                       [&](const std::string& folder) { return LiesBelow(model.path, folder); });
+  }
+
+  void WriteModels() {
+    CatalogChanges changes;
+    changes.removed = report_.removed;
+    for (const ModelSummary& model : report_.added) changes.models.push_back(ToRow(model));
+    for (const ModelSummary& model : report_.changed) changes.models.push_back(ToRow(model));
+    if (changes.models.empty() && changes.removed.empty()) return;
+    NoteCatalog(catalog_.Apply(changes));
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    NoteCatalog(catalog_.PruneInspections(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - kKeepInspections).count()));
+  }
+
+  // A catalog that can't be written costs a restart its memory, not this scan.
+  void NoteCatalog(const Status& status) {
+    if (status.ok() || catalog_failed_) return;
+    catalog_failed_ = true;
+    report_.findings.push_back({"", CodeOf(status), std::string(Message(status))});
+  }
+
+  Catalog& catalog_;
+  const unsigned threads_;
+  const Progress& progress_;
+  const std::stop_token stop_;
+  ScanWalk walk_;
+  std::vector<Candidate> candidates_;
+  std::set<ModelId> sighted_;
+  ScanReport report_;
+  bool catalog_failed_ = false;
+};
+
+Library::Library(Catalog& catalog, unsigned inspect_threads)
+    : catalog_(catalog), inspect_threads_(std::max(1u, inspect_threads)) {}
+
+StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& roots) {
+  ASSIGN_OR_RETURN(const std::vector<ModelRow> rows, catalog_.Models());
+  const std::set<std::string> paths = PathsOf(Normalized(roots));
+  std::vector<ModelSummary> models;
+  CatalogChanges changes;
+  for (const ModelRow& row : rows) {
+    auto summary = FromRow(row);
+    if (!summary.ok() || !paths.contains(summary->root)) {
+      changes.removed.push_back(row.id);
+      continue;
+    }
+    Remember(*summary);
+    models.push_back(*std::move(summary));
+  }
+  if (!changes.removed.empty()) RETURN_IF_ERROR(catalog_.Apply(changes));
+  return models;
+}
+
+StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const Progress& progress,
+                                   std::stop_token stop) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<Root> roots = Normalized(given_roots);
+  absl::MutexLock scan_lock(&scan_mutex_);
+  const auto on_folder = [&](uint64_t files, const std::string& folder) {
+    if (progress) progress({.files = files, .done = 0, .total = 0, .item = folder});
+  };
+  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_).Walk(roots, on_folder, stop));
+  ScanInProgress scan(catalog_, inspect_threads_, progress, stop);
+  ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk), SnapshotKnown()));
+  for (const ModelSummary& model : report.added) Remember(model);
+  for (const ModelSummary& model : report.changed) Remember(model);
+  for (const ModelId& id : report.removed) Forget(id);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+StatusOr<ModelSummary> Library::Reinspect(const ModelSummary& model) {
+  const auto look = [&]() -> StatusOr<ModelSummary> {
+    ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
+    const InspectionRow row = Inspect(sighting);
+    ASSIGN_OR_RETURN(const Manifest manifest, ManifestIn(row));
+    ModelSummary summary = SummaryOf(sighting, model.name, manifest);
+    // A catalog that can't be written is told by the next scan.
+    (void)catalog_.Apply({.models = {ToRow(summary)}, .removed = {}, .inspections = {row}});
+    return summary;
+  };
+  auto summary = look();
+  if (summary.ok()) {
+    Remember(*summary);
+  } else {
+    Forget(model.id);
+    (void)catalog_.Apply({.models = {}, .removed = {model.id}, .inspections = {}});
+  }
+  return summary;
+}
+
+StatusOr<Manifest> Library::ManifestOf(const ModelSummary& model) {
+  if (const auto row = Recall(catalog_, model.revision)) {
+    auto manifest = ManifestIn(*row);
+    if (manifest.ok()) return manifest;
+  }
+  ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
+  if (sighting.revision != model.revision) {
+    return Error(ErrorCode::kFileChanged, fmt::format("{} has changed", model.path));
+  }
+  const InspectionRow row = Inspect(sighting);
+  if (row.failure.ok()) {
+    (void)catalog_.Apply({.models = {}, .removed = {}, .inspections = {row}});
+  }
+  return ManifestIn(row);
+}
+
+Library::KnownModels Library::SnapshotKnown() {
+  absl::MutexLock lock(&mutex_);
+  return known_;
+}
+
+void Library::Remember(const ModelSummary& summary) {
+  absl::MutexLock lock(&mutex_);
+  known_[summary.id] = {summary.revision, summary.name, summary.root, summary.path};
+}
+
+void Library::Forget(const ModelId& id) {
+  absl::MutexLock lock(&mutex_);
+  known_.erase(id);
+}
+
+}  // namespace warmset

@@ -1,0 +1,126 @@
+#include "discover/model_summary.h"
+
+#include "base/byte_reader.h"
+#include "fmt/format.h"
+
+namespace warmset {
+namespace {
+
+constexpr uint16_t kSummaryVersion = 1;
+constexpr uint64_t kMaxText = 64 * 1024;
+
+StatusOr<std::string> ReadText(ByteReader& in) {
+  ASSIGN_OR_RETURN(const std::string_view text, in.ReadString(kMaxText));
+  return std::string(text);
+}
+
+StatusOr<ManifestFile> ReadFile(ByteReader& in) {
+  ManifestFile file;
+  ASSIGN_OR_RETURN(file.path, ReadText(in));
+  ASSIGN_OR_RETURN(file.content_hash, ReadText(in));
+  ASSIGN_OR_RETURN(file.identity.device, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(file.identity.inode, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(file.identity.size, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(file.identity.mtime_ns, in.Read<int64_t>());
+  ASSIGN_OR_RETURN(file.identity.ctime_ns, in.Read<int64_t>());
+  return file;
+}
+
+StatusOr<ComponentSummary> ReadComponent(ByteReader& in) {
+  ComponentSummary component;
+  ASSIGN_OR_RETURN(component.name, ReadText(in));
+  ASSIGN_OR_RETURN(component.type, ReadText(in));
+  ASSIGN_OR_RETURN(const auto id, in.ReadBytes(component.id.bytes.size()));
+  ASSIGN_OR_RETURN(component.id, ComponentId::FromBytes(id));
+  ASSIGN_OR_RETURN(component.entry_bytes, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(component.tensor_count, in.Read<uint64_t>());
+  return component;
+}
+
+}  // namespace
+
+void Describe(const Manifest& manifest, ModelSummary& summary) {
+  summary.kind = manifest.kind;
+  summary.format = manifest.format;
+  summary.architecture = manifest.architecture;
+  summary.files = manifest.files;
+  summary.components.clear();
+  summary.components.reserve(manifest.components.size());
+  for (const ComponentManifest& component : manifest.components) {
+    summary.components.push_back({component.name, component.type, component.id,
+                                  component.entry_bytes, component.tensor_count});
+  }
+}
+
+ModelRow ToRow(const ModelSummary& summary) {
+  ByteWriter out;
+  out.Write(kSummaryVersion);
+  out.Write(static_cast<uint16_t>(summary.kind));
+  out.WriteString(summary.folder);
+  out.WriteString(summary.format);
+  out.WriteString(summary.architecture);
+  out.Write(static_cast<uint32_t>(summary.files.size()));
+  for (const ManifestFile& file : summary.files) {
+    out.WriteString(file.path);
+    out.WriteString(file.content_hash);
+    out.Write(file.identity.device);
+    out.Write(file.identity.inode);
+    out.Write(file.identity.size);
+    out.Write(file.identity.mtime_ns);
+    out.Write(file.identity.ctime_ns);
+  }
+  out.Write(static_cast<uint32_t>(summary.components.size()));
+  for (const ComponentSummary& component : summary.components) {
+    out.WriteString(component.name);
+    out.WriteString(component.type);
+    out.WriteBytes(component.id.bytes);
+    out.Write(component.entry_bytes);
+    out.Write(component.tensor_count);
+  }
+  return {.id = summary.id,
+          .name = summary.name,
+          .root = summary.root,
+          .path = summary.path,
+          .revision = summary.revision,
+          .summary = out.Take()};
+}
+
+StatusOr<ModelSummary> FromRow(const ModelRow& row) {
+  ByteReader in(AsBytes(row.summary));
+  ASSIGN_OR_RETURN(const auto version, in.Read<uint16_t>());
+  if (version != kSummaryVersion) {
+    return Error(ErrorCode::kVersionMismatch, fmt::format("model summary version {}", version));
+  }
+  ModelSummary summary;
+  summary.id = row.id;
+  summary.revision = row.revision;
+  summary.name = row.name;
+  summary.root = row.root;
+  summary.path = row.path;
+  ASSIGN_OR_RETURN(const auto kind, in.Read<uint16_t>());
+  if (kind > static_cast<uint16_t>(ModelKind::kDiffusers)) {
+    return Error(ErrorCode::kCorruptedModel, "model summary: unknown kind");
+  }
+  summary.kind = static_cast<ModelKind>(kind);
+  ASSIGN_OR_RETURN(summary.folder, ReadText(in));
+  ASSIGN_OR_RETURN(summary.format, ReadText(in));
+  ASSIGN_OR_RETURN(summary.architecture, ReadText(in));
+  ASSIGN_OR_RETURN(const auto files, in.Read<uint32_t>());
+  for (uint32_t i = 0; i < files; ++i) {
+    ASSIGN_OR_RETURN(ManifestFile file, ReadFile(in));
+    summary.files.push_back(std::move(file));
+  }
+  ASSIGN_OR_RETURN(const auto components, in.Read<uint32_t>());
+  for (uint32_t i = 0; i < components; ++i) {
+    ASSIGN_OR_RETURN(ComponentSummary component, ReadComponent(in));
+    summary.components.push_back(std::move(component));
+  }
+  if (in.remaining() != 0) {
+    return Error(ErrorCode::kCorruptedModel, "model summary: bytes after its end");
+  }
+  summary.files.shrink_to_fit();
+  summary.components.shrink_to_fit();
+  return summary;
+}
+
+}  // namespace warmset
