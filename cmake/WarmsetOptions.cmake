@@ -13,6 +13,10 @@ endif()
 add_library(warmset_flags INTERFACE)
 target_compile_options(warmset_flags INTERFACE
   -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  # libstdc++ 12 uses a function in std::stable_sort that it deprecates itself.
+  target_compile_options(warmset_flags INTERFACE -Wno-deprecated-declarations)
+endif()
 target_include_directories(warmset_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_compile_definitions(warmset_flags INTERFACE

@@ -1,0 +1,44 @@
+// The daemon. `warmset serve` starts it with the same flags.
+#include <cstdio>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "daemon/serve_flags.h"
+#include "fmt/format.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace warmset {
+namespace {
+
+int Fail(const Status& status) {
+  fmt::print(stderr, "warmset: {}: {}\n", ErrorCodeName(CodeOf(status)), Message(status));
+  return 1;
+}
+
+int Run(const OptionFlags& flags) {
+  auto options = LoadOptions(flags);
+  if (!options.ok()) return Fail(options.status());
+  spdlog::set_default_logger(spdlog::stderr_color_mt("warmsetd"));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(options->log_level));
+  auto daemon = Daemon::Start(*std::move(options));
+  if (!daemon.ok()) return Fail(daemon.status());
+  (*daemon)->Run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace warmset
+
+int main(int argc, char** argv) {
+  CLI::App app("Keeps AI models warm. Usually started by `warmset serve`.\n\n"
+               "Example: warmsetd --root ~/models --ram-limit 8GiB",
+               "warmsetd");
+  warmset::OptionFlags flags;
+  warmset::AddServeFlags(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  return warmset::Run(flags);
+}

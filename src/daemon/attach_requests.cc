@@ -1,0 +1,198 @@
+// Attach: from entries or placements to descriptors in a client's hands.
+#include <algorithm>
+#include <utility>
+
+#include "daemon/request_dispatcher.h"
+#include "fmt/format.h"
+#include "os/memory_file.h"
+#include "tensor/tensor_index.h"
+
+namespace warmset {
+namespace {
+
+// The tensors of an index that lie in one of the ranges, as a new sealed index.
+StatusOr<os::MemoryFile> IndexOfRanges(
+    const Entry& entry, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+  ASSIGN_OR_RETURN(const os::Mapping mapped,
+                   os::Mapping::Create(entry.index_fd(), entry.index_bytes(),
+                                       os::Mapping::Kind::kSharedReadOnly));
+  ASSIGN_OR_RETURN(const TensorIndex index, TensorIndex::Parse(mapped.span()));
+  std::vector<TensorEntry> tensors;
+  for (uint64_t i = 0; i < index.tensor_count(); ++i) {
+    TensorEntry tensor = index.tensor(i);
+    const bool inside = std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+      return tensor.offset >= range.first && tensor.offset + tensor.bytes <= range.second;
+    });
+    if (inside) tensors.push_back(std::move(tensor));
+  }
+  const std::string blob = EncodeTensorIndex(tensors, index.metadata(), index.data_bytes());
+  return os::MakeSealedFile("warmset-index", AsBytes(blob));
+}
+
+}  // namespace
+
+struct RequestDispatcher::AttachCall {
+  Call call;
+  ModelId model;
+  ModelSummary summary;  // as used
+  std::vector<ModelUse::Component> components;
+  std::vector<FilePart> parts;  // of a passed file, in the order of components
+  std::optional<DeviceId> device;
+  size_t next = 0;  // of components: to be exported
+};
+
+void RequestDispatcher::Attach(Call call, const v1::Attach& request,
+                               std::vector<os::UniqueFd> fds) {
+  if (request.file()) {
+    if (fds.size() != 1) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              "attaching a file needs exactly one descriptor"));
+    }
+    return AttachPassedFile(call, std::make_shared<os::UniqueFd>(std::move(fds[0])),
+                            request.file_path());
+  }
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelSummary& summary = (*model)->summary;
+  auto attach = std::make_shared<AttachCall>();
+  attach->call = call;
+  attach->model = summary.id;
+  std::vector<std::string> components(request.components().begin(), request.components().end());
+
+  if (!request.device().empty()) {
+    const auto device = services_.devices.Resolve(request.device());
+    if (!device.ok()) return Fail(call, device.status());
+    const auto selected = SelectComponents(**model, components);
+    if (!selected.ok()) return Fail(call, selected.status());
+    attach->device = *device;
+    attach->summary = summary;
+    for (const uint32_t index : *selected) attach->components.push_back({index, nullptr, 0});
+    return AttachPlacements(attach);
+  }
+  services_.uses.Use({.model = summary.id, .components = std::move(components)},
+                     [this, attach](StatusOr<ModelUse::Result> used) {
+                       if (!used.ok()) return Fail(attach->call, used.status());
+                       attach->components = std::move(used->components);
+                       AttachEntries(attach);
+                     });
+}
+
+void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
+                                         const std::string& client_path) {
+  services_.passed_files.Resolve(file, client_path, [this, call,
+                                                     file](StatusOr<PassedFile> passed) {
+    if (!passed.ok()) return Fail(call, passed.status());
+    auto attach = std::make_shared<AttachCall>();
+    attach->call = call;
+    attach->model = passed->model;
+    attach->parts = passed->parts;
+    ModelUse::Request use{.model = passed->model,
+                          .passed_file = file,
+                          .passed_index = passed->index};
+    for (const FilePart& part : passed->parts) use.components.push_back(part.component);
+    services_.uses.Use(std::move(use), [this, attach, revision = passed->revision](auto used) {
+      if (!used.ok()) return Fail(attach->call, used.status());
+      const Model* model = services_.registry.Find(attach->model);
+      if (model == nullptr || model->summary.revision != revision) {
+        return Fail(attach->call, Error(ErrorCode::kFileChanged,
+                                        "the file was replaced while it was attached"));
+      }
+      attach->components = std::move(used->components);
+      AttachEntries(attach);
+    });
+  });
+}
+
+void RequestDispatcher::AttachEntries(const std::shared_ptr<AttachCall>& attach) {
+  const Model* model = services_.registry.Find(attach->model);
+  if (model == nullptr) {
+    return Fail(attach->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+  }
+  if (!Waiting(attach->call)) return;  // the client left: no lease for nobody
+  attach->summary = model->summary;
+  for (size_t i = 0; i < attach->components.size(); ++i) {
+    SendEntry(*attach, attach->components[i], attach->components.size() - i - 1);
+  }
+}
+
+void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Component& component,
+                                  size_t left) {
+  const Entry& entry = component.entry();
+  const ComponentSummary& summary = attach.summary.components[component.index];
+
+  wire::SharedFd index{entry.index_fd(), component.held};
+  const auto part =
+      std::find_if(attach.parts.begin(), attach.parts.end(),
+                   [&](const FilePart& candidate) { return candidate.component == summary.name; });
+  if (part != attach.parts.end() && !part->ranges.empty()) {
+    auto filtered = IndexOfRanges(entry, part->ranges);
+    if (!filtered.ok()) return Fail(attach.call, filtered.status());
+    auto owner = std::make_shared<os::MemoryFile>(*std::move(filtered));
+    index = {owner->fd(), owner};
+  }
+  v1::Response response;
+  response.set_more(left > 0);
+  v1::AttachedComponent* attached = response.mutable_attached();
+  attached->set_model(attach.summary.name);
+  attached->set_component(summary.name);
+  attached->set_type(summary.type);
+  attached->set_lease(services_.leases.Add({.session = attach.call.session,
+                                            .model = attach.model,
+                                            .component = summary.id,
+                                            .device = std::nullopt,
+                                            .held = std::make_shared<const EntryHold>(
+                                                component.held->Again(
+                                                    EntryStore::HoldKind::kLease))}));
+  attached->set_bytes(entry.bytes());
+  attached->set_index_fd(0);
+  v1::AttachedComponent::Chunk* chunk = attached->add_chunks();
+  chunk->set_fd(1);
+  chunk->set_bytes(entry.bytes());
+  attached->set_components_left(static_cast<uint32_t>(left));
+  Answer(attach.call, std::move(response), {index, {entry.data_fd(), component.held}});
+}
+
+// One export after another: each answer carries up to 251 descriptors.
+void RequestDispatcher::AttachPlacements(const std::shared_ptr<AttachCall>& attach) {
+  const size_t i = attach->next++;
+  const ComponentSummary& summary = attach->summary.components[attach->components[i].index];
+  services_.devices.Export(
+      *attach->device, summary.id,
+      [this, attach, i, summary](StatusOr<ExportedPlacement> exported) {
+        if (!exported.ok()) {
+          return Fail(attach->call,
+                      Annotate(exported.status(),
+                               fmt::format("{} on {}", summary.name, attach->device->value())));
+        }
+        if (!Waiting(attach->call)) return;
+        const size_t left = attach->components.size() - i - 1;
+        v1::Response response;
+        response.set_more(left > 0);
+        v1::AttachedComponent* attached = response.mutable_attached();
+        attached->set_model(attach->summary.name);
+        attached->set_component(summary.name);
+        attached->set_type(summary.type);
+        attached->set_device(attach->device->value());
+        attached->set_lease(services_.leases.Add({.session = attach->call.session,
+                                                  .model = attach->model,
+                                                  .component = summary.id,
+                                                  .device = attach->device,
+                                                  .held = nullptr}));
+        attached->set_index_fd(0);
+        std::vector<wire::SharedFd> fds = {wire::Share(std::move(exported->index))};
+        uint64_t bytes = 0;
+        for (ExportedChunk& chunk : exported->chunks) {
+          v1::AttachedComponent::Chunk* message = attached->add_chunks();
+          message->set_fd(static_cast<uint32_t>(fds.size()));
+          message->set_bytes(chunk.bytes.value());
+          bytes += chunk.bytes.value();
+          fds.push_back(wire::Share(std::move(chunk.fd)));
+        }
+        attached->set_bytes(bytes);
+        attached->set_components_left(static_cast<uint32_t>(left));
+        Answer(attach->call, std::move(response), std::move(fds));
+        if (left > 0) AttachPlacements(attach);
+      });
+}
+
+}  // namespace warmset

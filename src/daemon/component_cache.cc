@@ -1,0 +1,194 @@
+#include "daemon/component_cache.h"
+
+#include <utility>
+
+#include "cache/entry_loader.h"
+#include "fmt/format.h"
+#include "spdlog/spdlog.h"
+
+namespace warmset {
+
+ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve,
+                               Catalog& catalog, unsigned load_threads, Events events)
+    : loop_(loop),
+      catalog_(catalog),
+      load_threads_(load_threads),
+      events_(std::move(events)),
+      store_(budget, reserve, events_.describe),
+      threads_(std::make_unique<ThreadPool>(load_threads)) {}
+
+void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
+  const ComponentId id = source.component.id;
+  if (Held held = Use(id, EntryStore::HoldKind::kPin)) {
+    loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, {}}); });
+    return;
+  }
+  SharedFlight& flight = flights_[id];
+  if (flight == nullptr) {
+    flight = std::make_shared<Flight>();
+    flight->source = std::move(source);
+    flight->may_evict = may_evict;
+    queue_.push_back(flight);
+    loop_.Post([this] { StartLoads(); });
+  }
+  flight->may_evict |= may_evict;
+  flight->waiting.push_back(std::move(done));
+}
+
+ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStore::HoldKind kind) {
+  auto hold = store_.Hold(component, kind);
+  return hold ? std::make_shared<const EntryHold>(*std::move(hold)) : nullptr;
+}
+
+std::optional<LoadProgress> ComponentCache::ProgressOf(const ComponentId& component) const {
+  const auto flight = flights_.find(component);
+  if (flight == flights_.end()) return std::nullopt;
+  return LoadProgress{flight->second->done_bytes.load(std::memory_order_relaxed),
+                      flight->second->source.component.entry_bytes};
+}
+
+EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
+  const EntryStore::Dropped dropped = store_.Drop(component);
+  if (dropped != EntryStore::Dropped::kNotThere) {
+    users_.erase(component);
+    events_.changed(component);
+  }
+  return dropped;
+}
+
+void ComponentCache::AddUser(const ComponentId& component, const ModelId& model) {
+  if (Find(component) != nullptr) users_[component].insert(model);
+}
+
+const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component,
+                                                    const ModelId& model) {
+  std::set<ModelId>& users = users_[component];
+  users.erase(model);
+  return users;
+}
+
+// Room is made when a load starts, not when it is asked for: what loads before
+// it may be evicted by then.
+void ComponentCache::StartLoads() {
+  while (running_ < load_threads_ && !queue_.empty()) {
+    const SharedFlight flight = queue_.front();
+    const ByteCount needed = EntryMemory(flight->source.component);
+    const BudgetUse use = store_.MemoryUse();
+    const bool fits = needed <= use.free() + use.reserve;
+    if (!fits && !flight->may_evict) {
+      queue_.pop_front();
+      Fail(flight, Error(ErrorCode::kRamLimitExceeded,
+                         fmt::format("{} does not fit beside what is in RAM now",
+                                     flight->source.label)));
+      continue;
+    }
+    auto room = store_.MakeRoom(needed);
+    // What is being loaded can be evicted when it is there and nobody holds it.
+    if (!room.ok() && running_ > 0) return;
+    queue_.pop_front();
+    if (!room.ok()) {
+      Fail(flight, room.status());
+      continue;
+    }
+    for (const ComponentId& evicted : room->evicted) {
+      flight->evicted.push_back(LabelOf(evicted));
+      users_.erase(evicted);
+      events_.changed(evicted);
+    }
+    Start(flight, std::move(room->memory));
+  }
+}
+
+void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
+  ++running_;
+  // std::function wants copyable captures.
+  auto shared_memory = std::make_shared<LoadMemory>(std::move(memory));
+  threads_->Submit([this, flight, shared_memory](std::stop_token stop) mutable {
+    auto entry = std::make_shared<StatusOr<std::unique_ptr<Entry>>>(
+        Load(*flight, std::move(*shared_memory), stop));
+    // The flight's callbacks hold entries, which only the loop may let go.
+    loop_.Post([this, flight = std::move(flight), entry] {
+      --running_;
+      OnLoaded(flight, std::move(*entry));
+      StartLoads();
+    });
+  });
+}
+
+StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory memory,
+                                                      std::stop_token stop) {
+  const ComponentSource& source = flight.source;
+  LoadRequest request{
+      .component = source.component,
+      .files = source.files,
+      .known_digests = source.known_digests,
+      .memory = std::move(memory),
+      .progress = [&flight](uint64_t bytes) { flight.done_bytes = bytes; },
+      .stop = stop,
+  };
+  auto entry = LoadEntry(std::move(request));
+  if (!entry.ok()) return Annotate(entry.status(), source.label);
+  Status recorded;
+  if (source.known_digests.empty()) {
+    recorded = catalog_.PutDigests(source.component.id, {(*entry)->chunks(), (*entry)->content()});
+  }
+  if (recorded.ok()) {
+    recorded = catalog_.RecordLoad(source.component.id,
+                                   std::chrono::duration<double>((*entry)->load_time()).count());
+  }
+  if (!recorded.ok()) spdlog::warn("{}: not recorded: {}", source.label, Message(recorded));
+  return entry;
+}
+
+void ComponentCache::OnLoaded(const SharedFlight& flight,
+                              StatusOr<std::unique_ptr<Entry>> entry) {
+  if (!entry.ok()) return Fail(flight, entry.status());
+  auto twin_hold = store_.FindTwin(**entry);
+  if (!twin_hold) return Publish(flight, store_.Publish(*std::move(entry)));
+
+  // Comparing maps and reads both: not on the loop.
+  auto twin = std::make_shared<const EntryHold>(*std::move(twin_hold));
+  auto fresh = std::make_shared<std::unique_ptr<Entry>>(*std::move(entry));
+  const Entry* twin_entry = &twin->entry();
+  threads_->Submit([this, flight, twin = std::move(twin), twin_entry,
+                    fresh](std::stop_token) mutable {
+    const auto same = SameContent(**fresh, *twin_entry);
+    loop_.Post([this, flight = std::move(flight), twin = std::move(twin), fresh,
+                same = same.ok() && *same] {
+      OnCompared(flight, std::move(*fresh), twin, same);
+    });
+  });
+}
+
+void ComponentCache::OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry,
+                                Held twin, bool same) {
+  if (!same) return Publish(flight, store_.Publish(std::move(entry)));
+  entry.reset();
+  Publish(flight, store_.PublishAs(flight->source.component.id, *twin));
+}
+
+void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
+  const ComponentId id = flight->source.component.id;
+  labels_[id] = flight->source.label;
+  flights_.erase(id);
+  spdlog::info("{}: {} bytes in RAM", flight->source.label, hold.entry().bytes());
+  events_.changed(id);
+  const uint64_t read_bytes = flight->source.component.entry_bytes;
+  for (const Done& done : std::exchange(flight->waiting, {})) {
+    auto held = std::make_shared<const EntryHold>(hold.Again(EntryStore::HoldKind::kPin));
+    done(Loaded{std::move(held), read_bytes, flight->evicted});
+  }
+}
+
+void ComponentCache::Fail(const SharedFlight& flight, const Status& why) {
+  flights_.erase(flight->source.component.id);
+  spdlog::warn("{}", Message(why));
+  for (const Done& done : std::exchange(flight->waiting, {})) done(why);
+}
+
+std::string ComponentCache::LabelOf(const ComponentId& component) const {
+  const auto label = labels_.find(component);
+  return label == labels_.end() ? component.Hex().substr(0, 12) : label->second;
+}
+
+}  // namespace warmset

@@ -1,0 +1,124 @@
+// Entries: found, joined to a load in flight, or loaded.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "cache/budget.h"
+#include "cache/entry.h"
+#include "cache/entry_store.h"
+#include "cache/reserve.h"
+#include "cache/source_file.h"
+#include "catalog/catalog.h"
+#include "inspect/manifest.h"
+#include "os/event_loop.h"
+
+namespace warmset {
+
+// Where a component's bytes come from.
+struct ComponentSource {
+  std::string label;  // "sdxl/unet", for people
+  ComponentManifest component;
+  std::vector<SourceFile> files;           // of the manifest
+  std::vector<ChunkDigest> known_digests;  // empty: it was never loaded
+};
+
+struct LoadProgress {
+  uint64_t done = 0;  // bytes
+  uint64_t total = 0;
+};
+
+// The RAM tier. Loop thread only, and so are the holds that it gives; files are
+// read on threads of its own.
+class ComponentCache {
+ public:
+  // Keeps an entry in RAM while a copy lives.
+  using Held = std::shared_ptr<const EntryHold>;
+  struct Loaded {
+    Held held;
+    uint64_t read_bytes = 0;           // 0: it was in RAM
+    std::vector<std::string> evicted;  // labels of what made room
+  };
+  using Done = std::function<void(StatusOr<Loaded>)>;
+
+  struct Events {
+    // The component was published, evicted or dropped.
+    std::function<void(const ComponentId&)> changed;
+    // Whose the component is and who holds it, for error messages.
+    EntryStore::Describe describe;
+  };
+
+  ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
+                 unsigned load_threads, Events events);
+
+  // Calls done, later and exactly once, with the component's entry. A call for
+  // one that is being loaded joins that load. Errors are those of LoadEntry(),
+  // and kRamLimitExceeded naming what holds the memory (or, unless other entries
+  // may be evicted, when there is not that much free); then nothing remains.
+  void Ensure(ComponentSource source, bool may_evict, Done done);
+
+  // Holds the entry and counts as a use; nothing unless it is there.
+  Held Use(const ComponentId& component, EntryStore::HoldKind kind);
+  // nullptr unless it is there.
+  const Entry* Find(const ComponentId& component) const { return store_.Find(component); }
+  // Nothing unless the component is being loaded or waits to be.
+  std::optional<LoadProgress> ProgressOf(const ComponentId& component) const;
+  // See EntryStore::Drop().
+  EntryStore::Dropped Drop(const ComponentId& component);
+
+  // The models that have used the entry since it is there: `uncache` of one must
+  // not take it from the others.
+  void AddUser(const ComponentId& component, const ModelId& model);
+  // The users that are left.
+  const std::set<ModelId>& RemoveUser(const ComponentId& component, const ModelId& model);
+
+  BudgetUse MemoryUse() const { return store_.MemoryUse(); }
+
+  // Ends all loads, unanswered: before the loop goes.
+  void StopLoads() { threads_.reset(); }
+
+ private:
+  struct Flight {
+    ComponentSource source;
+    bool may_evict = true;
+    std::vector<Done> waiting;
+    std::vector<std::string> evicted;
+    std::atomic<uint64_t> done_bytes = 0;
+  };
+  using SharedFlight = std::shared_ptr<Flight>;
+
+  void StartLoads();
+  void Start(const SharedFlight& flight, LoadMemory memory);
+  StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
+  void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
+  void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
+  void Publish(const SharedFlight& flight, EntryHold hold);
+  void Fail(const SharedFlight& flight, const Status& why);
+  std::string LabelOf(const ComponentId& component) const;
+
+  os::EventLoop& loop_;
+  Catalog& catalog_;
+  const unsigned load_threads_;
+  const Events events_;
+  EntryStore store_;
+  std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
+  std::unordered_map<ComponentId, std::set<ModelId>> users_;
+  std::map<ComponentId, SharedFlight> flights_;          // queued and running
+  std::deque<SharedFlight> queue_;                       // of flights_, not started
+  unsigned running_ = 0;
+  std::unique_ptr<ThreadPool> threads_;  // last: joined first
+};
+
+}  // namespace warmset

@@ -1,0 +1,227 @@
+#include "daemon/daemon.h"
+
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "os/file.h"
+#include "os/signal_fd.h"
+#include "os/system_memory.h"
+#include "spdlog/spdlog.h"
+#include "wire/socket_path.h"
+
+namespace warmset {
+namespace {
+
+constexpr std::chrono::seconds kRecordUsesInterval{5};
+// While clients of an earlier daemon still map its entries.
+constexpr std::chrono::seconds kOrphanInterval{2};
+
+std::string LinksFolder(const std::string& socket) {
+  return std::filesystem::path(socket).replace_extension().string() + "-paths";
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
+  RETURN_IF_ERROR(daemon->Open());
+  return daemon;
+}
+
+Status Daemon::Open() {
+  ASSIGN_OR_RETURN(signals_, os::MakeSignalFd({SIGINT, SIGTERM}));
+  RETURN_IF_ERROR(os::MakePrivateDirectory(options_.home));
+  ASSIGN_OR_RETURN(home_lock_, os::LockFile(options_.home + "/daemon.lock"));
+  RETURN_IF_ERROR(wire::PrepareSocketFolder(options_.socket));
+  ASSIGN_OR_RETURN(catalog_, Catalog::Open(options_.home + "/catalog.sqlite"));
+  if (const std::string notice = catalog_->TakeNotice(); !notice.empty()) spdlog::warn(notice);
+  ASSIGN_OR_RETURN(const uint64_t term, catalog_->NextDaemonTerm());
+  ASSIGN_OR_RETURN(const ByteCount limit, ResolveRamLimit(options_));
+  ASSIGN_OR_RETURN(loop_, os::EventLoop::Create());
+  RETURN_IF_ERROR(loop_->Watch(signals_.get(), EPOLLIN, [this](uint32_t) {
+    os::TakeSignal(signals_.get());
+    ShutDown();
+  }));
+  RETURN_IF_ERROR(OpenServices(limit, term));
+  spdlog::info("RAM limit {}, {} models known, listening on {}", FormatSize(limit),
+               registry_.size(), options_.socket);
+  BeginWork();
+  return OkStatus();
+}
+
+Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
+  budget_ = std::make_unique<Budget>(limit);
+  // Before anything is loaded: what an earlier daemon's clients keep counts.
+  budget_->SetOrphaned(os::ForeignEntryMemory());
+  reserve_ = std::make_unique<MemoryReserve>(*budget_, options_.reserve);
+  pool_ = std::make_unique<ThreadPool>(options_.load_threads + 2);
+  leases_ = std::make_unique<LeaseTable>([this](const Lease&) { CountOrphansSoon(); });
+  cache_ = std::make_unique<ComponentCache>(
+      *loop_, *budget_, *reserve_, *catalog_, options_.load_threads,
+      ComponentCache::Events{
+          .changed =
+              [this](const ComponentId& id) {
+                desired_->CacheChanged(id);
+                if (cache_->Find(id) == nullptr) CountOrphansSoon();
+              },
+          .describe = [this](const ComponentId& id) { return Describe(id); },
+      });
+  library_ = std::make_unique<LibraryService>(
+      *loop_, *catalog_, registry_, options_,
+      [this](const auto& models, const auto& components) { OnDropped(models, components); });
+  RETURN_IF_ERROR(library_->Restore());
+  ASSIGN_OR_RETURN(const auto usage, catalog_->ModelUsage());
+  for (const auto& [id, use] : usage) {
+    if (Model* model = registry_.Find(id)) model->last_used_unix_ms = use.last_used_unix_ms;
+  }
+  uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
+  passed_files_ = std::make_unique<PassedFiles>(
+      *loop_, *pool_, registry_, *library_, *catalog_,
+      [this](const auto& models, const auto& components) { OnDropped(models, components); });
+  ASSIGN_OR_RETURN(PathLinks links, PathLinks::Create(LinksFolder(options_.socket)));
+  paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *uses_,
+                                         std::move(links));
+  desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
+  ASSIGN_OR_RETURN(const auto wanted, desired_->Read());
+  devices_ = std::make_unique<DeviceService>(
+      *loop_, options_, limit, term,
+      DeviceService::Events{
+          .fetch = [this](const ComponentId& component,
+                          ComponentCache::Done done) { FetchForDevice(component, done); },
+          .lost =
+              [this](const DeviceId& device, const ComponentId& component, const Status& why) {
+                spdlog::warn("{}: a component is no longer there: {}", device.value(),
+                             Message(why));
+                for (Model* model : registry_.UsersOf(component)) model->last_error = why;
+              },
+          .wanted_changed = [this](const auto& now) { desired_->WantedChanged(now); },
+      });
+  devices_->Restore(wanted);
+  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_);
+  dispatcher_ = std::make_unique<RequestDispatcher>(
+      Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
+               *uses_, *passed_files_, *paths_, *view_},
+      [this] { ShutDown(); });
+  ASSIGN_OR_RETURN(server_, wire::Server::Start({.socket_path = options_.socket,
+                                                 .allowed_uids = options_.allowed_uids},
+                                                loop_.get(), dispatcher_.get()));
+  dispatcher_->SetServer(server_.get());
+  return OkStatus();
+}
+
+void Daemon::BeginWork() {
+  library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
+    if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));
+    desired_->BringBack();
+  });
+  loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
+  if (budget_->Use().orphaned > ByteCount()) CountOrphansSoon();
+}
+
+Daemon::~Daemon() {
+  // Sessions end first, then whatever may still call back, then its state.
+  server_.reset();
+  devices_.reset();
+  pool_.reset();
+  library_.reset();
+  if (cache_ != nullptr) cache_->StopLoads();
+  paths_.reset();
+  leases_.reset();
+  loop_.reset();  // with what was posted and holds entries
+  cache_.reset();
+}
+
+void Daemon::Run() { loop_->Run(); }
+
+void Daemon::OnDropped(const std::vector<ModelId>& models,
+                       const std::vector<ComponentId>& components) {
+  for (const ModelId& model : models) {
+    paths_->Close(model);
+    desired_->ModelChanged(model);
+  }
+  for (const ComponentId& component : components) {
+    for (const auto& placed : std::vector(devices_->PlacementsOf(component))) {
+      devices_->Release(placed.device, component, [](const StatusOr<ByteCount>&) {});
+    }
+    cache_->Drop(component);
+  }
+}
+
+std::string Daemon::Describe(const ComponentId& component) const {
+  std::vector<std::string> names;
+  for (const Model* model : registry_.UsersOf(component)) {
+    for (const ComponentSummary& candidate : model->summary.components) {
+      if (candidate.id != component) continue;
+      names.push_back(model->summary.components.size() == 1
+                          ? model->summary.name
+                          : fmt::format("{}/{}", model->summary.name, candidate.name));
+    }
+  }
+  std::string text = names.empty() ? component.Hex().substr(0, 12)
+                                   : fmt::format("{}", fmt::join(names, " = "));
+  const std::string holders = view_->DescribeHolders(leases_->HoldersOf(component, std::nullopt));
+  if (!holders.empty()) text += fmt::format(", held by {}", holders);
+  return text;
+}
+
+void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done done) {
+  const auto& users = registry_.UsersOf(component);
+  if (users.empty()) {
+    return done(Error(ErrorCode::kModelNotFound, "no model has the component any more"));
+  }
+  const ModelSummary& summary = users.front()->summary;
+  ModelUse::Request request{.model = summary.id};
+  for (const ComponentSummary& candidate : summary.components) {
+    if (candidate.id == component) request.components.push_back(candidate.name);
+  }
+  uses_->Use(std::move(request), [component, done](StatusOr<ModelUse::Result> used) {
+    if (!used.ok()) return done(used.status());
+    ModelUse::Component& first = used->components.front();
+    done(ComponentCache::Loaded{first.held, first.read_bytes, {}});
+  });
+}
+
+// A client may have kept a mapping without a lease, by a fork for example.
+void Daemon::CountOrphansSoon() {
+  if (orphan_timer_ != 0) return;
+  orphan_timer_ = loop_->RunAfter(kOrphanInterval, [this] { CountOrphans(); });
+}
+
+// Reading every process's maps takes milliseconds: not on the loop.
+void Daemon::CountOrphans() {
+  pool_->Submit([this](std::stop_token) {
+    const ByteCount now = os::ForeignEntryMemory();
+    loop_->Post([this, now] {
+      orphan_timer_ = 0;
+      const bool less = now < budget_->Use().orphaned;
+      budget_->SetOrphaned(now);
+      if (less) desired_->BringBack();
+      if (now > ByteCount()) CountOrphansSoon();
+    });
+  });
+}
+
+void Daemon::RecordUses() {
+  const std::vector<ModelId> used = uses_->TakeUsed();
+  if (!used.empty()) {
+    const Status recorded = catalog_->RecordModelUses(used, UnixMilliseconds());
+    if (!recorded.ok()) spdlog::warn("uses are not recorded: {}", Message(recorded));
+  }
+  loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
+}
+
+void Daemon::ShutDown() {
+  if (std::exchange(shutting_down_, true)) return;
+  spdlog::info("shutting down");
+  RecordUses();
+  server_->Drain([this] { devices_->Shutdown([this] { loop_->Stop(); }); });
+}
+
+}  // namespace warmset

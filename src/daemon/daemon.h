@@ -1,0 +1,79 @@
+// warmsetd: all services, put together.
+#pragma once
+
+#include <memory>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "cache/budget.h"
+#include "cache/reserve.h"
+#include "catalog/catalog.h"
+#include "daemon/component_cache.h"
+#include "daemon/desired_state.h"
+#include "daemon/device_service.h"
+#include "daemon/lease_table.h"
+#include "daemon/library_service.h"
+#include "daemon/model_registry.h"
+#include "daemon/model_use.h"
+#include "daemon/options.h"
+#include "daemon/passed_files.h"
+#include "daemon/path_service.h"
+#include "daemon/request_dispatcher.h"
+#include "daemon/state_view.h"
+#include "os/event_loop.h"
+#include "os/unique_fd.h"
+#include "wire/server.h"
+
+namespace warmset {
+
+// One daemon on one socket and one home. Everything runs on the thread that
+// calls Run(). The process's SIGINT and SIGTERM end it.
+class Daemon {
+ public:
+  // Opens the catalog, starts the workers and listens; clients may connect when
+  // it returns. kAlreadyRunning when another daemon has the socket or the home.
+  static StatusOr<std::unique_ptr<Daemon>> Start(Options options);
+  ~Daemon();
+
+  // Returns after a shutdown request or a signal, when every worker has ended.
+  void Run();
+
+ private:
+  explicit Daemon(Options options) : options_(std::move(options)) {}
+  Status Open();
+  Status OpenServices(ByteCount limit, uint64_t term);
+  void BeginWork();
+
+  void OnDropped(const std::vector<ModelId>& models, const std::vector<ComponentId>& components);
+  std::string Describe(const ComponentId& component) const;
+  void FetchForDevice(const ComponentId& component, ComponentCache::Done done);
+  void CountOrphansSoon();
+  void CountOrphans();
+  void RecordUses();
+  void ShutDown();
+
+  const Options options_;
+  os::UniqueFd home_lock_;
+  os::UniqueFd signals_;
+  std::unique_ptr<os::EventLoop> loop_;
+  std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<Budget> budget_;
+  std::unique_ptr<MemoryReserve> reserve_;
+  std::unique_ptr<ThreadPool> pool_;
+  ModelRegistry registry_;
+  std::unique_ptr<LeaseTable> leases_;
+  std::unique_ptr<ComponentCache> cache_;
+  std::unique_ptr<LibraryService> library_;
+  std::unique_ptr<ModelUse> uses_;
+  std::unique_ptr<PassedFiles> passed_files_;
+  std::unique_ptr<PathService> paths_;
+  std::unique_ptr<DesiredState> desired_;
+  std::unique_ptr<DeviceService> devices_;
+  std::unique_ptr<StateView> view_;
+  std::unique_ptr<RequestDispatcher> dispatcher_;
+  std::unique_ptr<wire::Server> server_;
+  os::EventLoop::TimerId orphan_timer_ = 0;
+  bool shutting_down_ = false;
+};
+
+}  // namespace warmset

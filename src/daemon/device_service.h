@@ -1,0 +1,107 @@
+// The devices, and which component should be on which.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/strong.h"
+#include "daemon/component_cache.h"
+#include "daemon/device_link.h"
+#include "daemon/options.h"
+#include "os/event_loop.h"
+
+namespace warmset {
+
+// One worker link per configured device. A placement of the shared pool pins
+// its entry in RAM as long as it is wanted. Loop thread only; callbacks as in
+// DeviceLink.
+class DeviceService {
+ public:
+  struct Wanted {
+    DeviceId device;
+    ComponentId component;
+    MemoryPool pool = MemoryPool::kDedicated;
+  };
+  struct Events {
+    // Gives the entry of a component that a restarted worker must get again.
+    std::function<void(const ComponentId&, ComponentCache::Done)> fetch;
+    // A wanted component could not be kept on its device.
+    std::function<void(const DeviceId&, const ComponentId&, const Status&)> lost;
+    // What is wanted has changed: to be written down for the next start.
+    std::function<void(const std::vector<Wanted>&)> wanted_changed;
+  };
+
+  // `default_memory` is the budget of devices that are configured without one.
+  DeviceService(os::EventLoop& loop, const Options& options, ByteCount default_memory,
+                uint64_t daemon_term, Events events);
+
+  // The device with that name, or the first for an empty one. kDeviceNotFound
+  // names those that exist.
+  StatusOr<DeviceId> Resolve(std::string_view name) const;
+  // The configured default. REQUIRES: the device exists (as for all below).
+  MemoryPool DefaultPool(const DeviceId& device) const;
+
+  // See DeviceLink::Place().
+  void Place(const DeviceId& device, const ComponentId& component, ComponentCache::Held held,
+             MemoryPool pool, DeviceLink::Progress progress, std::function<void(Status)> done);
+  void Release(const DeviceId& device, const ComponentId& component,
+               DeviceLink::Callback<ByteCount> done);
+  void Export(const DeviceId& device, const ComponentId& component,
+              DeviceLink::Callback<ExportedPlacement> done);
+  void QueryWorker(const DeviceId& device, DeviceLink::Callback<WorkerReport> done);
+  // At start: what an earlier daemon wanted. Devices that are gone are skipped.
+  void Restore(const std::vector<Wanted>& wanted);
+
+  struct Placed {
+    DeviceId device;
+    DevicePlacement placement;
+  };
+  // Where the component is, ready or loading, as the workers reported it.
+  const std::vector<Placed>& PlacementsOf(const ComponentId& component);
+
+  struct DeviceReport {
+    DeviceLinkStatus status;
+    std::vector<DevicePlacement> placements;
+  };
+  std::vector<DeviceReport> Report() const;
+
+  // Ends all workers, then runs done.
+  void Shutdown(std::function<void()> done);
+
+ private:
+  struct WantedPool {
+    MemoryPool pool = MemoryPool::kDedicated;
+    ComponentCache::Held pin;  // of the shared pool, from when it is placed
+  };
+  struct Device {
+    std::string pool;
+    std::unique_ptr<DeviceLink> link;
+    std::map<ComponentId, WantedPool> wanted;
+  };
+
+  Device& At(const DeviceId& device) { return devices_.at(device); }
+  void SetWanted(const DeviceId& device, const ComponentId& component, MemoryPool pool);
+  void PinIfShared(const DeviceId& device, const ComponentId& component,
+                   const ComponentCache::Held& held);
+  void ClearWanted(const DeviceId& device, const ComponentId& component);
+  void AnnounceWanted() const;
+
+  os::EventLoop& loop_;
+  const Events events_;
+  std::map<DeviceId, Device> devices_;
+  std::vector<DeviceId> order_;  // as configured
+
+  // Rebuilt from the mirrors when one has changed.
+  std::unordered_map<ComponentId, std::vector<Placed>> placed_;
+  bool placed_is_stale_ = true;
+};
+
+}  // namespace warmset

@@ -1,0 +1,190 @@
+#include "daemon/library_service.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "spdlog/spdlog.h"
+
+namespace warmset {
+namespace {
+
+// Where inotify can't see everything, for example on network file systems.
+constexpr std::chrono::minutes kRescanInterval{5};
+
+// True when both revisions may have the same bytes: the files differ in ctime only.
+bool OnlyTouched(const ModelSummary& before, const ModelSummary& now) {
+  return before.files.size() == now.files.size() &&
+         std::equal(before.files.begin(), before.files.end(), now.files.begin(),
+                    [](const ManifestFile& a, const ManifestFile& b) {
+                      return os::SameButForCtime(a.identity, b.identity);
+                    });
+}
+
+}  // namespace
+
+LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, ModelRegistry& registry,
+                               const Options& options, OnDropped on_dropped)
+    : loop_(loop),
+      registry_(registry),
+      on_dropped_(std::move(on_dropped)),
+      library_(catalog),
+      watch_(options.watch) {
+  for (const std::string& root : options.roots) roots_.push_back({root, options.deep_scan});
+}
+
+Status LibraryService::Restore() {
+  ASSIGN_OR_RETURN(std::vector<ModelSummary> known, library_.Restore(roots_));
+  for (ModelSummary& summary : known) registry_.Put(std::move(summary));
+  StartWatching();
+  return OkStatus();
+}
+
+std::vector<std::string> LibraryService::roots() const {
+  std::vector<std::string> paths;
+  for (const Root& root : roots_) paths.push_back(root.path);
+  return paths;
+}
+
+std::vector<Root> LibraryService::RootsFor(const ScanRequest& request) {
+  if (request.paths.empty()) return roots_;
+  std::vector<Root> selected;
+  for (const std::string& path : request.paths) {
+    const auto known = std::find_if(roots_.begin(), roots_.end(),
+                                    [&](const Root& root) { return root.path == path; });
+    const bool deep = request.deep.value_or(known == roots_.end() || known->deep);
+    if (known == roots_.end()) roots_.push_back({path, deep});
+    selected.push_back({path, deep});
+  }
+  return selected;
+}
+
+void LibraryService::Scan(ScanRequest request, ScanDone done) {
+  queue_.push_back({std::move(request), std::move(done)});
+  if (!running_) StartNext();
+}
+
+void LibraryService::StartNext() {
+  running_ = !queue_.empty();
+  if (!running_) return;
+  auto queued = std::make_shared<Queued>(std::move(queue_.front()));
+  queue_.pop_front();
+  thread_.Submit([this, queued, roots = RootsFor(queued->request)](std::stop_token stop) {
+    const auto progress = [&](const ScanProgress& now) {
+      if (!queued->request.progress) return;
+      loop_.Post([queued, now] { queued->request.progress(now); });
+    };
+    auto report = library_.Scan(roots, progress, stop);
+    loop_.Post([this, queued, report = std::move(report)]() mutable {
+      Finish(*queued, std::move(report));
+    });
+  });
+}
+
+void LibraryService::Finish(const Queued& queued, StatusOr<ScanReport> report) {
+  if (report.ok()) {
+    Apply(*report);
+    spdlog::info("scan: {} models, {} new, {} changed, {} removed, {} findings, {:.2f} s",
+                 report->models, report->added.size(), report->changed.size(),
+                 report->removed.size(), report->findings.size(), report->seconds);
+  }
+  queued.done(std::move(report));
+  StartNext();
+}
+
+void LibraryService::Apply(const ScanReport& report) {
+  std::vector<ModelSummary> now = report.added;
+  now.insert(now.end(), report.changed.begin(), report.changed.end());
+  Replace(std::move(now), report.removed);
+  if (watcher_ == nullptr) return;
+  for (const auto& [root, folders] : report.folders) watcher_->SetFolders(root, folders);
+  if (!watcher_->complete()) spdlog::warn("watching: {}", watcher_->limitation());
+  ScheduleChanged();
+}
+
+void LibraryService::Replace(std::vector<ModelSummary> now, const std::vector<ModelId>& removed) {
+  std::set<ComponentId> lost;
+  std::vector<ModelId> affected = removed;
+  const auto note_old = [&](const ModelId& id) {
+    const Model* old = registry_.Find(id);
+    if (old == nullptr) return;
+    for (const ComponentSummary& component : old->summary.components) lost.insert(component.id);
+  };
+  // Names move between models, so all that leave go first.
+  for (const ModelId& id : removed) {
+    note_old(id);
+    registry_.Remove(id);
+  }
+  std::vector<bool> touched;
+  for (const ModelSummary& summary : now) {
+    const Model* old = registry_.Find(summary.id);
+    note_old(summary.id);
+    touched.push_back(old != nullptr && OnlyTouched(old->summary, summary));
+    if (old != nullptr && !touched.back()) affected.push_back(summary.id);
+  }
+  for (size_t i = 0; i < now.size(); ++i) {
+    registry_.Put(std::move(now[i])).verify_before_use |= touched[i];
+  }
+  std::erase_if(lost, [&](const ComponentId& id) { return !registry_.UsersOf(id).empty(); });
+  if (!affected.empty()) on_dropped_(affected, {lost.begin(), lost.end()});
+}
+
+void LibraryService::Reinspect(const ModelId& id, std::function<void(Status)> done) {
+  const Model* model = registry_.Find(id);
+  if (model == nullptr) {
+    loop_.Post([done = std::move(done)] {
+      done(Error(ErrorCode::kModelNotFound, "the model is gone"));
+    });
+    return;
+  }
+  inspections_.Submit([this, summary = model->summary, done = std::move(done)](std::stop_token) {
+    auto now = library_.Reinspect(summary);
+    loop_.Post([this, id = summary.id, now = std::move(now), done]() mutable {
+      const Status status = now.status();
+      if (now.ok()) {
+        std::vector<ModelSummary> changed;
+        changed.push_back(*std::move(now));
+        Replace(std::move(changed), {});
+      } else {
+        Replace({}, {id});
+      }
+      done(status);
+    });
+  });
+}
+
+void LibraryService::StartWatching() {
+  if (!watch_) return;
+  auto watcher = Watcher::Create();
+  if (watcher.ok()) {
+    watcher_ = *std::move(watcher);
+    const Status watched =
+        loop_.Watch(watcher_->fd(), EPOLLIN, [this](uint32_t) { OnWatcherReadable(); });
+    if (!watched.ok()) watcher_.reset();
+  }
+  if (watcher_ == nullptr) spdlog::warn("new files are found by `warmset scan` only: no inotify");
+}
+
+void LibraryService::OnWatcherReadable() {
+  const Status read = watcher_->OnReadable(std::chrono::steady_clock::now());
+  if (!read.ok()) spdlog::warn("watching: {}", Message(read));
+  ScheduleChanged();
+}
+
+void LibraryService::ScheduleChanged() {
+  loop_.Cancel(watch_timer_);
+  const auto now = std::chrono::steady_clock::now();
+  const auto due = watcher_->NextDue();
+  if (!due && watcher_->complete()) return;
+  watch_timer_ = loop_.RunAfter(due ? *due - now : kRescanInterval, [this] {
+    ScanRequest request;
+    const auto changes = watcher_->TakeChanged(std::chrono::steady_clock::now());
+    for (const Watcher::Change& change : changes) request.paths.push_back(change.root);
+    if (!changes.empty() || !watcher_->complete()) {
+      Scan(std::move(request), [](const StatusOr<ScanReport>&) {});
+    }
+    ScheduleChanged();
+  });
+}
+
+}  // namespace warmset

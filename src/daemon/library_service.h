@@ -1,0 +1,85 @@
+// Keeps the registry equal to the disks: scans, inotify, single inspections.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "catalog/catalog.h"
+#include "daemon/model_registry.h"
+#include "daemon/options.h"
+#include "discover/library.h"
+#include "discover/watcher.h"
+#include "os/event_loop.h"
+
+namespace warmset {
+
+// Scans run one after another on a thread of their own. Loop thread only.
+class LibraryService {
+ public:
+  struct ScanRequest {
+    std::vector<std::string> paths;  // absolute; empty: every root
+    std::optional<bool> deep;        // nothing: as the root is configured
+    std::function<void(const ScanProgress&)> progress;  // may be empty
+  };
+  using ScanDone = std::function<void(StatusOr<ScanReport>)>;
+
+  // Called with the components that no model has any more, after the registry
+  // has changed, and the models that lost or replaced any.
+  using OnDropped = std::function<void(const std::vector<ModelId>&,
+                                       const std::vector<ComponentId>&)>;
+
+  LibraryService(os::EventLoop& loop, Catalog& catalog, ModelRegistry& registry,
+                 const Options& options, OnDropped on_dropped);
+
+  // Fills the registry from the catalog; blocks. Call once, before the rest.
+  Status Restore();
+
+  // Calls done later and exactly once. A path becomes a root until restart.
+  void Scan(ScanRequest request, ScanDone done);
+  bool scanning() const { return running_; }
+  std::vector<std::string> roots() const;
+
+  // Looks at one model again, also while a scan runs. done gets what is wrong
+  // with it; then the registry has it no more.
+  void Reinspect(const ModelId& id, std::function<void(Status)> done);
+
+  // Blocks on the disk; thread-safe.
+  StatusOr<Manifest> ManifestOf(const ModelSummary& model) { return library_.ManifestOf(model); }
+
+ private:
+  struct Queued {
+    ScanRequest request;
+    ScanDone done;
+  };
+
+  std::vector<Root> RootsFor(const ScanRequest& request);
+  void StartNext();
+  void Finish(const Queued& queued, StatusOr<ScanReport> report);
+  void Apply(const ScanReport& report);
+  void Replace(std::vector<ModelSummary> now, const std::vector<ModelId>& removed);
+  void StartWatching();
+  void OnWatcherReadable();
+  void ScheduleChanged();
+
+  os::EventLoop& loop_;
+  ModelRegistry& registry_;
+  const OnDropped on_dropped_;
+  Library library_;
+  std::vector<Root> roots_;
+  const bool watch_;
+  std::unique_ptr<Watcher> watcher_;
+  os::EventLoop::TimerId watch_timer_ = 0;
+  std::deque<Queued> queue_;
+  bool running_ = false;
+  ThreadPool thread_{1};      // last: joined first
+  ThreadPool inspections_{1};
+};
+
+}  // namespace warmset

@@ -1,0 +1,175 @@
+// Load and unload: components onto a device and off it.
+#include <chrono>
+#include <utility>
+
+#include "daemon/request_dispatcher.h"
+#include "fmt/format.h"
+
+namespace warmset {
+
+struct RequestDispatcher::LoadCall {
+  Call call;
+  ModelId model;
+  ModelSummary summary;
+  DeviceId device;
+  MemoryPool pool = MemoryPool::kShared;
+  std::vector<ModelUse::Component> components;
+  size_t next = 0;
+  std::vector<ComponentId> placed_now;  // by this call: taken off again if it fails
+  uint64_t placed_bytes = 0;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+void RequestDispatcher::Load(Call call, const v1::Load& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const auto device = services_.devices.Resolve(request.device());
+  if (!device.ok()) return Fail(call, device.status());
+  auto load = std::make_shared<LoadCall>();
+  load->call = call;
+  load->model = (*model)->summary.id;
+  load->device = *device;
+  load->pool = services_.devices.DefaultPool(*device);
+  if (!request.pool().empty()) {
+    const auto pool = MemoryPoolFromName(request.pool());
+    if (!pool) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              fmt::format("there is no memory pool '{}'; write shared or dedicated",
+                                          request.pool())));
+    }
+    load->pool = *pool;
+  }
+  ModelUse::Request use{
+      .model = load->model,
+      .components = {request.components().begin(), request.components().end()}};
+  services_.uses.Use(std::move(use), [this, load](StatusOr<ModelUse::Result> used) {
+    if (!used.ok()) return Fail(load->call, used.status());
+    const Model* now = services_.registry.Find(load->model);
+    if (now == nullptr) {
+      return Fail(load->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+    }
+    load->summary = now->summary;
+    load->components = std::move(used->components);
+    PlaceNext(load);
+  });
+  ReportProgress(call, load->model);
+}
+
+void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
+  if (load->next == load->components.size()) {
+    v1::Response response;
+    v1::LoadReply* reply = response.mutable_load();
+    if (const Model* model = services_.registry.Find(load->model)) {
+      *reply->mutable_state() = services_.view.StateOf(*model);
+    }
+    reply->set_device(load->device.value());
+    reply->set_pool(std::string(MemoryPoolName(load->pool)));
+    reply->set_loaded_bytes(load->placed_bytes);
+    reply->set_seconds(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - load->started).count());
+    return Answer(load->call, std::move(response));
+  }
+  const ModelUse::Component& component = load->components[load->next++];
+  bool there = false;
+  const ComponentId id = load->summary.components[component.index].id;
+  for (const auto& placed : services_.devices.PlacementsOf(id)) {
+    there |= placed.device == load->device;
+  }
+  const auto progress = [this, load](ByteCount done, ByteCount total) {
+    v1::Response response;
+    response.set_more(true);
+    v1::Progress* message = response.mutable_progress();
+    message->set_stage("copy");
+    message->set_unit("bytes");
+    message->set_item(load->summary.name);
+    message->set_done(done.value());
+    message->set_total(total.value());
+    Answer(load->call, std::move(response));
+  };
+  services_.devices.Place(
+      load->device, id, component.held, load->pool, progress,
+      [this, load, there, id, bytes = component.entry().bytes()](const Status& placed) {
+        if (!placed.ok()) return GiveUpLoad(load, placed);
+        if (!there) {
+          load->placed_now.push_back(id);
+          load->placed_bytes += bytes;
+        }
+        PlaceNext(load);
+      });
+}
+
+// Half a model on a device serves nobody and takes memory.
+void RequestDispatcher::GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why) {
+  for (const ComponentId& component : load->placed_now) {
+    services_.devices.Release(load->device, component, [](const StatusOr<ByteCount>&) {});
+  }
+  if (Model* model = services_.registry.Find(load->model)) model->last_error = why;
+  Fail(load->call, Annotate(why, load->summary.name));
+}
+
+struct RequestDispatcher::UnloadCall {
+  Call call;
+  struct Item {
+    DeviceId device;
+    ComponentId component;
+  };
+  std::vector<Item> items;
+  size_t next = 0;
+  uint64_t freed = 0;
+};
+
+void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelSummary& summary = (*model)->summary;
+  const auto selected =
+      SelectComponents(**model, {request.components().begin(), request.components().end()});
+  if (!selected.ok()) return Fail(call, selected.status());
+  std::optional<DeviceId> only;
+  if (!request.device().empty()) {
+    const auto device = services_.devices.Resolve(request.device());
+    if (!device.ok()) return Fail(call, device.status());
+    only = *device;
+  }
+  auto unload = std::make_shared<UnloadCall>();
+  unload->call = call;
+  for (const uint32_t index : *selected) {
+    const ComponentSummary& component = summary.components[index];
+    for (const auto& placed : services_.devices.PlacementsOf(component.id)) {
+      if (only && placed.device != *only) continue;
+      const auto& holders = services_.leases.HoldersOf(component.id, placed.device);
+      if (!holders.empty()) {
+        return Fail(call, Error(ErrorCode::kInUse,
+                                fmt::format("{} on {} is held by {}; its memory can't be given "
+                                            "back before they let go",
+                                            component.name, placed.device.value(),
+                                            services_.view.DescribeHolders(holders))));
+      }
+      unload->items.push_back({placed.device, component.id});
+    }
+  }
+  if (unload->items.empty()) {
+    return Fail(call, Error(ErrorCode::kNotLoaded,
+                            fmt::format("{} is {}; `warmset load` brings it to a device",
+                                        summary.name, only ? "not on " + only->value()
+                                                           : std::string("on no device"))));
+  }
+  ReleaseNext(unload);
+}
+
+void RequestDispatcher::ReleaseNext(const std::shared_ptr<UnloadCall>& unload) {
+  if (unload->next == unload->items.size()) {
+    v1::Response response;
+    response.mutable_unload()->set_freed_bytes(unload->freed);
+    return Answer(unload->call, std::move(response));
+  }
+  const UnloadCall::Item& item = unload->items[unload->next++];
+  services_.devices.Release(item.device, item.component,
+                            [this, unload](const StatusOr<ByteCount>& freed) {
+                              if (!freed.ok()) return Fail(unload->call, freed.status());
+                              unload->freed += freed->value();
+                              ReleaseNext(unload);
+                            });
+}
+
+}  // namespace warmset

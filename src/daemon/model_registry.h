@@ -1,0 +1,71 @@
+// The models that exist, and how users name them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "discover/model_summary.h"
+#include "os/file.h"
+
+namespace warmset {
+
+struct Model {
+  ModelSummary summary;
+  // Known only through a descriptor that a client passed; forgotten with its entry.
+  bool ad_hoc = false;
+  // The files were touched without a change of size and time: what was read from
+  // them earlier may not be theirs any more.
+  bool verify_before_use = false;
+  int64_t last_used_unix_ms = 0;
+  Status last_error;  // of the last cache or load
+};
+
+// Loop thread only. Pointers to models stay valid until Remove() or a Put() of
+// the same id.
+class ModelRegistry {
+ public:
+  // Finds what a user typed: a name; an id or a prefix of one of at least four
+  // digits; a prefix of a name or of its last part; at last the same without
+  // regard to case and with '_' equal to '-'. kModelNotFound (with similar
+  // names) or kAmbiguousName (with all that match) as candidates; kInvalidName
+  // for what no name can be.
+  StatusOr<Model*> Find(std::string_view text);
+  Model* Find(const ModelId& id);
+  const Model* Find(const ModelId& id) const;
+
+  // The model that a file belongs to, by device and inode, and its index there.
+  std::optional<std::pair<Model*, uint32_t>> FindByFile(const os::FileIdentity& identity);
+
+  // The models that have the component, in no order.
+  const std::vector<Model*>& UsersOf(const ComponentId& component) const;
+
+  // Adds a model or replaces the one with its id, keeping when it was used.
+  Model& Put(ModelSummary summary);
+  void Remove(const ModelId& id);
+
+  size_t size() const { return by_id_.size(); }
+  // By name.
+  const std::map<std::string, Model*>& all() const { return by_name_; }
+
+ private:
+  using FileKey = std::pair<uint64_t, uint64_t>;  // device, inode
+
+  std::vector<Model*> Matching(std::string_view text) const;
+  std::vector<std::string> Similar(std::string_view text) const;
+
+  std::unordered_map<ModelId, std::unique_ptr<Model>> by_id_;
+  std::map<std::string, Model*> by_name_;
+  std::map<FileKey, std::pair<ModelId, uint32_t>> by_file_;
+  std::unordered_map<ComponentId, std::vector<Model*>> by_component_;
+};
+
+}  // namespace warmset

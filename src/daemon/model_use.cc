@@ -1,0 +1,250 @@
+#include "daemon/model_use.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "cache/file_verifier.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "inspect/inspect.h"
+
+namespace warmset {
+
+// One use on its way. A thread of the pool reads it between Start() and
+// OnPrepared(); the loop leaves it alone meanwhile.
+struct ModelUse::Operation {
+  Request request;
+  Done done;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+  bool inspected_again = false;
+
+  // Set by Start() for the revision that is known then.
+  ModelSummary summary;
+  bool verify = false;
+  std::vector<uint32_t> selected;
+  std::vector<uint32_t> missing;  // of selected, not in RAM
+
+  Result result;
+  size_t pending = 0;
+  Status first_error;
+};
+
+ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
+                   LibraryService& library, ComponentCache& cache, Catalog& catalog)
+    : loop_(loop),
+      pool_(pool),
+      registry_(registry),
+      library_(library),
+      cache_(cache),
+      catalog_(catalog) {}
+
+void ModelUse::Use(Request request, Done done) {
+  auto operation = std::make_shared<Operation>();
+  operation->request = std::move(request);
+  operation->done = std::move(done);
+  // Not at once: the answer must never come inside the call.
+  loop_.Post([this, operation] { Start(operation); });
+}
+
+void ModelUse::Start(const Shared& operation) {
+  const Model* model = registry_.Find(operation->request.model);
+  if (model == nullptr) {
+    return Finish(operation, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+  }
+  auto selected = SelectComponents(*model, operation->request.components);
+  if (!selected.ok()) return Finish(operation, selected.status());
+  operation->summary = model->summary;
+  operation->verify = model->verify_before_use;
+  operation->selected = *std::move(selected);
+  operation->missing.clear();
+  operation->result.components.clear();
+  if (operation->request.whole_files) {
+    for (uint32_t i = 0; i < model->summary.files.size(); ++i) operation->missing.push_back(i);
+    operation->selected.clear();
+  }
+  for (const uint32_t index : operation->selected) {
+    // Held from here on, so that what is in RAM now still is in Ensure().
+    const ComponentId& id = model->summary.components[index].id;
+    if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
+      operation->result.components.push_back({index, std::move(held), 0});
+    } else {
+      operation->missing.push_back(index);
+    }
+  }
+  pool_.Submit([this, shared = operation](std::stop_token stop) mutable {
+    auto prepared = Prepare(*shared, stop);
+    // The operation holds entries, which only the loop may let go.
+    loop_.Post([this, shared = std::move(shared), prepared = std::move(prepared)]() mutable {
+      OnPrepared(shared, std::move(prepared));
+    });
+  });
+}
+
+StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::stop_token stop) {
+  const ModelSummary& summary = operation.summary;
+  std::vector<ExpectedFile> files;
+  for (size_t i = 0; i < summary.files.size(); ++i) {
+    files.push_back({summary.FilePath(i), summary.files[i].identity});
+  }
+  if (operation.request.passed_file != nullptr) {
+    files[operation.request.passed_index].path =
+        os::DescriptorPath(operation.request.passed_file->get());
+  }
+  Prepared prepared;
+  ASSIGN_OR_RETURN(prepared.check, CheckFiles(files));
+  if (prepared.check.state != FileState::kSame) return prepared;
+
+  if (operation.verify) {
+    const auto& all = operation.request.whole_files ? operation.missing : operation.selected;
+    ASSIGN_OR_RETURN(const auto sources, SourcesOf(operation, all));
+    for (const ComponentSource& source : sources) {
+      if (source.known_digests.empty()) continue;
+      RETURN_IF_ERROR(VerifyFiles(source.component, source.files, source.known_digests, stop));
+    }
+  }
+  if (!operation.missing.empty()) {
+    ASSIGN_OR_RETURN(prepared.sources, SourcesOf(operation, operation.missing));
+  }
+  return prepared;
+}
+
+StatusOr<std::vector<ComponentSource>> ModelUse::SourcesOf(
+    const Operation& operation, const std::vector<uint32_t>& components) {
+  const ModelSummary& summary = operation.summary;
+  ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
+  std::vector<ComponentSource> sources;
+  for (const uint32_t index : components) {
+    ComponentSource source;
+    if (operation.request.whole_files) {
+      ASSIGN_OR_RETURN(source.component, WholeFileComponent(manifest, index));
+    } else {
+      source.component = manifest.components[index];
+    }
+    source.label = manifest.components.size() == 1
+                       ? summary.name
+                       : fmt::format("{}/{}", summary.name, source.component.name);
+    for (uint32_t i = 0; i < summary.files.size(); ++i) {
+      source.files.push_back({summary.FilePath(i), summary.files[i].identity, nullptr});
+    }
+    if (operation.request.passed_file != nullptr) {
+      source.files[operation.request.passed_index].passed = operation.request.passed_file;
+    }
+    ASSIGN_OR_RETURN(auto digests, catalog_.FindDigests(source.component.id));
+    if (digests) source.known_digests = std::move(digests->chunks);
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) {
+  if (!prepared.ok()) return Finish(operation, prepared.status());
+  const std::string& path = prepared->check.path;
+  switch (prepared->check.state) {
+    case FileState::kSame:
+      if (Model* model = registry_.Find(operation->request.model); model && operation->verify) {
+        model->verify_before_use = false;
+      }
+      return Ensure(operation, std::move(prepared->sources));
+    case FileState::kCtimeOnly:  // the registry then asks for verification
+    case FileState::kChanged:
+      return InspectAgain(operation, path);
+    case FileState::kGone:
+      return library_.Reinspect(operation->request.model, [this, operation, path](const Status&) {
+        Finish(operation, Error(ErrorCode::kFileNotFound, path + " is gone from the disk"));
+      });
+  }
+}
+
+void ModelUse::InspectAgain(const Shared& operation, const std::string& path) {
+  if (std::exchange(operation->inspected_again, true)) {
+    return Finish(operation,
+                  Error(ErrorCode::kFileChanged,
+                        fmt::format("{} keeps changing; try again when it is written", path)));
+  }
+  operation->result.components.clear();
+  library_.Reinspect(operation->request.model, [this, operation](Status inspected) {
+    if (!inspected.ok()) return Finish(operation, inspected);
+    Start(operation);
+  });
+}
+
+void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sources) {
+  operation->pending = sources.size();
+  if (sources.empty()) return Finish(operation, OkStatus());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const uint32_t index = operation->missing[i];
+    const bool may_evict = operation->request.may_evict;
+    cache_.Ensure(std::move(sources[i]), may_evict, [this, operation, index](
+                                                        StatusOr<ComponentCache::Loaded> loaded) {
+      if (loaded.ok()) {
+        Result& result = operation->result;
+        result.components.push_back({index, std::move(loaded->held), loaded->read_bytes});
+        result.evicted.insert(result.evicted.end(), loaded->evicted.begin(),
+                              loaded->evicted.end());
+      } else if (operation->first_error.ok()) {
+        operation->first_error = loaded.status();
+      }
+      if (--operation->pending > 0) return;
+      const Status error = std::exchange(operation->first_error, OkStatus());
+      if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
+        return InspectAgain(operation, operation->summary.path);
+      }
+      Finish(operation, error);
+    });
+  }
+}
+
+void ModelUse::Finish(const Shared& operation, const Status& status) {
+  if (Model* model = registry_.Find(operation->request.model)) {
+    model->last_error = status;
+    if (status.ok()) {
+      model->last_used_unix_ms = UnixMilliseconds();
+      used_.push_back(operation->request.model);
+    }
+  }
+  if (!status.ok()) {
+    const std::string& name = operation->summary.name;
+    return operation->done(name.empty() ? status : Annotate(status, name));
+  }
+  Result& result = operation->result;
+  if (!operation->request.whole_files) {
+    for (const Component& component : result.components) {
+      cache_.AddUser(operation->summary.components[component.index].id, operation->request.model);
+    }
+  }
+  std::sort(result.components.begin(), result.components.end(),
+            [](const Component& a, const Component& b) { return a.index < b.index; });
+  result.took = std::chrono::steady_clock::now() - operation->started;
+  operation->done(std::move(result));
+}
+
+StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
+                                                 const std::vector<std::string>& names) {
+  const auto& components = model.summary.components;
+  std::vector<uint32_t> selected;
+  if (names.empty()) {
+    for (uint32_t i = 0; i < components.size(); ++i) selected.push_back(i);
+    return selected;
+  }
+  for (const std::string& name : names) {
+    const auto found = std::find_if(components.begin(), components.end(),
+                                    [&](const auto& component) { return component.name == name; });
+    if (found == components.end()) {
+      std::vector<std::string> known;
+      for (const auto& component : components) known.push_back(component.name);
+      return WithCandidates(
+          Error(ErrorCode::kComponentNotFound,
+                fmt::format("{} has no component '{}'; it has {}", model.summary.name, name,
+                            fmt::join(known, ", "))),
+          known);
+    }
+    const auto index = static_cast<uint32_t>(found - components.begin());
+    if (std::find(selected.begin(), selected.end(), index) == selected.end()) {
+      selected.push_back(index);
+    }
+  }
+  return selected;
+}
+
+}  // namespace warmset

@@ -1,0 +1,100 @@
+// The way from a name that a user typed to entries that may be handed out:
+// steps 2 and 3 of docs/design/daemon.md.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "catalog/catalog.h"
+#include "daemon/component_cache.h"
+#include "daemon/file_check.h"
+#include "daemon/library_service.h"
+#include "daemon/model_registry.h"
+#include "os/event_loop.h"
+#include "os/unique_fd.h"
+
+namespace warmset {
+
+// Loop thread only.
+class ModelUse {
+ public:
+  struct Request {
+    ModelId model;
+    std::vector<std::string> components{};  // empty: all
+    // Instead of components: an entry for each file, byte for byte.
+    bool whole_files = false;
+    // Whether other entries may be evicted to make room.
+    bool may_evict = true;
+    // A file of the model that a client passed, read instead of the path: it
+    // may be one that this process can't open.
+    std::shared_ptr<const os::UniqueFd> passed_file{};
+    uint32_t passed_index = 0;  // which of the model's files it is
+  };
+  struct Component {
+    uint32_t index = 0;  // among the summary's components (or files)
+    ComponentCache::Held held;
+    uint64_t read_bytes = 0;
+
+    const Entry& entry() const { return held->entry(); }
+  };
+  struct Result {
+    std::vector<Component> components;
+    std::vector<std::string> evicted;
+    std::chrono::nanoseconds took{0};
+  };
+  using Done = std::function<void(StatusOr<Result>)>;
+
+  ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
+           LibraryService& library, ComponentCache& cache, Catalog& catalog);
+
+  // Calls done later and exactly once. The model may have a new revision by
+  // then. Errors: kModelNotFound (gone meanwhile), kComponentNotFound,
+  // kFileNotFound, kCorruptedModel, kFileChanged, kRamLimitExceeded, kIoError;
+  // they are also kept as the model's last error.
+  void Use(Request request, Done done);
+
+  // The models that were used since the last call, to be recorded.
+  std::vector<ModelId> TakeUsed() { return std::exchange(used_, {}); }
+
+ private:
+  struct Operation;
+  using Shared = std::shared_ptr<Operation>;
+  // What a thread found out before the entries can be asked for.
+  struct Prepared {
+    FileCheck check;
+    std::vector<ComponentSource> sources;  // of the components that are not in RAM
+  };
+
+  void Start(const Shared& operation);
+  StatusOr<Prepared> Prepare(const Operation& operation, std::stop_token stop);
+  StatusOr<std::vector<ComponentSource>> SourcesOf(const Operation& operation,
+                                                   const std::vector<uint32_t>& components);
+  void OnPrepared(const Shared& operation, StatusOr<Prepared> prepared);
+  void InspectAgain(const Shared& operation, const std::string& path);
+  void Ensure(const Shared& operation, std::vector<ComponentSource> sources);
+  void Finish(const Shared& operation, const Status& status);
+
+  os::EventLoop& loop_;
+  ThreadPool& pool_;
+  ModelRegistry& registry_;
+  LibraryService& library_;
+  ComponentCache& cache_;
+  Catalog& catalog_;
+  std::vector<ModelId> used_;
+};
+
+// The components with these names, all for none; kComponentNotFound names those
+// that the model has.
+StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
+                                                 const std::vector<std::string>& names);
+
+}  // namespace warmset

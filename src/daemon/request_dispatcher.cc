@@ -1,0 +1,368 @@
+#include "daemon/request_dispatcher.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/clock.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "os/process.h"
+#include "os/system_memory.h"
+#include "wire/message_codec.h"
+
+namespace warmset {
+namespace {
+
+constexpr std::chrono::milliseconds kProgressInterval{100};
+constexpr int kMaxScanFindings = 100;
+
+const int64_t kStartedUnixMs = UnixMilliseconds();
+
+v1::ModelStateResult StateResult(ModelRegistry& registry, const StateView& view,
+                                 const std::string& name) {
+  v1::ModelStateResult result;
+  const auto model = registry.Find(name);
+  if (model.ok()) {
+    *result.mutable_state() = view.StateOf(**model);
+  } else {
+    *result.mutable_error() = wire::ToProto(model.status());
+  }
+  return result;
+}
+
+v1::ScanReply ScanMessage(const ScanReport& report) {
+  v1::ScanReply reply;
+  reply.set_models(report.models);
+  reply.set_added(report.added.size());
+  reply.set_changed(report.changed.size());
+  reply.set_removed(report.removed.size());
+  reply.set_files(report.files);
+  reply.set_headers_read(report.headers_read);
+  reply.set_seconds(report.seconds);
+  reply.set_findings_total(report.findings.size());
+  for (const Finding& finding : report.findings) {
+    if (reply.findings_size() == kMaxScanFindings) break;
+    v1::ScanFinding* message = reply.add_findings();
+    message->set_path(finding.path);
+    message->set_code(std::string(ErrorCodeName(finding.code)));
+    message->set_message(finding.message);
+  }
+  return reply;
+}
+
+std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+RequestDispatcher::RequestDispatcher(Services services, std::function<void()> shut_down)
+    : services_(services), shut_down_(std::move(shut_down)) {}
+
+void RequestDispatcher::SessionOpened(const wire::SessionInfo& session) {
+  services_.view.SessionOpened(session);
+}
+
+void RequestDispatcher::SessionEnded(SessionId session) {
+  services_.leases.EndSession(session);
+  services_.view.SessionEnded(session);
+}
+
+void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
+                               std::vector<os::UniqueFd> fds) {
+  const Call call{session, request.id()};
+  switch (request.call_case()) {
+    case v1::Request::kGetStatus:
+      return GetStatus(call);
+    case v1::Request::kListModels:
+      return ListModels(call, request.list_models());
+    case v1::Request::kGetModelState:
+      return GetModelState(call, request.get_model_state());
+    case v1::Request::kGetModelDetail:
+      return GetModelDetail(call, request.get_model_detail());
+    case v1::Request::kListActive:
+      return ListActive(call);
+    case v1::Request::kScan:
+      return Scan(call, request.scan());
+    case v1::Request::kCache:
+      return Cache(call, request.cache());
+    case v1::Request::kUncache:
+      return Uncache(call, request.uncache());
+    case v1::Request::kLoad:
+      return Load(call, request.load());
+    case v1::Request::kUnload:
+      return Unload(call, request.unload());
+    case v1::Request::kAttach:
+      return Attach(call, request.attach(), std::move(fds));
+    case v1::Request::kRelease:
+      return Release(session, request.release());
+    case v1::Request::kGetPath:
+      return GetPath(call, request.get_path());
+    case v1::Request::kGetWorkerState:
+      return GetWorkerState(call, request.get_worker_state());
+    case v1::Request::kGetConfig:
+      return GetConfig(call);
+    case v1::Request::kShutdown:
+      return Shutdown(call);
+    case v1::Request::kHello:  // the server answers it
+    case v1::Request::CALL_NOT_SET:
+      return Fail(call, Error(ErrorCode::kInvalidRequest, "this daemon does not know the request"));
+  }
+}
+
+void RequestDispatcher::Answer(Call call, v1::Response response,
+                               std::vector<wire::SharedFd> fds) {
+  response.set_id(call.id);
+  server_->Respond(call.session, std::move(response), std::move(fds));
+}
+
+void RequestDispatcher::ReportProgress(Call call, const ModelId& id) {
+  services_.loop.RunAfter(kProgressInterval, [this, call, id] {
+    if (!Waiting(call)) return;
+    const Model* model = services_.registry.Find(id);
+    const auto progress =
+        model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
+    if (progress) {
+      v1::Response response;
+      response.set_more(true);
+      v1::Progress* message = response.mutable_progress();
+      message->set_stage("read");
+      message->set_unit("bytes");
+      message->set_item(model->summary.name);
+      message->set_done(progress->done);
+      message->set_total(progress->total);
+      Answer(call, std::move(response));
+    }
+    ReportProgress(call, id);
+  });
+}
+
+void RequestDispatcher::GetStatus(Call call) {
+  v1::Response response;
+  v1::DaemonStatus* status = response.mutable_status();
+  status->set_version(WARMSET_VERSION);
+  status->set_pid(::getpid());
+  status->set_started_unix_ms(kStartedUnixMs);
+  status->set_socket(services_.options.socket);
+  for (const std::string& root : services_.library.roots()) status->add_roots(root);
+  status->set_models(services_.registry.size());
+  *status->mutable_memory() = services_.view.Memory();
+  for (v1::DeviceState& device : services_.view.Devices()) {
+    *status->add_devices() = std::move(device);
+  }
+  status->set_scanning(services_.library.scanning());
+  status->set_resident_anonymous_bytes(os::ResidentAnonymousMemory().value());
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::ListModels(Call call, const v1::ListModels& request) {
+  v1::Response response;
+  v1::ModelList* list = response.mutable_models();
+  for (const auto& [name, model] : services_.registry.all()) {
+    if (name.find(request.filter()) == std::string::npos) continue;
+    *list->add_models() = services_.view.StateOf(*model);
+  }
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::GetModelState(Call call, const v1::GetModelState& request) {
+  v1::Response response;
+  v1::ModelStates* states = response.mutable_states();
+  for (const std::string& name : request.names()) {
+    *states->add_results() = StateResult(services_.registry, services_.view, name);
+  }
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::GetModelDetail(Call call, const v1::GetModelDetail& request) {
+  const auto model = services_.registry.Find(request.name());
+  if (!model.ok()) return Fail(call, model.status());
+  v1::Response response;
+  *response.mutable_detail() = services_.view.DetailOf(**model);
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::ListActive(Call call) {
+  v1::Response response;
+  *response.mutable_active() = services_.view.Active();
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
+  LibraryService::ScanRequest scan;
+  for (const std::string& path : request.paths()) {
+    if (!path.starts_with('/')) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              fmt::format("'{}' is not an absolute path", path)));
+    }
+    scan.paths.push_back(path);
+  }
+  if (request.depth() != v1::SCAN_DEPTH_UNSPECIFIED) scan.deep = request.depth() == v1::DEEP;
+  scan.progress = [this, call](const ScanProgress& progress) {
+    v1::Response response;
+    response.set_more(true);
+    v1::Progress* message = response.mutable_progress();
+    message->set_stage(progress.total > 0 ? "inspect" : "scan");
+    message->set_unit("files");
+    message->set_item(progress.item);
+    message->set_done(progress.total > 0 ? progress.done : progress.files);
+    message->set_total(progress.total);
+    Answer(call, std::move(response));
+  };
+  services_.library.Scan(std::move(scan), [this, call](const StatusOr<ScanReport>& report) {
+    if (!report.ok()) return Fail(call, report.status());
+    v1::Response response;
+    *response.mutable_scan() = ScanMessage(*report);
+    Answer(call, std::move(response));
+  });
+}
+
+void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelId id = (*model)->summary.id;
+  services_.uses.Use(
+      {.model = id, .components = ToVector(request.components())}, [this, call, id](auto used) {
+        if (!used.ok()) return Fail(call, used.status());
+        v1::Response response;
+        v1::CacheReply* reply = response.mutable_cache();
+        for (const ModelUse::Component& component : used->components) {
+          reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
+          if (component.read_bytes == 0) {
+            reply->set_already_bytes(reply->already_bytes() + component.entry().bytes());
+          }
+          reply->set_huge_page_bytes(reply->huge_page_bytes() +
+                                     component.entry().huge_page_bytes());
+        }
+        for (const std::string& label : used->evicted) reply->add_evicted(label);
+        reply->set_seconds(std::chrono::duration<double>(used->took).count());
+        if (const Model* now = services_.registry.Find(id)) {
+          *reply->mutable_state() = services_.view.StateOf(*now);
+        }
+        Answer(call, std::move(response));
+      });
+  ReportProgress(call, id);
+}
+
+void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelSummary& summary = (*model)->summary;
+  const auto selected = SelectComponents(**model, ToVector(request.components()));
+  if (!selected.ok()) return Fail(call, selected.status());
+
+  // All or nothing: what pins a component is named before any is dropped.
+  for (const uint32_t index : *selected) {
+    const ComponentSummary& component = summary.components[index];
+    for (const auto& placed : services_.devices.PlacementsOf(component.id)) {
+      if (placed.placement.pool != MemoryPool::kShared) continue;
+      return Fail(call, Error(ErrorCode::kInUse,
+                              fmt::format("{} is on {} in the shared pool, which uses its pages; "
+                                          "`warmset unload {}` first",
+                                          component.name, placed.device.value(), summary.name)));
+    }
+  }
+  services_.paths.Close(summary.id);
+  v1::Response response;
+  v1::UncacheReply* reply = response.mutable_uncache();
+  for (const uint32_t index : *selected) UncacheComponent(**model, index, *reply);
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
+                                         v1::UncacheReply& reply) {
+  const ComponentSummary& component = model.summary.components[index];
+  const Entry* entry = services_.cache.Find(component.id);
+  if (entry == nullptr) return;
+  const uint64_t bytes = entry->bytes();
+  const std::string holders =
+      services_.view.DescribeHolders(services_.leases.HoldersOf(component.id, std::nullopt));
+  const auto keep = [&](std::string reason) {
+    v1::UncacheReply::Kept* kept = reply.add_kept();
+    kept->set_component(component.name);
+    kept->set_bytes(bytes);
+    kept->set_reason(std::move(reason));
+  };
+  std::vector<std::string> others;
+  for (const ModelId& user : services_.cache.RemoveUser(component.id, model.summary.id)) {
+    if (const Model* other = services_.registry.Find(user)) others.push_back(other->summary.name);
+  }
+  if (!others.empty()) {
+    return keep(fmt::format("stays in RAM for {}, which has the same content",
+                            fmt::join(others, ", ")));
+  }
+  switch (services_.cache.Drop(component.id)) {
+    case EntryStore::Dropped::kFreed:
+      reply.set_freed_bytes(reply.freed_bytes() + bytes);
+      break;
+    case EntryStore::Dropped::kShared:
+      keep("stays in RAM for another component with the same content");
+      break;
+    case EntryStore::Dropped::kHeld:
+      keep(fmt::format("its memory comes back when {} lets go of it",
+                       holders.empty() ? "what is using it now" : holders));
+      break;
+    case EntryStore::Dropped::kNotThere:
+      break;
+  }
+}
+
+void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelId id = (*model)->summary.id;
+  services_.paths.Open(id, [this, call](const StatusOr<std::string>& path) {
+    if (!path.ok()) return Fail(call, path.status());
+    v1::Response response;
+    response.mutable_path()->set_path(*path);
+    Answer(call, std::move(response));
+  });
+  ReportProgress(call, id);
+}
+
+void RequestDispatcher::GetWorkerState(Call call, const v1::GetWorkerState& request) {
+  const auto device = services_.devices.Resolve(request.device());
+  if (!device.ok()) return Fail(call, device.status());
+  services_.devices.QueryWorker(*device, [this, call](const StatusOr<WorkerReport>& report) {
+    if (!report.ok()) return Fail(call, report.status());
+    v1::Response response;
+    v1::WorkerStateReply* reply = response.mutable_worker_state();
+    reply->set_revision(report->revision);
+    reply->set_equal_to_mirror(report->agrees);
+    for (const DevicePlacement& placement : report->placements) {
+      *reply->add_placements() = StateView::PlacementMessage(placement);
+    }
+    Answer(call, std::move(response));
+  });
+}
+
+void RequestDispatcher::GetConfig(Call call) {
+  v1::Response response;
+  v1::ConfigReply* reply = response.mutable_config();
+  reply->set_file(services_.options.config_file);
+  for (const OptionValue& option : DescribeOptions(services_.options)) {
+    v1::ConfigValue* value = reply->add_values();
+    value->set_key(option.key);
+    value->set_value(option.value);
+    value->set_source(std::string(OptionSourceName(option.source)));
+  }
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::Shutdown(Call call) {
+  v1::Response response;
+  response.mutable_shutdown();
+  Answer(call, std::move(response));
+  shut_down_();
+}
+
+void RequestDispatcher::Release(SessionId session, const v1::Release& request) {
+  // Nobody waits for an answer; a lease that is not the session's own is ignored.
+  for (const uint64_t lease : request.leases()) {
+    (void)services_.leases.Release(session, lease);
+  }
+}
+
+}  // namespace warmset

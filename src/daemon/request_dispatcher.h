@@ -1,0 +1,107 @@
+// What each request does: the way from a message through the services and back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "daemon/component_cache.h"
+#include "daemon/device_service.h"
+#include "daemon/lease_table.h"
+#include "daemon/library_service.h"
+#include "daemon/model_registry.h"
+#include "daemon/model_use.h"
+#include "daemon/options.h"
+#include "daemon/passed_files.h"
+#include "daemon/path_service.h"
+#include "daemon/state_view.h"
+#include "os/event_loop.h"
+#include "wire/server.h"
+
+namespace warmset {
+
+// Everything a request may touch; all of it outlives the dispatcher.
+struct Services {
+  os::EventLoop& loop;
+  ThreadPool& pool;
+  const Options& options;
+  ModelRegistry& registry;
+  LibraryService& library;
+  ComponentCache& cache;
+  DeviceService& devices;
+  LeaseTable& leases;
+  ModelUse& uses;
+  PassedFiles& passed_files;
+  PathService& paths;
+  StateView& view;
+};
+
+// Loop thread only.
+class RequestDispatcher : public wire::RequestHandler {
+ public:
+  RequestDispatcher(Services services, std::function<void()> shut_down);
+
+  // REQUIRES: called once, before the first request.
+  void SetServer(wire::Server* server) { server_ = server; }
+
+  void SessionOpened(const wire::SessionInfo& session) override;
+  void Handle(SessionId session, const v1::Request& request,
+              std::vector<os::UniqueFd> fds) override;
+  void SessionEnded(SessionId session) override;
+
+ private:
+  // One request that is being answered.
+  struct Call {
+    SessionId session;
+    uint64_t id = 0;
+  };
+
+  // Each answers the call, now or later, exactly once.
+  void GetStatus(Call call);
+  void ListModels(Call call, const v1::ListModels& request);
+  void GetModelState(Call call, const v1::GetModelState& request);
+  void GetModelDetail(Call call, const v1::GetModelDetail& request);
+  void ListActive(Call call);
+  void Scan(Call call, const v1::Scan& request);
+  void Cache(Call call, const v1::Cache& request);
+  void Uncache(Call call, const v1::Uncache& request);
+  void UncacheComponent(const Model& model, uint32_t index, v1::UncacheReply& reply);
+  void Load(Call call, const v1::Load& request);
+  void Unload(Call call, const v1::Unload& request);
+  void Attach(Call call, const v1::Attach& request, std::vector<os::UniqueFd> fds);
+  void GetPath(Call call, const v1::GetPath& request);
+  void GetWorkerState(Call call, const v1::GetWorkerState& request);
+  void GetConfig(Call call);
+  void Shutdown(Call call);
+  void Release(SessionId session, const v1::Release& request);
+
+  struct LoadCall;
+  void PlaceNext(const std::shared_ptr<LoadCall>& load);
+  void GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why);
+  struct UnloadCall;
+  void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);
+  struct AttachCall;
+  void AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
+                        const std::string& client_path);
+  void AttachEntries(const std::shared_ptr<AttachCall>& attach);
+  void AttachPlacements(const std::shared_ptr<AttachCall>& attach);
+  void SendEntry(const AttachCall& attach, const ModelUse::Component& component, size_t left);
+
+  // Sends progress of the model until the call is answered.
+  void ReportProgress(Call call, const ModelId& model);
+  bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
+  void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
+  void Fail(Call call, const Status& error) {
+    server_->RespondError(call.session, call.id, error);
+  }
+
+  Services services_;
+  const std::function<void()> shut_down_;
+  wire::Server* server_ = nullptr;
+};
+
+}  // namespace warmset

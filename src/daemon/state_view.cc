@@ -1,0 +1,239 @@
+#include "daemon/state_view.h"
+
+#include <algorithm>
+
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "os/process.h"
+
+namespace warmset {
+namespace {
+
+// The representation of every entry so far.
+constexpr char kRawStrategy[] = "raw";
+
+struct CachedParts {
+  size_t cached = 0;
+  size_t loading = 0;
+  uint64_t bytes = 0;
+};
+
+v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool failed) {
+  if (parts.loading > 0) return v1::CACHING;
+  if (components > 0 && parts.cached == components) return v1::CACHED;
+  if (parts.cached > 0) return v1::PARTLY_CACHED;
+  return failed ? v1::CACHE_ERROR : v1::UNCACHED;
+}
+
+}  // namespace
+
+void StateView::SessionOpened(const wire::SessionInfo& session) {
+  peers_[session.id] = session.peer;
+}
+
+void StateView::SessionEnded(SessionId session) { peers_.erase(session); }
+
+v1::ModelState StateView::StateOf(const Model& model) const {
+  const ModelSummary& summary = model.summary;
+  v1::ModelState state;
+  state.set_name(summary.name);
+  state.set_id(summary.id.Hex());
+  state.set_bytes(summary.total_bytes());
+  state.set_format(summary.format);
+  state.set_kind(std::string(ModelKindName(summary.kind)));
+
+  CachedParts parts;
+  std::map<DeviceId, uint64_t> on_device;
+  for (const ComponentSummary& component : summary.components) {
+    if (const Entry* entry = cache_.Find(component.id)) {
+      ++parts.cached;
+      parts.bytes += entry->bytes();
+    } else if (cache_.ProgressOf(component.id)) {
+      ++parts.loading;
+    }
+    for (const DeviceService::Placed& placed : devices_.PlacementsOf(component.id)) {
+      if (placed.placement.ready) on_device[placed.device] += placed.placement.bytes.value();
+    }
+  }
+  state.set_cache_state(
+      CacheStateOf(parts, summary.components.size(), !model.last_error.ok()));
+  state.set_cached_bytes(parts.bytes);
+  if (parts.cached > 0) state.set_strategy(kRawStrategy);
+  for (const auto& [device, bytes] : on_device) {
+    v1::PlacedOn* placed = state.add_devices();
+    placed->set_device(device.value());
+    placed->set_bytes(bytes);
+  }
+  state.set_leases(CountLeases(leases_.HoldersOf(summary.id)));
+  state.set_last_used_unix_ms(model.last_used_unix_ms);
+  if (!model.last_error.ok()) {
+    state.set_error_code(std::string(ErrorCodeName(CodeOf(model.last_error))));
+  }
+  return state;
+}
+
+v1::ComponentState StateView::ComponentMessage(const Model& model, size_t index) const {
+  const ComponentSummary& component = model.summary.components[index];
+  v1::ComponentState state;
+  state.set_name(component.name);
+  state.set_type(component.type);
+  state.set_id(component.id.Hex());
+  state.set_bytes(component.entry_bytes);
+  state.set_tensors(component.tensor_count);
+  if (const Entry* entry = cache_.Find(component.id)) {
+    state.set_cache_state(v1::CACHED);
+    state.set_huge_page_bytes(entry->huge_page_bytes());
+    state.set_last_load_seconds(std::chrono::duration<double>(entry->load_time()).count());
+  } else {
+    state.set_cache_state(cache_.ProgressOf(component.id) ? v1::CACHING : v1::UNCACHED);
+  }
+  state.set_leases(CountLeases(leases_.HoldersOf(component.id, std::nullopt)));
+  for (const Model* other : registry_.UsersOf(component.id)) {
+    if (other->summary.id != model.summary.id) state.add_shared_with(other->summary.name);
+  }
+  for (const DeviceService::Placed& placed : devices_.PlacementsOf(component.id)) {
+    v1::PlacedOn* on = state.add_devices();
+    on->set_device(placed.device.value());
+    on->set_bytes(placed.placement.bytes.value());
+  }
+  return state;
+}
+
+v1::ModelDetail StateView::DetailOf(const Model& model) const {
+  const ModelSummary& summary = model.summary;
+  v1::ModelDetail detail;
+  *detail.mutable_state() = StateOf(model);
+  detail.set_path(summary.path);
+  detail.set_root(summary.root);
+  detail.set_architecture(summary.architecture);
+  for (const ManifestFile& file : summary.files) {
+    v1::ModelFile* message = detail.add_files();
+    message->set_path(file.path);
+    message->set_bytes(file.identity.size);
+    message->set_content_hash(file.content_hash);
+  }
+  for (size_t i = 0; i < summary.components.size(); ++i) {
+    *detail.add_components() = ComponentMessage(model, i);
+  }
+  for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(summary.id))) {
+    *detail.add_holders() = std::move(holder);
+  }
+  if (!model.last_error.ok()) detail.add_findings(std::string(Message(model.last_error)));
+  return detail;
+}
+
+v1::ActiveList StateView::Active() const {
+  v1::ActiveList list;
+  for (const auto& [name, model] : registry_.all()) {
+    v1::ModelState state = StateOf(*model);
+    const auto progress = ProgressOf(*model);
+    if (state.cached_bytes() == 0 && state.devices().empty() && state.leases() == 0 &&
+        !progress) {
+      continue;
+    }
+    v1::ActiveModel* active = list.add_models();
+    *active->mutable_state() = std::move(state);
+    for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(model->summary.id))) {
+      *active->add_holders() = std::move(holder);
+    }
+    if (progress) {
+      active->mutable_progress()->set_stage("read");
+      active->mutable_progress()->set_unit("bytes");
+      active->mutable_progress()->set_done(progress->done);
+      active->mutable_progress()->set_total(progress->total);
+    }
+  }
+  *list.mutable_memory() = Memory();
+  return list;
+}
+
+v1::MemoryUse StateView::Memory() const {
+  const BudgetUse use = cache_.MemoryUse();
+  v1::MemoryUse message;
+  message.set_limit(use.limit.value());
+  message.set_entries(use.entries.value());
+  message.set_loading(use.loading.value());
+  message.set_reserve(use.reserve.value());
+  message.set_orphaned(use.orphaned.value());
+  message.set_uncached_but_mapped(use.dropped.value());
+  return message;
+}
+
+v1::Placement StateView::PlacementMessage(const DevicePlacement& placement) {
+  v1::Placement message;
+  message.set_component_id(placement.component.Hex());
+  message.set_pool(std::string(MemoryPoolName(placement.pool)));
+  message.set_bytes(placement.bytes.value());
+  message.set_phase(placement.ready ? "ready" : "loading");
+  message.set_loaded_bytes(placement.loaded.value());
+  return message;
+}
+
+std::vector<v1::DeviceState> StateView::Devices() const {
+  std::vector<v1::DeviceState> devices;
+  for (const DeviceService::DeviceReport& report : devices_.Report()) {
+    const DeviceLinkStatus& status = report.status;
+    v1::DeviceState& device = devices.emplace_back();
+    device.set_id(status.device.value());
+    device.set_backend(status.device.value().substr(0, status.device.value().find(':')));
+    device.set_name(status.device_name);
+    device.set_memory_limit(status.memory_limit.value());
+    device.set_memory_used(status.memory_used.value());
+    device.set_shared_bytes(status.shared_bytes.value());
+    device.set_worker_state(std::string(WorkerStateName(status.worker)));
+    device.set_worker_pid(status.worker_pid);
+    device.set_worker_restarts(status.worker_restarts);
+    for (const DevicePlacement& placement : report.placements) {
+      *device.add_placements() = PlacementMessage(placement);
+    }
+    v1::SyncStatus* sync = device.mutable_sync();
+    sync->set_worker_epoch(status.sync.epoch);
+    sync->set_daemon_term(status.daemon_term);
+    sync->set_revision(status.sync.revision);
+    sync->set_in_sync(status.sync.in_sync);
+    sync->set_deltas(status.sync.deltas);
+    sync->set_snapshots(status.sync.snapshots);
+    sync->set_gaps(status.sync.gaps);
+    sync->set_divergences(status.sync.divergences);
+    if (status.sync.since_confirmed) {
+      sync->set_seconds_since_heartbeat(
+          std::chrono::duration<double>(*status.sync.since_confirmed).count());
+    }
+  }
+  return devices;
+}
+
+std::vector<v1::Holder> StateView::HoldersOf(const LeaseTable::Holders& holders) const {
+  std::vector<v1::Holder> messages;
+  for (const auto& [session, leases] : holders) {
+    const auto peer = peers_.find(session);
+    if (peer == peers_.end()) continue;
+    v1::Holder& holder = messages.emplace_back();
+    holder.set_pid(peer->second.pid);
+    holder.set_command(os::CommandOf(peer->second.pid));
+    holder.set_leases(leases);
+  }
+  return messages;
+}
+
+std::string StateView::DescribeHolders(const LeaseTable::Holders& holders) const {
+  std::vector<std::string> texts;
+  for (const v1::Holder& holder : HoldersOf(holders)) {
+    texts.push_back(fmt::format("pid {} ({})", holder.pid(), holder.command()));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::optional<LoadProgress> StateView::ProgressOf(const Model& model) const {
+  std::optional<LoadProgress> total;
+  for (const ComponentSummary& component : model.summary.components) {
+    if (const auto progress = cache_.ProgressOf(component.id)) {
+      if (!total) total.emplace();
+      total->done += progress->done;
+      total->total += progress->total;
+    }
+  }
+  return total;
+}
+
+}  // namespace warmset

@@ -1,0 +1,57 @@
+// What the daemon says about itself: its state as messages.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "daemon/component_cache.h"
+#include "daemon/device_service.h"
+#include "daemon/lease_table.h"
+#include "daemon/model_registry.h"
+#include "os/unix_socket.h"
+#include "warmset/v1/session.pb.h"
+#include "wire/server.h"
+
+namespace warmset {
+
+// Reads the services and builds messages; changes nothing. Loop thread only.
+class StateView {
+ public:
+  StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
+            DeviceService& devices)
+      : registry_(registry), cache_(cache), leases_(leases), devices_(devices) {}
+
+  void SessionOpened(const wire::SessionInfo& session);
+  void SessionEnded(SessionId session);
+
+  // At most 300 bytes for names of usual length.
+  v1::ModelState StateOf(const Model& model) const;
+  v1::ModelDetail DetailOf(const Model& model) const;
+  // Models that are in RAM, on a device, on the way there, or leased.
+  v1::ActiveList Active() const;
+  v1::MemoryUse Memory() const;
+  std::vector<v1::DeviceState> Devices() const;
+  static v1::Placement PlacementMessage(const DevicePlacement& placement);
+
+  std::vector<v1::Holder> HoldersOf(const LeaseTable::Holders& holders) const;
+  // "pid 4711 (python serve.py), pid ..."; empty for no holder.
+  std::string DescribeHolders(const LeaseTable::Holders& holders) const;
+
+  // How far the model's components are: read bytes of all bytes. Nothing when
+  // none is loading.
+  std::optional<LoadProgress> ProgressOf(const Model& model) const;
+
+ private:
+  v1::ComponentState ComponentMessage(const Model& model, size_t index) const;
+
+  const ModelRegistry& registry_;
+  const ComponentCache& cache_;
+  const LeaseTable& leases_;
+  DeviceService& devices_;
+  std::map<SessionId, os::PeerCredentials> peers_;
+};
+
+}  // namespace warmset
