@@ -60,6 +60,8 @@ std::optional<LoadMemory> MemoryReserve::Take(ByteCount bytes) {
       pieces_.push_back(*std::move(piece));
       return std::nullopt;
     }
+    // Not before the piece counts as loading may its place be filled.
+    if (piece) changed_ = false;
   }
   if (piece) piece->reservation.SetKind(MemoryKind::kLoading);
   return piece;

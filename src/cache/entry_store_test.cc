@@ -1,0 +1,181 @@
+#include "cache/entry_store.h"
+
+#include <utility>
+
+#include "cache/entry_loader.h"
+#include "cache/model_for_test.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+using HoldKind = EntryStore::HoldKind;
+using Dropped = EntryStore::Dropped;
+
+constexpr uint64_t kModelBytes = 1 * kMiB;
+
+class EntryStoreTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Entry> Load(const ModelForTest& model) {
+    auto room = store_.MakeRoom(EntryMemory(model.component()));
+    EXPECT_TRUE(room.ok()) << room.status();
+    evicted_ = room->evicted;
+    auto entry = LoadEntry({.component = model.component(),
+                            .files = model.files(),
+                            .known_digests = {},
+                            .memory = std::move(room->memory),
+                            .progress = {},
+                            .stop = {}});
+    EXPECT_TRUE(entry.ok()) << entry.status();
+    return *std::move(entry);
+  }
+
+  // Room for two models and a bit.
+  Budget budget_{ByteCount(2 * kModelBytes + 64 * kKiB)};
+  MemoryReserve reserve_{budget_, ByteCount(0)};
+  EntryStore store_{budget_, reserve_,
+                    [](const ComponentId& id) { return "model " + id.Hex() + ", held by pid 7"; }};
+  std::vector<ComponentId> evicted_;
+  const ModelForTest a_{kModelBytes, 1};
+  const ModelForTest b_{kModelBytes, 2};
+  const ModelForTest c_{kModelBytes, 3};
+  const ComponentId a_id_ = a_.component().id;
+  const ComponentId b_id_ = b_.component().id;
+  const ComponentId c_id_ = c_.component().id;
+};
+
+TEST_F(EntryStoreTest, PublishedEntriesAreFoundUntilDropped) {
+  EXPECT_EQ(store_.Find(a_id_), nullptr);
+  EXPECT_EQ(store_.Hold(a_id_, HoldKind::kLease), std::nullopt);
+  store_.Publish(Load(a_));
+  ASSERT_NE(store_.Find(a_id_), nullptr);
+  EXPECT_EQ(store_.Find(a_id_)->bytes(), kModelBytes);
+  EXPECT_THAT(store_.Components(), ElementsAre(a_id_));
+  EXPECT_EQ(store_.Drop(a_id_), Dropped::kFreed);
+  EXPECT_EQ(store_.Drop(a_id_), Dropped::kNotThere);
+  EXPECT_EQ(store_.MemoryUse().total(), ByteCount(0));
+}
+
+TEST_F(EntryStoreTest, EvictsWhatWasNotUsedForLongest) {
+  store_.Publish(Load(a_));
+  store_.Publish(Load(b_));
+  store_.Hold(a_id_, HoldKind::kLease);  // a use, ended at once
+  store_.Publish(Load(c_));
+  EXPECT_THAT(evicted_, ElementsAre(b_id_));
+  EXPECT_THAT(store_.Components(), UnorderedElementsAre(a_id_, c_id_));
+  EXPECT_LE(store_.MemoryUse().total(), store_.MemoryUse().limit);
+}
+
+TEST_F(EntryStoreTest, WhatIsHeldStaysAndIsNamedWhenThereIsNoRoom) {
+  const EntryHold lease = store_.Publish(Load(a_)).Again(HoldKind::kLease);
+  store_.Publish(Load(b_));
+  const auto room = store_.MakeRoom(ByteCount(2 * kModelBytes));
+  EXPECT_EQ(CodeOf(room.status()), ErrorCode::kRamLimitExceeded);
+  EXPECT_THAT(std::string(Message(room.status())),
+              HasSubstr("held by model " + a_id_.Hex() + ", held by pid 7"));
+  EXPECT_NE(store_.Find(b_id_), nullptr);  // nothing was evicted in vain
+  EXPECT_EQ(store_.HoldsOn(a_id_).leases, 1u);
+  EXPECT_EQ(store_.HoldsOn(a_id_).pins, 0u);
+
+  store_.Publish(Load(c_));
+  EXPECT_THAT(evicted_, ElementsAre(b_id_));
+}
+
+TEST_F(EntryStoreTest, ADroppedEntryCountsUntilItsLastHoldEnds) {
+  {
+    EntryHold pin = store_.Publish(Load(a_));
+    const EntryHold lease = pin.Again(HoldKind::kLease);
+    EXPECT_EQ(store_.Drop(a_id_), Dropped::kHeld);
+    EXPECT_EQ(store_.Find(a_id_), nullptr);
+    EXPECT_EQ(store_.Hold(a_id_, HoldKind::kLease), std::nullopt);
+    EXPECT_GE(store_.MemoryUse().dropped.value(), kModelBytes);
+    EXPECT_EQ(lease.entry().bytes(), kModelBytes);
+
+    // The same component may come again meanwhile.
+    pin = store_.Publish(Load(a_));
+    EXPECT_NE(store_.Find(a_id_), &lease.entry());
+    EXPECT_FALSE(store_.MakeRoom(ByteCount(kModelBytes)).ok());
+  }
+  EXPECT_EQ(store_.MemoryUse().dropped, ByteCount(0));
+  EXPECT_NE(store_.Find(a_id_), nullptr);
+}
+
+TEST_F(EntryStoreTest, EqualContentIsHeldOnceUnderBothNames) {
+  const ModelForTest twin(kModelBytes, 1);  // the same bytes at another place
+  const ComponentId twin_id = twin.component().id;
+  store_.Publish(Load(a_));
+  {
+    const std::unique_ptr<Entry> second = Load(twin);
+    const auto found = store_.FindTwin(*second);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_TRUE(*SameContent(found->entry(), *second));
+    store_.PublishAs(twin_id, *found);
+  }
+  EXPECT_EQ(store_.FindTwin(*Load(b_)), std::nullopt);
+  EXPECT_EQ(store_.Find(twin_id), store_.Find(a_id_));
+  EXPECT_THAT(store_.SharedBy(a_id_), UnorderedElementsAre(a_id_, twin_id));
+  EXPECT_EQ(store_.MemoryUse().entries, EntryMemory(a_.component()));
+
+  EXPECT_EQ(store_.Drop(a_id_), Dropped::kShared);
+  EXPECT_EQ(store_.Find(a_id_), nullptr);
+  EXPECT_NE(store_.Find(twin_id), nullptr);
+  EXPECT_EQ(store_.Drop(twin_id), Dropped::kFreed);
+}
+
+TEST_F(EntryStoreTest, ATwinThatWasDroppedWhileItWasComparedComesBack) {
+  const ModelForTest twin(kModelBytes, 1);
+  store_.Publish(Load(a_));
+  std::optional<EntryHold> found;
+  {
+    const std::unique_ptr<Entry> second = Load(twin);
+    found = store_.FindTwin(*second);
+  }
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(store_.Drop(a_id_), Dropped::kHeld);
+  store_.PublishAs(twin.component().id, *found);
+  found.reset();
+  EXPECT_EQ(store_.MemoryUse().dropped, ByteCount(0));
+  EXPECT_NE(store_.Find(twin.component().id), nullptr);
+  EXPECT_TRUE(store_.MakeRoom(ByteCount(2 * kModelBytes)).ok());  // it can be evicted again
+  EXPECT_THAT(store_.Components(), IsEmpty());
+}
+
+TEST_F(EntryStoreTest, DifferentContentIsNotTheSame) {
+  const std::unique_ptr<Entry> a = Load(a_);
+  const std::unique_ptr<Entry> b = Load(b_);
+  EXPECT_FALSE(*SameContent(*a, *b));
+}
+
+TEST_F(EntryStoreTest, ALoweredLimitEvictsWhatMayGo) {
+  const EntryHold held = store_.Publish(Load(a_));
+  store_.Publish(Load(b_));
+  budget_.SetLimit(ByteCount(kModelBytes / 2));
+  EXPECT_THAT(store_.ShrinkToLimit(), ElementsAre(b_id_));
+  EXPECT_NE(store_.Find(a_id_), nullptr);
+}
+
+TEST(EntryStoreWithReserveTest, TakesTouchedMemoryAndNeverExceedsTheLimit) {
+  Budget budget(ByteCount(100 * kMiB));
+  MemoryReserve reserve(budget, ByteCount(64 * kMiB));
+  EntryStore store(budget, reserve, [](const ComponentId& id) { return id.Hex(); });
+  reserve.WaitUntilSettled();
+  {
+    const auto room = store.MakeRoom(ByteCount(20 * kMiB));
+    ASSERT_TRUE(room.ok());
+    EXPECT_EQ(room->memory.file.size(), 32 * kMiB);
+    // More than is free: the reserve gives back the rest.
+    const auto more = store.MakeRoom(ByteCount(60 * kMiB));
+    ASSERT_TRUE(more.ok()) << more.status();
+    EXPECT_LE(budget.Use().total(), budget.Use().limit);
+    EXPECT_FALSE(store.MakeRoom(ByteCount(20 * kMiB)).ok());
+  }
+  EXPECT_TRUE(store.MakeRoom(ByteCount(100 * kMiB)).ok());
+}
+
+}  // namespace
+}  // namespace warmset

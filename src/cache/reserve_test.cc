@@ -1,0 +1,110 @@
+#include "cache/reserve.h"
+
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "gtest/gtest.h"
+
+namespace warmset {
+namespace {
+
+ByteCount MiB(uint64_t count) { return ByteCount(count * kMiB); }
+
+TEST(MemoryReserveTest, DefaultIsAnEighthOfTheLimitUpToTwoGiB) {
+  EXPECT_EQ(MemoryReserve::DefaultTarget(ByteCount(8 * kGiB)), ByteCount(kGiB));
+  EXPECT_EQ(MemoryReserve::DefaultTarget(ByteCount(64 * kGiB)), ByteCount(2 * kGiB));
+}
+
+TEST(MemoryReserveTest, KeepsTouchedPiecesThatCountInTheBudget) {
+  Budget budget(MiB(1000));
+  MemoryReserve reserve(budget, MiB(128));  // 64 + 32 + 32
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(128));
+
+  const auto piece = reserve.Take(MiB(40));
+  ASSERT_TRUE(piece.has_value());
+  EXPECT_EQ(piece->file.size(), 64 * kMiB);
+  EXPECT_FALSE(piece->file.sealed());
+  EXPECT_EQ(budget.Use().loading, MiB(64));
+  struct stat st{};
+  ASSERT_EQ(::fstat(piece->file.fd(), &st), 0);
+  EXPECT_GE(static_cast<uint64_t>(st.st_blocks) * 512, 64 * kMiB);
+}
+
+TEST(MemoryReserveTest, ALargerLoadGetsTheLargestPieceAndATinyOneNone) {
+  Budget budget(MiB(1000));
+  MemoryReserve reserve(budget, MiB(128));
+  reserve.WaitUntilSettled();
+  EXPECT_FALSE(reserve.Take(MiB(4)).has_value());
+  const auto piece = reserve.Take(MiB(500));
+  ASSERT_TRUE(piece.has_value());
+  EXPECT_EQ(piece->file.size(), 64 * kMiB);
+}
+
+TEST(MemoryReserveTest, FillsUpAgainWhenNothingLoads) {
+  Budget budget(MiB(1000));
+  MemoryReserve reserve(budget, MiB(64));
+  reserve.WaitUntilSettled();
+  {
+    const auto piece = reserve.Take(MiB(32));
+    ASSERT_TRUE(piece.has_value());
+    EXPECT_EQ(budget.Use().reserve, MiB(32));
+  }
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(64));
+}
+
+TEST(MemoryReserveTest, GivesBackWhatTheBudgetWants) {
+  Budget budget(MiB(200));
+  MemoryReserve reserve(budget, MiB(128));
+  reserve.WaitUntilSettled();
+  const auto wanted = budget.Reserve(MemoryKind::kLoading, MiB(190));
+  ASSERT_TRUE(wanted.ok()) << wanted.status();
+  EXPECT_EQ(budget.Use().reserve, MiB(0));
+  EXPECT_FALSE(reserve.Take(MiB(40)).has_value());
+}
+
+TEST(MemoryReserveTest, APieceThatIsBeingTouchedIsGivenBackToo) {
+  Budget budget(MiB(200));
+  MemoryReserve reserve(budget, MiB(128));
+  // Whatever its thread has done by now.
+  const auto wanted = budget.Reserve(MemoryKind::kLoading, MiB(200));
+  EXPECT_TRUE(wanted.ok()) << wanted.status();
+}
+
+TEST(MemoryReserveTest, KeepsWhatTheLimitLeaves) {
+  Budget budget(MiB(100));
+  MemoryReserve reserve(budget, MiB(256));  // 128 + 64 + 32 + 32
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(96));
+  budget.SetLimit(MiB(50));
+  reserve.WaitUntilSettled();
+  EXPECT_LE(budget.Use().total(), MiB(50));
+}
+
+TEST(MemoryReserveTest, ATargetOfZeroKeepsNothing) {
+  Budget budget(MiB(100));
+  MemoryReserve reserve(budget, ByteCount(0));
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().total(), ByteCount(0));
+  EXPECT_FALSE(reserve.Take(MiB(40)).has_value());
+}
+
+TEST(MemoryReserveTest, LoadsAndClaimsOnManyThreads) {
+  Budget budget(MiB(300));
+  MemoryReserve reserve(budget, MiB(128));
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 20; ++round) {
+        const auto piece = reserve.Take(MiB(40));
+        const auto claim = budget.Reserve(MemoryKind::kLoading, MiB(60));
+        EXPECT_LE(budget.Use().total(), MiB(300));
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace warmset
