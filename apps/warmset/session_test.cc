@@ -46,6 +46,7 @@ class FakeDaemon : public wire::RequestHandler {
         break;
       case v1::Request::kGetStatus:
         response.mutable_status()->add_devices()->set_id("host:0");
+        response.mutable_status()->add_roots("/no/such/root");
         break;
       case v1::Request::kGetWorkerState:
         response.mutable_worker_state()->set_revision(7);
@@ -174,9 +175,11 @@ TEST_F(SessionTest, PathPrintsNothingElse) {
   EXPECT_EQ(Run("path a").out, "/run/warmset/paths/a b\n");
 }
 
-TEST_F(SessionTest, DoctorSeesTheDaemon) {
-  EXPECT_THAT(Run("doctor").out, HasSubstr("daemon"));
-  EXPECT_THAT(Run("doctor").out, Not(HasSubstr("is not running")));
+TEST_F(SessionTest, DoctorLooksAtTheDaemonsRoots) {
+  const Outcome outcome = Run("doctor");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("/no/such/root"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("is not running")));
 }
 
 }  // namespace

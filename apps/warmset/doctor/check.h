@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "daemon/options.h"
 #include "table.h"
 
 namespace warmset::cli {
@@ -30,7 +29,7 @@ void CheckKernel(Checks& checks);
 // Memory, locked memory, open files, mappings, inotify.
 void CheckLimits(Checks& checks);
 // The catalog's folder and the roots.
-void CheckFolders(const Options& options, Checks& checks);
+void CheckFolders(const std::string& home, const std::vector<std::string>& roots, Checks& checks);
 // The socket's folder, the daemon, the programs beside this one.
 void CheckDaemon(const std::string& socket_path, Checks& checks);
 // Whether a Python program can use Warmset.

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <optional>
 
 #include "doctor/check.h"
 #include "fmt/format.h"
@@ -52,18 +53,18 @@ Check CheckHome(const std::string& home) {
   }
   if (os::MayWrite(existing.string())) return Ok("catalog", home);
   return Fail("catalog", fmt::format("{} can't be written to", existing.string()),
-              fmt::format("chown it, or name another folder with --home or $WARMSET_HOME"));
+              "chown it, or name another folder with --home or $WARMSET_HOME");
 }
 
 }  // namespace
 
-void CheckFolders(const Options& options, Checks& checks) {
-  checks.push_back(CheckHome(options.home));
-  if (options.roots.empty()) {
+void CheckFolders(const std::string& home, const std::vector<std::string>& roots, Checks& checks) {
+  checks.push_back(CheckHome(home));
+  if (roots.empty()) {
     checks.push_back(Warn("root", "none: there is no Hugging Face cache, and no other is named",
                           "warmset serve --root DIR, or models.roots in warmset.toml"));
   }
-  for (const std::string& root : options.roots) checks.push_back(CheckRoot(root));
+  for (const std::string& root : roots) checks.push_back(CheckRoot(root));
 }
 
 }  // namespace warmset::cli

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "base/units.h"
 #include "doctor/check.h"

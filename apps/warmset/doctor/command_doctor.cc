@@ -1,9 +1,19 @@
 #include "commands.h"
+#include "daemon/options.h"
 #include "doctor/check.h"
 #include "fmt/format.h"
 
 namespace warmset::cli {
 namespace {
+
+// The roots of the daemon that runs, else those that one would have.
+std::vector<std::string> Roots(const Context& context, const Options& options) {
+  v1::Request request;
+  request.mutable_get_status();
+  const auto response = context.Call(std::move(request));
+  if (!response.ok()) return options.roots;
+  return {response->status().roots().begin(), response->status().roots().end()};
+}
 
 StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
   Checks checks;
@@ -11,7 +21,7 @@ StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
   CheckLimits(checks);
   const auto options = LoadOptions(flags);
   if (options.ok()) {
-    CheckFolders(*options, checks);
+    CheckFolders(options->home, Roots(context, *options), checks);
     if (options->socket != context.SocketPath()) {
       checks.push_back(Warn("socket",
                             fmt::format("the configuration has the daemon listen at {}, where "
