@@ -119,21 +119,23 @@ class Library::ScanInProgress {
   }
 
  private:
-  // A sighting that differs from what is known.
+  // A sighting that differs from what is known, and what became of it. Of its
+  // manifest only this is kept: thousands may be in hand at a time.
   struct Candidate {
     Sighting* sighting = nullptr;
     std::string name;
     bool was_known = false;
-    std::optional<StatusOr<Manifest>> manifest;
+    bool inspected = false;
+    Status failure;
+    ModelSummary summary;
+    std::vector<Finding> findings;
 
-    // Tensors stay in the catalog: thousands of manifests may be held at a time.
-    void SetManifest(StatusOr<Manifest> found) {
-      manifest = std::move(found);
-      if (!manifest->ok()) return;
-      for (ComponentManifest& component : (*manifest)->components) {
-        component.tensor_index = {};
-        component.runs = {};
-      }
+    void Take(StatusOr<Manifest> manifest) {
+      inspected = true;
+      failure = manifest.status();
+      if (!manifest.ok()) return;
+      findings = std::move(manifest->findings);
+      summary = SummaryOf(*sighting, name, *manifest);
     }
   };
 
@@ -170,19 +172,21 @@ class Library::ScanInProgress {
       ++report_.unchanged;
       return;
     }
-    Candidate candidate{&sighting, std::move(name), known != nullptr, {}};
+    Candidate& candidate = candidates_.emplace_back();
+    candidate.sighting = &sighting;
+    candidate.name = std::move(name);
+    candidate.was_known = known != nullptr;
     if (const auto row = Recall(catalog_, sighting.revision)) {
       auto manifest = ManifestIn(*row);
       // A manifest of another version is as good as none.
-      if (manifest.ok() || !row->failure.ok()) candidate.SetManifest(std::move(manifest));
+      if (manifest.ok() || !row->failure.ok()) candidate.Take(std::move(manifest));
     }
-    candidates_.push_back(std::move(candidate));
   }
 
   Status InspectUnknown() {
     std::vector<Candidate*> unknown;
     for (Candidate& candidate : candidates_) {
-      if (!candidate.manifest) unknown.push_back(&candidate);
+      if (!candidate.inspected) unknown.push_back(&candidate);
     }
     for (size_t begin = 0; begin < unknown.size(); begin += kBatch) {
       if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "the scan was stopped");
@@ -204,7 +208,7 @@ class Library::ScanInProgress {
     const auto work = [&] {
       for (size_t i = next++; i < batch.size(); i = next++) {
         rows[i] = Inspect(*batch[i]->sighting);
-        batch[i]->SetManifest(ManifestIn(rows[i]));
+        batch[i]->Take(ManifestIn(rows[i]));
       }
     };
     {
@@ -221,18 +225,18 @@ class Library::ScanInProgress {
     std::set<ModelId> broken;
     for (Candidate& candidate : candidates_) {
       const Sighting& sighting = *candidate.sighting;
-      if (!candidate.manifest->ok()) {
-        const Status& failure = candidate.manifest->status();
-        report_.findings.push_back({sighting.path, CodeOf(failure), std::string(Message(failure))});
+      if (!candidate.failure.ok()) {
+        report_.findings.push_back(
+            {sighting.path, CodeOf(candidate.failure), std::string(Message(candidate.failure))});
         if (candidate.was_known) broken.insert(sighting.id);
         continue;
       }
-      for (const Finding& finding : (*candidate.manifest)->findings) {
-        report_.findings.push_back(
-            {sighting.folder + "/" + finding.path, finding.code, finding.message});
+      for (Finding& finding : candidate.findings) {
+        finding.path.insert(0, sighting.folder + "/");
+        report_.findings.push_back(std::move(finding));
       }
       auto& list = candidate.was_known ? report_.changed : report_.added;
-      list.push_back(SummaryOf(sighting, std::move(candidate.name), **candidate.manifest));
+      list.push_back(std::move(candidate.summary));
     }
     for (const auto& [id, model] : known) {
       const bool gone =
