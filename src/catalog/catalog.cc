@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "catalog/compress.h"
 #include "catalog/schema.h"
 #include "catalog/sqlite.h"
 #include "fmt/format.h"
@@ -205,10 +206,11 @@ Status Catalog::Apply(const CatalogChanges& changes) {
     }
     const int64_t now = UnixMilliseconds();
     for (const InspectionRow& row : changes.inspections) {
+      const std::string manifest = Compress(row.manifest);
       const std::string_view code = row.failure.ok() ? "" : ErrorCodeName(CodeOf(row.failure));
       RETURN_IF_ERROR(database.Prepare("INSERT OR REPLACE INTO inspections VALUES (?, ?, ?, ?, ?)")
                           .Bind(row.revision.bytes)
-                          .Bind(AsBytes(row.manifest))
+                          .Bind(AsBytes(manifest))
                           .Bind(code)
                           .Bind(Message(row.failure))
                           .Bind(now)
@@ -230,7 +232,7 @@ StatusOr<std::optional<InspectionRow>> Catalog::FindInspection(const RevisionId&
     if (!row) return OkStatus();
     found.emplace();
     found->revision = revision;
-    found->manifest = query.Text(0);
+    ASSIGN_OR_RETURN(found->manifest, Decompress(query.Blob(0)));
     const std::string code = query.Text(1);
     if (!code.empty()) found->failure = Error(ErrorCodeFromName(code), query.Text(2));
     return OkStatus();

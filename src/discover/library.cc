@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "discover/names.h"
@@ -222,7 +223,7 @@ class Library::ScanInProgress {
   }
 
   void Conclude(const std::set<std::string>& roots, const KnownModels& known) {
-    std::set<ModelId> broken;
+    std::unordered_set<ModelId> broken;
     for (Candidate& candidate : candidates_) {
       const Sighting& sighting = *candidate.sighting;
       if (!candidate.failure.ok()) {
@@ -276,7 +277,7 @@ class Library::ScanInProgress {
   const std::stop_token stop_;
   ScanWalk walk_;
   std::vector<Candidate> candidates_;
-  std::set<ModelId> sighted_;
+  std::unordered_set<ModelId> sighted_;
   ScanReport report_;
   bool catalog_failed_ = false;
 };

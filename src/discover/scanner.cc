@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "base/byte_reader.h"
@@ -395,7 +396,7 @@ class WalkInProgress {
   const std::stop_token stop_;
   ShardListCache used_lists_;
   std::set<std::pair<uint64_t, uint64_t>> visited_;  // folders by device and inode
-  std::set<ModelId> seen_ids_;
+  std::unordered_set<ModelId> seen_ids_;
   ScanWalk walk_;
 };
 
