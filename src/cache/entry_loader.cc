@@ -24,7 +24,7 @@ StatusOr<uint64_t> ResizeMemory(LoadMemory& memory, const ComponentManifest& com
   uint64_t touched = 0;
   if (memory.file.fd() < 0) {
     ASSIGN_OR_RETURN(memory.file,
-                     os::MemoryFile::Create(os::kEntryMemoryName, component.entry_bytes));
+                     os::MemoryFile::Create(os::EntryMemoryName(), component.entry_bytes));
   } else {
     touched = memory.file.size();
     RETURN_IF_ERROR(memory.file.Resize(component.entry_bytes));

@@ -179,7 +179,7 @@ std::optional<LoadMemory> MemoryReserve::MakePiece() {
   for (const ByteCount size : missing) {
     auto reservation = budget_.Reserve(MemoryKind::kReserve, size);
     if (!reservation.ok()) continue;
-    auto file = os::MemoryFile::Create(os::kEntryMemoryName, size.value());
+    auto file = os::MemoryFile::Create(os::EntryMemoryName(), size.value());
     if (!file.ok()) return std::nullopt;
     std::optional<LoadMemory> piece({*std::move(reservation), *std::move(file)});
     const auto memory = piece->file.writable().span();

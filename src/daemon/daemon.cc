@@ -11,6 +11,7 @@
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/file.h"
+#include "os/memory_file.h"
 #include "os/signal_fd.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
@@ -57,6 +58,7 @@ Status Daemon::Open() {
 }
 
 Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
+  os::SetEntryMemoryTag(DigestOf<ModelId>(AsBytes(options_.home)).Hex().substr(0, 12));
   budget_ = std::make_unique<Budget>(limit);
   // Before anything is loaded: what an earlier daemon's clients keep counts.
   budget_->SetOrphaned(os::ForeignEntryMemory());

@@ -1,5 +1,6 @@
 #include "daemon/file_check.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

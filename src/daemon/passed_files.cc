@@ -56,9 +56,9 @@ PassedFiles::PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& r
 void PassedFiles::Resolve(std::shared_ptr<const os::UniqueFd> file,
                           const std::string& client_path, Done done) {
   pool_.Submit([this, file, client_path, done = std::move(done)](std::stop_token) {
-    Status checked = os::CheckReadableFile(file->get());
-    StatusOr<os::FileIdentity> identity = checked;
-    if (checked.ok()) identity = os::Identify(file->get());
+    const Status readable = os::CheckReadableFile(file->get());
+    const auto identity =
+        readable.ok() ? os::Identify(file->get()) : StatusOr<os::FileIdentity>(readable);
     loop_.Post([this, file, client_path, identity, done] {
       if (!identity.ok()) return done(identity.status());
       OnIdentified(file, client_path, *identity, done);

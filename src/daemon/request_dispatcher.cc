@@ -179,9 +179,20 @@ void RequestDispatcher::GetModelState(Call call, const v1::GetModelState& reques
 void RequestDispatcher::GetModelDetail(Call call, const v1::GetModelDetail& request) {
   const auto model = services_.registry.Find(request.name());
   if (!model.ok()) return Fail(call, model.status());
-  v1::Response response;
-  *response.mutable_detail() = services_.view.DetailOf(**model);
-  Answer(call, std::move(response));
+  // Dtypes and metadata are in the catalog only.
+  services_.pool.Submit([this, call, summary = (*model)->summary](std::stop_token) {
+    auto manifest = services_.library.ManifestOf(summary);
+    services_.loop.Post([this, call, id = summary.id, manifest = std::move(manifest)] {
+      const Model* now = services_.registry.Find(id);
+      if (now == nullptr) {
+        return Fail(call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+      }
+      v1::Response response;
+      *response.mutable_detail() =
+          services_.view.DetailOf(*now, manifest.ok() ? &*manifest : nullptr);
+      Answer(call, std::move(response));
+    });
+  });
 }
 
 void RequestDispatcher::ListActive(Call call) {
@@ -325,11 +336,15 @@ void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
 void RequestDispatcher::GetWorkerState(Call call, const v1::GetWorkerState& request) {
   const auto device = services_.devices.Resolve(request.device());
   if (!device.ok()) return Fail(call, device.status());
-  services_.devices.QueryWorker(*device, [this, call](const StatusOr<WorkerReport>& report) {
+  services_.devices.QueryWorker(*device, [this, call, id = *device](
+                                             const StatusOr<WorkerReport>& report) {
     if (!report.ok()) return Fail(call, report.status());
     v1::Response response;
     v1::WorkerStateReply* reply = response.mutable_worker_state();
     reply->set_revision(report->revision);
+    for (const auto& device_report : services_.devices.Report()) {
+      if (device_report.status.device == id) reply->set_epoch(device_report.status.sync.epoch);
+    }
     reply->set_equal_to_mirror(report->agrees);
     for (const DevicePlacement& placement : report->placements) {
       *reply->add_placements() = StateView::PlacementMessage(placement);

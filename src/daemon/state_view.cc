@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/process.h"
+#include "tensor/tensor_index.h"
 
 namespace warmset {
 namespace {
@@ -23,6 +24,16 @@ v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool fa
   if (components > 0 && parts.cached == components) return v1::CACHED;
   if (parts.cached > 0) return v1::PARTLY_CACHED;
   return failed ? v1::CACHE_ERROR : v1::UNCACHED;
+}
+
+void AddManifest(const ComponentManifest& component, v1::ComponentState& state,
+                 google::protobuf::Map<std::string, std::string>& metadata) {
+  for (const auto& [dtype, bytes] : component.dtype_bytes) {
+    (*state.mutable_dtype_bytes())[dtype] = bytes;
+  }
+  const auto index = TensorIndex::Parse(AsBytes(component.tensor_index));
+  if (!index.ok()) return;
+  for (const auto& [key, value] : index->metadata()) metadata[key] = value;
 }
 
 }  // namespace
@@ -99,7 +110,7 @@ v1::ComponentState StateView::ComponentMessage(const Model& model, size_t index)
   return state;
 }
 
-v1::ModelDetail StateView::DetailOf(const Model& model) const {
+v1::ModelDetail StateView::DetailOf(const Model& model, const Manifest* manifest) const {
   const ModelSummary& summary = model.summary;
   v1::ModelDetail detail;
   *detail.mutable_state() = StateOf(model);
@@ -114,6 +125,13 @@ v1::ModelDetail StateView::DetailOf(const Model& model) const {
   }
   for (size_t i = 0; i < summary.components.size(); ++i) {
     *detail.add_components() = ComponentMessage(model, i);
+  }
+  if (manifest != nullptr && manifest->components.size() == summary.components.size()) {
+    for (size_t i = 0; i < manifest->components.size(); ++i) {
+      AddManifest(manifest->components[i], *detail.mutable_components(static_cast<int>(i)),
+                  *detail.mutable_metadata());
+    }
+    for (const Finding& finding : manifest->findings) detail.add_findings(finding.message);
   }
   for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(summary.id))) {
     *detail.add_holders() = std::move(holder);

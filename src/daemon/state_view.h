@@ -29,7 +29,8 @@ class StateView {
 
   // At most 300 bytes for names of usual length.
   v1::ModelState StateOf(const Model& model) const;
-  v1::ModelDetail DetailOf(const Model& model) const;
+  // With the manifest, dtypes and metadata too; it may be nullptr.
+  v1::ModelDetail DetailOf(const Model& model, const Manifest* manifest) const;
   // Models that are in RAM, on a device, on the way there, or leased.
   v1::ActiveList Active() const;
   v1::MemoryUse Memory() const;

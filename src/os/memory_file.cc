@@ -14,6 +14,11 @@
 namespace warmset::os {
 namespace {
 
+std::string& EntryMemoryTag() {
+  static auto* tag = new std::string;
+  return *tag;
+}
+
 Status SetSize(int fd, uint64_t bytes) {
   const std::string action = fmt::format("set a memory file to {} bytes", bytes);
   if (const int fault = InjectedFault("ftruncate")) return ErrnoError(fault, action);
@@ -22,6 +27,13 @@ Status SetSize(int fd, uint64_t bytes) {
 }
 
 }  // namespace
+
+std::string EntryMemoryName() {
+  const std::string& tag = EntryMemoryTag();
+  return tag.empty() ? "warmset-entry" : "warmset-entry-" + tag;
+}
+
+void SetEntryMemoryTag(std::string_view tag) { EntryMemoryTag() = tag; }
 
 StatusOr<MemoryFile> MemoryFile::Create(std::string_view name, uint64_t bytes) {
   if (const int fault = InjectedFault("memfd_create")) {

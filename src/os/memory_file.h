@@ -13,8 +13,11 @@
 namespace warmset::os {
 
 // Every memfd that holds model data has this name, so that a daemon can find
-// in /proc/*/maps what an earlier one left mapped in clients.
-inline constexpr std::string_view kEntryMemoryName = "warmset-entry";
+// in /proc/*/maps what an earlier one left mapped in clients: "warmset-entry",
+// and the process's tag, by which the daemons of one home know each other.
+std::string EntryMemoryName();
+// Call before the first entry and on one thread.
+void SetEntryMemoryTag(std::string_view tag);
 
 // A memfd and the owner's shared mapping of it. Created writable, then sealed
 // once: from then on nobody (this process's mapping excepted, which Seal drops)

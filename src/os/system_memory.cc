@@ -43,7 +43,7 @@ StatusOr<ByteCount> KilobytesField(const std::string& path, std::string_view nam
 // Calls visit(inode, bytes) for each mapped range of an entry memfd.
 template <typename Visit>
 void ForEachEntryRange(std::string_view maps, Visit visit) {
-  const std::string name = fmt::format("/memfd:{}", kEntryMemoryName);
+  const std::string name = fmt::format("/memfd:{} (deleted)", EntryMemoryName());
   size_t at = 0;
   while ((at = maps.find(name, at)) != std::string_view::npos) {
     const size_t line_start = maps.rfind('\n', at) + 1;  // npos + 1 == 0

@@ -22,7 +22,7 @@ ByteCount CgroupHeadroom();
 // it can't be read.
 ByteCount ResidentAnonymousMemory();
 
-// The memory of entries (kEntryMemoryName) that other processes still map and
+// The memory of entries (EntryMemoryName) that other processes still map and
 // that no descriptor of this process refers to: what clients of an earlier
 // daemon keep. Processes that may not be looked at are left out.
 ByteCount ForeignEntryMemory();

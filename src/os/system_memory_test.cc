@@ -36,7 +36,7 @@ TEST(SystemMemoryTest, FindsEntriesThatOnlyOtherProcessesMap) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     ::close(end[1]);
-    auto file = MemoryFile::Create(kEntryMemoryName, kBytes);
+    auto file = MemoryFile::Create(EntryMemoryName(), kBytes);
     const char answer = file.ok() ? 'y' : 'n';
     if (::write(ready[1], &answer, 1) != 1) ::_exit(1);
     char ignored = 0;
@@ -54,7 +54,7 @@ TEST(SystemMemoryTest, FindsEntriesThatOnlyOtherProcessesMap) {
 
 TEST(SystemMemoryTest, EntriesOfThisProcessAreNotForeign) {
   constexpr uint64_t kBytes = uint64_t{1} << 40;  // far more than any other test maps
-  auto file = MemoryFile::Create(kEntryMemoryName, kBytes);
+  auto file = MemoryFile::Create(EntryMemoryName(), kBytes);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_LT(ForeignEntryMemory().value(), kBytes);
 }

@@ -19,7 +19,7 @@ namespace warmset {
 namespace {
 
 constexpr uint64_t kPage = 4 * kKiB;
-// Not os::kEntryMemoryName: this memory has its own budget and is not what a
+// Not os::EntryMemoryName: this memory has its own budget and is not what a
 // daemon looks for when it counts entries that clients still map.
 constexpr std::string_view kChunkMemoryName = "warmset-device";
 
