@@ -151,10 +151,10 @@ class Daemon:
     def session(self, **hello):
         return Session(self.socket, **hello)
 
-    def call(self, name, **arguments):
+    def call(self, call, /, **arguments):
         """One call in a session of its own; the reply's message."""
         with self.session() as session:
-            return session.call(name, **arguments)
+            return session.call(call, **arguments)
 
     def status(self):
         return self.call("get_status")

@@ -94,9 +94,9 @@ class Session:
             if not message.get("more"):
                 return found
 
-    def call(self, name, **arguments):
+    def call(self, call, /, **arguments):
         """The result's message of a call that has one and carries no descriptors."""
-        message = self.responses(self.send(name, arguments))[-1][0]
+        message = self.responses(self.send(call, arguments))[-1][0]
         results = [value for key, value in message.items() if key not in ("id", "more")]
         return results[0] if results else {}
 
