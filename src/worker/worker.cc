@@ -172,8 +172,11 @@ Status Worker::Pump() {
     loop_.Cancel(heartbeat_);
     heartbeat_ = loop_.RunAfter(reporter_.next_heartbeat() - now, [this] { Wake(); });
   }
-  ASSIGN_OR_RETURN(const bool sent, writer_.FlushTo(socket_.get()));
-  return loop_.ChangeEvents(socket_.get(), sent ? EPOLLIN : EPOLLOUT);
+  const StatusOr<bool> sent = writer_.FlushTo(socket_.get());
+  // When sending fails the daemon is gone, as reading shows; or it will kill
+  // this worker for its silence.
+  const bool full = sent.ok() && !*sent;
+  return loop_.ChangeEvents(socket_.get(), full ? EPOLLOUT : EPOLLIN);
 }
 
 Status Worker::Send(sync::WorkerBody body, std::vector<wire::SharedFd> fds) {
