@@ -122,6 +122,7 @@ StatusOr<Finding> ReadFinding(ByteReader& in) {
   ASSIGN_OR_RETURN(finding.path, ReadText(in));
   ASSIGN_OR_RETURN(const std::string code, ReadText(in));
   finding.code = ErrorCodeFromName(code);
+  if (ErrorCodeName(finding.code) != code) return Corrupt("unknown error code");
   ASSIGN_OR_RETURN(finding.message, ReadText(in));
   return finding;
 }
