@@ -126,7 +126,8 @@ def make_checkpoint(folder, mib):
 def make_hub(folder, mib, repo="acme/tiny-model", revisions=2):
     """A Hugging Face hub cache: blobs by digest, snapshots of links to them.
 
-    The later revision shares its weights with the first and differs in its card.
+    The later revision shares its weights with the first and differs in its
+    configuration.
     """
     base = folder / ("models--" + repo.replace("/", "--"))
     (base / "blobs").mkdir(parents=True)
@@ -138,10 +139,10 @@ def make_hub(folder, mib, repo="acme/tiny-model", revisions=2):
         snapshot = base / "snapshots" / commit
         snapshot.mkdir(parents=True)
         os.symlink(f"../../blobs/{digest}", snapshot / "model.safetensors")
-        card = f"# {repo}, revision {number}\n".encode()
-        blob = hashlib.sha1(b"blob %d\0" % len(card) + card).hexdigest()
-        (base / "blobs" / blob).write_bytes(card)
-        os.symlink(f"../../blobs/{blob}", snapshot / "README.md")
+        config = json.dumps({"model_type": "tiny", "revision": number}).encode()
+        blob = hashlib.sha1(b"blob %d\0" % len(config) + config).hexdigest()
+        (base / "blobs" / blob).write_bytes(config)
+        os.symlink(f"../../blobs/{blob}", snapshot / "config.json")
         (base / "refs").mkdir(exist_ok=True)
         (base / "refs" / "main").write_text(commit)
     return base

@@ -135,7 +135,6 @@ def test_errors_name_the_thing_and_the_code(serve, models, fixtures):
             (("load", "alpha-one", "--device", "host:7"), "device_not_found", "host:7"),
             (("cache", "alpha-one", "--component", "unet"), "component_not_found", "unet"),
             (("unload", "alpha-one"), "not_loaded", "alpha-one"),
-            (("uncache", "alpha-one"), "not_cached", "alpha-one"),
             (("path", ""), "invalid_name", "")):
         with pytest.raises(CommandFailed) as failure:
             daemon.cli(*arguments)

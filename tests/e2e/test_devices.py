@@ -60,7 +60,7 @@ def test_a_budget_that_is_too_small(serve, models, fixtures):
         with pytest.raises(CommandFailed) as failure:
             daemon.cli("load", model)
         assert failure.value.code == "insufficient_device_memory"
-        assert "host:0" in failure.value.stderr
+        assert "64.0 MiB" in failure.value.stderr and model in failure.value.stderr
     assert [placed["device"] for placed in daemon.state("small")["devices"]] == ["host:0"]
     assert daemon.state("tiny").get("devices", []) == []
     daemon.cli("unload", "small")

@@ -1,6 +1,7 @@
 """What is found on disks: layouts, names, changes, and names that should not be."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -26,12 +27,14 @@ def test_every_layout(serve, models, fixtures):
     fixtures.make_hub(models / "hub", 1)
     daemon = serve()
     listed = {model["name"]: model for model in daemon.cli("list")["models"]}
-    assert listed.keys() == {"tiny.safetensors", "sharded", "llama", "sd", "checkpoint.safetensors",
-                             "acme/tiny-model"}
-    assert listed["sharded"]["kind"] == "sharded"
+    older = listed.keys() - {"tiny.safetensors", "model.safetensors", "llama", "sd",
+                             "checkpoint.safetensors", "acme/tiny-model"}
+    assert len(listed) == 7 and re.fullmatch("acme/tiny-model@[0-9a-f]{8}", older.pop())
+    assert listed["model.safetensors"]["kind"] == "sharded"
     assert listed["llama"]["kind"] == "transformers"
     assert listed["sd"]["kind"] == "diffusers"
-    assert components(daemon, "sd").keys() == {"unet", "vae", "text_encoder"}
+    parts = {"unet", "vae", "text_encoder"}
+    assert components(daemon, "sd").keys() == parts | {f"{part}.fp16" for part in parts}
     assert len(components(daemon, "checkpoint")) == 3
     for model in listed:
         reply = daemon.cli("cache", model)
@@ -56,9 +59,18 @@ def test_equal_content_is_held_once(serve, models, fixtures):
     before = daemon.memory()["entries"]
     daemon.cli("cache", "two")
     assert daemon.memory()["entries"] == before
-    assert components(daemon, "two")["unet"]["shared_with"] == ["one"]
     daemon.cli("uncache", "one")
     assert daemon.state("two")["cache_state"] == "CACHED"
+
+
+def test_equal_blobs_of_the_hub_are_seen_at_the_scan(serve, models, fixtures):
+    fixtures.make_hub(models, 4)
+    daemon = serve()
+    main, older = names(daemon)
+    shared, = components(daemon, main).values()
+    assert shared["shared_with"] == [older]
+    daemon.cli("cache", main)
+    assert int(daemon.cli("cache", older)["loaded_bytes"]) == 0
 
 
 def test_new_and_removed_files_are_noticed(serve, models, fixtures, tmp_path):
@@ -71,10 +83,10 @@ def test_new_and_removed_files_are_noticed(serve, models, fixtures, tmp_path):
     shutil.move(tmp_path / "sd", models / "sd")
     wait_until(lambda: "sd" in names(daemon), "a folder moved in")
     fixtures.make_transformers(models / "deep" / "llama", 1)
-    wait_until(lambda: "llama" in names(daemon), "a folder filled")
+    wait_until(lambda: "deep/llama" in names(daemon), "a folder filled")
     (models / "later.safetensors").unlink()
     shutil.rmtree(models / "sd")
-    wait_until(lambda: names(daemon) == ["llama"], "what was removed")
+    wait_until(lambda: names(daemon) == ["deep/llama"], "what was removed")
 
 
 def test_a_shallow_scan_stays_in_the_folder(serve, models, fixtures, tmp_path):
@@ -116,19 +128,25 @@ def test_broken_files_are_findings_and_harm_nobody(serve, models, fixtures):
 
 
 def test_odd_names_on_disk(serve, models, fixtures):
-    odd = ["a\nb.safetensors", "-rf.safetensors", "sp ace.safetensors", "ünï.safetensors",
-           "x" * 243 + ".safetensors", "%s%n.safetensors", '"quoted".safetensors']
+    odd = ["-rf.safetensors", "sp ace.safetensors", "ünï.safetensors", "x" * 243 + ".safetensors",
+           "%s%n.safetensors", '"quoted".safetensors']
     for name in odd:
         fixtures.save(models / name, {"a": ("F32", [4])})
-    with open(os.fsencode(models) + b"/bytes-\xff.safetensors", "wb") as file:
-        file.write((models / odd[0]).read_bytes())
+    unprintable = [b"a\nb.safetensors", b"bytes-\xff.safetensors", b"\x1b[31mred.safetensors"]
+    for name in unprintable:
+        with open(os.fsencode(models) + b"/" + name, "wb") as file:
+            file.write((models / odd[0]).read_bytes())
     daemon = serve()
     listed = daemon.cli("list")["models"]
-    assert len(listed) == len(odd) + 1
+    assert len(listed) == len(odd)
+    # The longest is cut short, and stays unique.
+    assert {model["name"] for model in listed} >= {name for name in odd if len(name) < 200}
     for model in listed:
-        assert "\n" not in model["name"] and "\x1b" not in model["name"]
         assert daemon.cli("cache", model["id"])["state"]["cache_state"] == "CACHED"
     assert daemon.run("list").stdout.count("\n") == len(listed) + 1, "one line for each"
+    findings = daemon.cli("scan")["findings"]
+    assert [finding["code"] for finding in findings] == ["invalid_name"] * len(unprintable)
+    assert all(finding["path"].isprintable() for finding in findings)
 
 
 @pytest.mark.parametrize("name", ["../secret", "../../etc/passwd", "a\nb", "x" * 300, "/etc/passwd",
@@ -148,8 +166,8 @@ def test_names_that_no_model_has(serve, models, fixtures, name):
 
 
 def test_an_unknown_name_comes_with_candidates(serve, models, fixtures):
-    fixtures.save(models / "sdxl-base.safetensors", {"a": ("F32", [4])})
+    fixtures.save(models / "my-sdxl-base.safetensors", {"a": ("F32", [4])})
     daemon = serve()
     with pytest.raises(CommandFailed) as failure:
-        daemon.cli("cache", "sdxl-bass")
-    assert failure.value.code == "model_not_found" and "sdxl-base" in failure.value.stderr
+        daemon.cli("cache", "sdxl-base")
+    assert failure.value.code == "model_not_found" and "my-sdxl-base" in failure.value.stderr

@@ -5,6 +5,7 @@ import pytest
 from harness.daemon import MIB, wait_until
 
 from test_clients import ATTACH, expect, finish, leases, say
+from test_files_change import cache_until_midway, large_cold_file
 from test_limits import total
 
 CARD = ("--device", "host:0,memory=64MiB,pool=dedicated")
@@ -93,8 +94,7 @@ sys.stdin.read()
 
 
 def test_killed_in_mid_load(serve, models, fixtures):
-    from test_files_change import cache_until_midway
-    fixtures.make_file(models, 256)
+    large_cold_file(models, fixtures)
     daemon = serve()
     with daemon.session() as session:
         cache_until_midway(daemon, session, "tiny")

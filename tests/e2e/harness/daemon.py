@@ -1,5 +1,6 @@
 """A daemon as a real process, and what a test does to it."""
 
+import collections
 import contextlib
 import json
 import os
@@ -82,9 +83,13 @@ class Daemon:
                 [BIN / "warmset", "serve", "--root", self.root, *self.flags],
                 env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._answers, f"a daemon that answers at {self.socket}")
-        # What catalog and first scan tell is known from here on.
-        wait_until(lambda: not self.status().get("scanning"), "the first scan")
+        wait_until(self._settled, "the first scan, and workers that are ready")
         return self
+
+    def _settled(self):
+        status = self.status()
+        return not status.get("scanning") and all(
+            device["worker_state"] == "ready" for device in status["devices"])
 
     def _answers(self):
         if self.process.poll() is not None:
@@ -160,7 +165,9 @@ class Daemon:
         return self.call("get_status")
 
     def memory(self):
-        return {name: int(value) for name, value in self.call("list_active")["memory"].items()}
+        """MemoryUse; what is not in it is 0."""
+        use = self.call("list_active")["memory"]
+        return collections.Counter({name: int(value) for name, value in use.items()})
 
     def state(self, model):
         result = self.call("get_model_state", names=[model])["results"][0]

@@ -23,10 +23,10 @@ class Refused(Exception):
 class Session:
     def __init__(self, path, hello=True, held_bytes=0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(PATIENCE)
         self._buffer, self._fds, self._id = b"", [], 0
         try:
-            self.socket.connect(str(path))
+            self.socket.connect(str(path))  # waits where the listener's queue is full
+            self.socket.settimeout(PATIENCE)
             if hello:
                 self.hello = self.call("hello", protocol_major=1, protocol_minor=0, client="e2e",
                                        held_bytes=held_bytes)
