@@ -317,8 +317,7 @@ StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_
       part.tensors.push_back(std::move(tensor));
     }
   }
-  std::stable_sort(part.tensors.begin(), part.tensors.end(),
-                   [](const TensorEntry& a, const TensorEntry& b) { return a.offset < b.offset; });
+  std::sort(part.tensors.begin(), part.tensors.end(), InFileOrder);
   return MakeWholeComponent(file.path, "file", manifest.files, {&part, 1});
 }
 

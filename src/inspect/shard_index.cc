@@ -23,8 +23,8 @@ bool IsBareName(std::string_view name) {
 }
 
 bool IsPrintable(std::string_view text) {
-  const bool controls = std::any_of(text.begin(), text.end(),
-                                    [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  const bool controls =
+      std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
   return !controls && simdjson::validate_utf8(text.data(), text.size());
 }
 

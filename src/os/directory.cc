@@ -25,7 +25,7 @@ FileType TypeOf(mode_t mode) {
 
 // Some file systems leave d_type out: then the entry is looked at.
 FileType TypeOf(int directory_fd, const dirent& entry) {
-  if (entry.d_type != DT_UNKNOWN) return TypeOf(DTTOIF(entry.d_type));
+  if (entry.d_type != DT_UNKNOWN) return TypeOf(static_cast<mode_t>(DTTOIF(entry.d_type)));
   struct stat st{};
   if (::fstatat(directory_fd, entry.d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) return FileType::kOther;
   return TypeOf(st.st_mode);

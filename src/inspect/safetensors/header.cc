@@ -211,12 +211,9 @@ class HeaderParser {
 
   // Sorts, and checks that the tensors fill the data without holes or overlaps.
   Status CheckLayout() {
-    const auto before = [](const TensorEntry& a, const TensorEntry& b) {
-      return std::tie(a.offset, a.bytes) < std::tie(b.offset, b.bytes);
-    };
     std::vector<TensorEntry>& tensors = header_.tensors;
-    if (!std::is_sorted(tensors.begin(), tensors.end(), before)) {
-      std::stable_sort(tensors.begin(), tensors.end(), before);
+    if (!std::is_sorted(tensors.begin(), tensors.end(), InFileOrder)) {
+      std::sort(tensors.begin(), tensors.end(), InFileOrder);
     }
     uint64_t end = data_begin_;
     for (const TensorEntry& tensor : tensors) {
@@ -307,6 +304,10 @@ StatusOr<SafetensorsHeader> ReadHeader(uint64_t file_size, Read read) {
 }
 
 }  // namespace
+
+bool InFileOrder(const TensorEntry& a, const TensorEntry& b) {
+  return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
+}
 
 StatusOr<SafetensorsHeader> ReadSafetensorsHeader(int fd, uint64_t file_size) {
   return ReadHeader(file_size, [fd](std::span<std::byte> buffer, uint64_t offset) {

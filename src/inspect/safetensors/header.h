@@ -18,8 +18,12 @@ namespace warmset {
 // The reference's limit on the length of the JSON text.
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
+// The order of tensors in a component of whole files: by place, then by name
+// (only empty tensors share a place).
+bool InFileOrder(const TensorEntry& a, const TensorEntry& b);
+
 struct SafetensorsHeader {
-  std::vector<TensorEntry> tensors;  // by offset, which counts from the file's first byte
+  std::vector<TensorEntry> tensors;  // InFileOrder; offsets count from the file's first byte
   std::map<std::string, std::string> metadata;
   std::vector<std::string> warnings;
 };
