@@ -7,6 +7,7 @@
 #include "daemon/options.h"
 #include "daemon/serve_flags.h"
 #include "fmt/format.h"
+#include "google/protobuf/stubs/logging.h"
 #include "os/limits.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
@@ -25,6 +26,8 @@ int Run(const OptionFlags& flags) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("warmsetd"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
   spdlog::set_level(spdlog::level::from_str(options->log_level));
+  // It reports text that is not UTF-8, which any client may send.
+  google::protobuf::SetLogHandler(nullptr);
   // Every entry, lease and client is a descriptor.
   if (const Status raised = os::RaiseSoftLimit(os::Resource::kOpenFiles); !raised.ok()) {
     spdlog::warn("few clients at a time: {}", Message(raised));

@@ -66,7 +66,15 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
     if (!selected.ok()) return Fail(call, selected.status());
     attach->device = *device;
     attach->summary = summary;
-    for (const uint32_t index : *selected) attach->components.push_back({index, nullptr, 0});
+    for (const uint32_t index : *selected) {
+      if (!services_.devices.IsWanted(*device, summary.components[index].id)) {
+        return Fail(call, Error(ErrorCode::kNotLoaded,
+                                fmt::format("{} of {} is not on {}; `warmset load` brings it there",
+                                            summary.components[index].name, summary.name,
+                                            device->value())));
+      }
+      attach->components.push_back({index, nullptr, 0});
+    }
     return AttachPlacements(attach);
   }
   services_.uses.Use({.model = summary.id, .components = std::move(components)},

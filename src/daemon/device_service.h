@@ -60,6 +60,11 @@ class DeviceService {
   // At start: what an earlier daemon wanted. Devices that are gone are skipped.
   void Restore(const std::vector<Wanted>& wanted);
 
+  // Whether the component should be on the device, there yet or not.
+  bool IsWanted(const DeviceId& device, const ComponentId& component) const {
+    return devices_.at(device).wanted.contains(component);
+  }
+
   struct Placed {
     DeviceId device;
     DevicePlacement placement;

@@ -122,8 +122,9 @@ void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
   const ModelSummary& summary = (*model)->summary;
-  const auto selected =
-      SelectComponents(**model, {request.components().begin(), request.components().end()});
+  std::vector<std::string> names(request.components().begin(), request.components().end());
+  if (names.empty()) names = AllComponents(summary);
+  const auto selected = SelectComponents(**model, names);
   if (!selected.ok()) return Fail(call, selected.status());
   std::optional<DeviceId> only;
   if (!request.device().empty()) {

@@ -219,20 +219,27 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   operation->done(std::move(result));
 }
 
+std::vector<std::string> AllComponents(const ModelSummary& model) {
+  std::vector<std::string> names;
+  for (const ComponentSummary& component : model.components) names.push_back(component.name);
+  return names;
+}
+
 StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
                                                  const std::vector<std::string>& names) {
   const auto& components = model.summary.components;
   std::vector<uint32_t> selected;
   if (names.empty()) {
-    for (uint32_t i = 0; i < components.size(); ++i) selected.push_back(i);
+    for (uint32_t i = 0; i < components.size(); ++i) {
+      if (!IsVariant(model.summary, components[i])) selected.push_back(i);
+    }
     return selected;
   }
   for (const std::string& name : names) {
     const auto found = std::find_if(components.begin(), components.end(),
                                     [&](const auto& component) { return component.name == name; });
     if (found == components.end()) {
-      std::vector<std::string> known;
-      for (const auto& component : components) known.push_back(component.name);
+      const std::vector<std::string> known = AllComponents(model.summary);
       return WithCandidates(
           Error(ErrorCode::kComponentNotFound,
                 fmt::format("{} has no component '{}'; it has {}", model.summary.name, name,

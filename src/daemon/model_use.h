@@ -92,7 +92,9 @@ class ModelUse {
   std::vector<ModelId> used_;
 };
 
-// The components with these names, all for none; kComponentNotFound names those
+std::vector<std::string> AllComponents(const ModelSummary& model);
+
+// The components with these names, for none all but variants; kComponentNotFound names those
 // that the model has.
 StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
                                                  const std::vector<std::string>& names);

@@ -261,7 +261,9 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
   const ModelSummary& summary = (*model)->summary;
-  const auto selected = SelectComponents(**model, ToVector(request.components()));
+  std::vector<std::string> names = ToVector(request.components());
+  if (names.empty()) names = AllComponents(summary);
+  const auto selected = SelectComponents(**model, names);
   if (!selected.ok()) return Fail(call, selected.status());
 
   // All or nothing: what pins a component is named before any is dropped.

@@ -22,7 +22,7 @@ struct CachedParts {
 v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool failed) {
   if (parts.loading > 0) return v1::CACHING;
   if (components > 0 && parts.cached == components) return v1::CACHED;
-  if (parts.cached > 0) return v1::PARTLY_CACHED;
+  if (parts.cached > 0 || parts.bytes > 0) return v1::PARTLY_CACHED;
   return failed ? v1::CACHE_ERROR : v1::UNCACHED;
 }
 
@@ -54,10 +54,13 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_kind(std::string(ModelKindName(summary.kind)));
 
   CachedParts parts;
+  size_t needed = 0;  // for a cached model
   std::map<DeviceId, uint64_t> on_device;
   for (const ComponentSummary& component : summary.components) {
+    const bool variant = IsVariant(summary, component);
+    needed += variant ? 0 : 1;
     if (const Entry* entry = cache_.Find(component.id)) {
-      ++parts.cached;
+      parts.cached += variant ? 0 : 1;
       parts.bytes += entry->bytes();
     } else if (cache_.ProgressOf(component.id)) {
       ++parts.loading;
@@ -67,9 +70,9 @@ v1::ModelState StateView::StateOf(const Model& model) const {
     }
   }
   state.set_cache_state(
-      CacheStateOf(parts, summary.components.size(), !model.last_error.ok()));
+      CacheStateOf(parts, needed, !model.last_error.ok()));
   state.set_cached_bytes(parts.bytes);
-  if (parts.cached > 0) state.set_strategy(kRawStrategy);
+  if (parts.bytes > 0) state.set_strategy(kRawStrategy);
   for (const auto& [device, bytes] : on_device) {
     v1::PlacedOn* placed = state.add_devices();
     placed->set_device(device.value());

@@ -1,5 +1,7 @@
 #include "discover/model_summary.h"
 
+#include <algorithm>
+
 #include "base/byte_reader.h"
 #include "fmt/format.h"
 
@@ -38,6 +40,15 @@ StatusOr<ComponentSummary> ReadComponent(ByteReader& in) {
 }
 
 }  // namespace
+
+bool IsVariant(const ModelSummary& model, const ComponentSummary& component) {
+  if (model.kind != ModelKind::kDiffusers) return false;
+  const size_t dot = component.name.find('.');
+  if (dot == std::string::npos) return false;
+  const std::string_view plain = std::string_view(component.name).substr(0, dot);
+  return std::any_of(model.components.begin(), model.components.end(),
+                     [&](const ComponentSummary& other) { return other.name == plain; });
+}
 
 void Describe(const Manifest& manifest, ModelSummary& summary) {
   summary.kind = manifest.kind;

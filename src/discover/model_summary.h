@@ -44,6 +44,10 @@ struct ModelSummary {
   std::string FilePath(size_t i) const { return folder + "/" + files[i].path; }
 };
 
+// True for another form of a component, such as "unet.fp16" beside "unet": it is
+// used when it is asked for by name, not as a part of the model.
+bool IsVariant(const ModelSummary& model, const ComponentSummary& component);
+
 // Fills in what the manifest says.
 void Describe(const Manifest& manifest, ModelSummary& summary);
 

@@ -17,6 +17,14 @@
 namespace warmset {
 namespace {
 
+// What programs call the weights of any model: the folder's name tells more.
+bool IsGenericStem(std::string_view stem) {
+  return stem == "model" || stem == "diffusion_pytorch_model" || stem == "adapter_model" ||
+         stem == "pytorch_model";
+}
+
+std::string_view StemOf(std::string_view file) { return file.substr(0, file.rfind('.')); }
+
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxIndexBytes = 128 * kMiB;
 constexpr size_t kMaxRefBytes = 4096;
@@ -261,6 +269,12 @@ class WalkInProgress {
     if (place.in_hub()) {
       sighting.base_name = file.empty() ? place.prefix : place.prefix + "/" + shown_file;
       sighting.parent = place.parent;
+    } else if (stem && IsGenericStem(*stem)) {
+      sighting.base_name = BaseName(folder.path);
+      sighting.parent = ParentOf(folder.path);
+    } else if (IsGenericStem(StemOf(file))) {
+      sighting.base_name = BaseName(folder.path) + "/" + file;
+      sighting.parent = ParentOf(folder.path);
     } else if (!file.empty()) {
       sighting.base_name = shown_file;
       sighting.parent = folder.path;
