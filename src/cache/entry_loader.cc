@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -97,21 +98,22 @@ class Filling {
 
 StatusOr<std::vector<ChunkDigest>> Fill(const LoadRequest& request, const OpenSources& sources,
                                         uint64_t touched_bytes) {
-  ASSIGN_OR_RETURN(std::vector<SourceBlock> blocks, sources.Blocks(request.component));
+  ASSIGN_OR_RETURN(const std::vector<SourceBlock> blocks, sources.Blocks(request.component));
+  std::vector<SourceBlock> cached;
+  std::vector<SourceBlock> on_disk;
+  std::partition_copy(blocks.begin(), blocks.end(), std::back_inserter(cached),
+                      std::back_inserter(on_disk),
+                      [](const SourceBlock& block) { return block.file->cached(); });
+
   const std::span<std::byte> data = request.memory.file.writable().span();
   Filling filling(data, blocks, request.progress);
   TouchAhead touched(data, touched_bytes);
-
-  const auto from_disk = std::stable_partition(
-      blocks.begin(), blocks.end(), [](const SourceBlock& block) { return block.file->cached(); });
-  if (from_disk != blocks.begin()) {
+  if (!cached.empty()) {
     const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMostCopyThreads);
-    RETURN_IF_ERROR(filling.Read(*os::MakePreadReader(threads), {blocks.begin(), from_disk},
-                                 touched, request.stop));
+    RETURN_IF_ERROR(filling.Read(*os::MakePreadReader(threads), cached, touched, request.stop));
   }
-  if (from_disk != blocks.end()) {
-    RETURN_IF_ERROR(
-        filling.Read(*os::MakeDiskReader(), {from_disk, blocks.end()}, touched, request.stop));
+  if (!on_disk.empty()) {
+    RETURN_IF_ERROR(filling.Read(*os::MakeDiskReader(), on_disk, touched, request.stop));
   }
   return filling.TakeDigests();
 }

@@ -177,10 +177,12 @@ std::optional<LoadMemory> MemoryReserve::MakePiece() {
     missing = MissingSizes();
   }
   for (const ByteCount size : missing) {
-    auto reservation = budget_.Reserve(MemoryKind::kReserve, size);
-    if (!reservation.ok()) continue;
+    // The file first: were its failure to release a reservation, that change of
+    // the budget would be tried at once, again and again.
     auto file = os::MemoryFile::Create(os::EntryMemoryName(), size.value());
     if (!file.ok()) return std::nullopt;
+    auto reservation = budget_.Reserve(MemoryKind::kReserve, size);
+    if (!reservation.ok()) continue;
     std::optional<LoadMemory> piece({*std::move(reservation), *std::move(file)});
     const auto memory = piece->file.writable().span();
     for (uint64_t at = 0; at < memory.size(); at += kTouchStep) {

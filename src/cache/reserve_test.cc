@@ -2,9 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "gtest/gtest.h"
+#include "os/fault.h"
 
 namespace warmset {
 namespace {
@@ -89,6 +91,20 @@ TEST(MemoryReserveTest, ATargetOfZeroKeepsNothing) {
   reserve.WaitUntilSettled();
   EXPECT_EQ(budget.Use().total(), ByteCount(0));
   EXPECT_FALSE(reserve.Take(MiB(40)).has_value());
+}
+
+TEST(MemoryReserveTest, WithoutDescriptorsItWaitsForAChange) {
+  Budget budget(MiB(100));
+  os::ArmFault({.call = "memfd_create", .nth = 1, .error_number = EMFILE, .keep_failing = true});
+  MemoryReserve reserve(budget, MiB(64));
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(os::DisarmFault(), 1);  // it did not try again and again
+  EXPECT_EQ(budget.Use().total(), MiB(0));
+  {
+    const auto load = budget.Reserve(MemoryKind::kLoading, MiB(1));
+  }
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(64));
 }
 
 TEST(MemoryReserveTest, LoadsAndClaimsOnManyThreads) {
