@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <iterator>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,7 +15,6 @@
 namespace warmset {
 namespace {
 
-constexpr unsigned kMostCopyThreads = 4;
 constexpr uint64_t kProgressStep = 16 * kMiB;
 
 // Brings the memory to the component's size; returns how much of it is touched.
@@ -46,7 +43,7 @@ class Filling {
     for (const SourceBlock& block : blocks) ++blocks_left_[block.chunk()];
   }
 
-  Status Read(os::BulkReader& reader, std::span<const SourceBlock> blocks, TouchAhead& touched,
+  Status Read(std::span<const SourceBlock> blocks, TouchAhead& touched,
               const std::stop_token& stop) {
     std::vector<os::ReadBlock> reads;
     reads.reserve(blocks.size());
@@ -55,7 +52,7 @@ class Filling {
                        .offset = block.file_offset,
                        .destination = data_.subspan(block.entry_offset, block.bytes)});
     }
-    return reader.Read({
+    return os::ReadInBulk({
         .blocks = reads,
         .before = [&](size_t i) { touched.WaitFor(blocks[i].entry_offset + blocks[i].bytes); },
         .done = [&](size_t i) { OnRead(blocks[i]); },
@@ -99,22 +96,10 @@ class Filling {
 StatusOr<std::vector<ChunkDigest>> Fill(const LoadRequest& request, const OpenSources& sources,
                                         uint64_t touched_bytes) {
   ASSIGN_OR_RETURN(const std::vector<SourceBlock> blocks, sources.Blocks(request.component));
-  std::vector<SourceBlock> cached;
-  std::vector<SourceBlock> on_disk;
-  std::partition_copy(blocks.begin(), blocks.end(), std::back_inserter(cached),
-                      std::back_inserter(on_disk),
-                      [](const SourceBlock& block) { return block.file->cached(); });
-
   const std::span<std::byte> data = request.memory.file.writable().span();
   Filling filling(data, blocks, request.progress);
   TouchAhead touched(data, touched_bytes);
-  if (!cached.empty()) {
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMostCopyThreads);
-    RETURN_IF_ERROR(filling.Read(*os::MakePreadReader(threads), cached, touched, request.stop));
-  }
-  if (!on_disk.empty()) {
-    RETURN_IF_ERROR(filling.Read(*os::MakeDiskReader(), on_disk, touched, request.stop));
-  }
+  RETURN_IF_ERROR(filling.Read(blocks, touched, request.stop));
   return filling.TakeDigests();
 }
 

@@ -3,9 +3,9 @@
 // 1. The files are opened and their identity is compared with the manifest's.
 // 2. The memory, reserved before by EntryStore::MakeRoom, is brought to size;
 //    what is not touched yet is touched ahead of the reads, by another thread.
-// 3. The runs are read into it: from the page cache by threads that copy, else
-//    from the disk past the page cache. Each MiB is hashed as soon as it is
-//    there. What no run covers stays zero.
+// 3. The runs are read into it by a few threads, past the page cache unless it
+//    has the file already; each MiB is hashed by the thread that completed it.
+//    What no run covers stays zero.
 // 4. The files' identity is compared again, and the digests with known ones.
 // 5. The memory is sealed. Only now there is an Entry.
 // After a failure in any of these steps nothing is left: neither memory nor

@@ -218,9 +218,9 @@ TEST_F(EntryLoaderTest, NoFailedCallLeavesMemoryOrDescriptors) {
   const size_t descriptors = OpenDescriptors();
   constexpr int kMostCalls = 8;  // more than a load makes of any, but for looks at the page cache
   for (const bool cached : {true, false}) {
-    for (const char* call : {"open", "fstat", "memfd_create", "ftruncate", "mmap", "madvise_huge",
-                             "madvise_collapse", "madvise_populate", "pread", "preadv2",
-                             "io_uring_setup", "io_uring_enter", "io_uring_read", "fcntl_seal"}) {
+    for (const char* call :
+         {"open", "fstat", "memfd_create", "ftruncate", "mmap", "madvise_huge", "madvise_collapse",
+          "madvise_populate", "pread", "preadv2", "fcntl_seal"}) {
       for (int nth = 1; nth <= kMostCalls; ++nth) {
         if (!cached) {
           const os::UniqueFd fd(::open(model.path().c_str(), O_RDONLY | O_CLOEXEC));

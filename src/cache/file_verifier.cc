@@ -15,8 +15,6 @@
 namespace warmset {
 namespace {
 
-constexpr size_t kThreads = 4;
-
 struct alignas(4096) ChunkBuffer {
   std::byte bytes[kDigestChunkBytes];
 };
@@ -93,7 +91,7 @@ StatusOr<std::vector<ChunkDigest>> DigestFiles(const ComponentManifest& componen
   Verification verification(component, std::move(blocks), stop);
   try {
     std::vector<std::jthread> helpers;
-    for (size_t i = 1; i < kThreads; ++i) helpers.emplace_back([&] { verification.Work(); });
+    for (size_t i = 1; i < os::kBulkReadThreads; ++i) helpers.emplace_back([&] { verification.Work(); });
     verification.Work();
   } catch (const std::system_error& error) {  // no more threads
     return ErrnoError(error.code().value(), "start a thread");

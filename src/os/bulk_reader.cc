@@ -1,12 +1,18 @@
 #include "os/bulk_reader.h"
 
-#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <random>
+#include <system_error>
+#include <thread>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "base/strong.h"
 #include "fmt/format.h"
 #include "os/fault.h"
@@ -17,12 +23,10 @@ namespace {
 
 constexpr uint64_t kDirectAlignment = 4 * kKiB;
 constexpr int kSamples = 32;
-constexpr unsigned kDiskDepth = 8;
-constexpr unsigned kDiskThreads = 4;
 
 // Looks at random places, because a look at an absent page makes the kernel
 // read it: with fixed places the second look would always find them.
-bool MostlyCached(int fd) {
+bool IsCached(int fd) {
   const auto identity = Identify(fd);
   if (!identity.ok() || identity->size == 0) return false;
   std::minstd_rand random{std::random_device{}()};
@@ -36,72 +40,118 @@ bool MostlyCached(int fd) {
   return true;
 }
 
+// Offset, address and length of a direct read are multiples of this.
+bool IsAligned(uint64_t offset, std::span<std::byte> destination) {
+  return offset % kDirectAlignment == 0 && destination.size() >= kDirectAlignment &&
+         reinterpret_cast<uintptr_t>(destination.data()) % kDirectAlignment == 0;
+}
+
+// Bytes read, or -errno.
+ssize_t ReadOnce(int fd, std::span<std::byte> destination, uint64_t offset) {
+  if (const int fault = InjectedFault("pread")) return -fault;
+  const ssize_t got =
+      ::pread(fd, destination.data(), destination.size(), static_cast<off_t>(offset));
+  return got < 0 ? -errno : got;
+}
+
 }  // namespace
 
 BulkFile BulkFile::Open(int fd, std::string name) {
   BulkFile file;
   file.fd_ = fd;
   file.name_ = std::move(name);
-  file.cached_ = MostlyCached(fd);
-  if (!file.cached_) {
-    // Without it (no O_DIRECT here, or a file that only the client may open)
-    // every read is buffered.
+  if (!IsCached(fd)) {
+    // Fails where there is no O_DIRECT, or only a client may open the file.
     if (auto direct = Reopen(fd, OpenMode::kDirect); direct.ok()) file.direct_ = *std::move(direct);
   }
   return file;
 }
 
-bool BlockProgress::NextIsDirect() const {
-  return rest_.file->direct_.valid() && !refused_direct_ && rest_.offset % kDirectAlignment == 0 &&
-         reinterpret_cast<uintptr_t>(rest_.destination.data()) % kDirectAlignment == 0 &&
-         rest_.destination.size() >= kDirectAlignment;
+Status BulkFile::Read(std::span<std::byte> destination, uint64_t offset) const {
+  bool try_direct = direct_.valid();
+  while (!destination.empty()) {
+    const bool direct = try_direct && IsAligned(offset, destination);
+    const size_t bytes =
+        direct ? AlignDown(destination.size(), kDirectAlignment) : destination.size();
+    const ssize_t got = ReadOnce(direct ? direct_.get() : fd_, destination.first(bytes), offset);
+    if (got == -EINTR) continue;
+    if (got == -EINVAL && direct) {
+      try_direct = false;  // some file systems open with O_DIRECT and then refuse it
+      continue;
+    }
+    if (got < 0) {
+      return ErrnoError(static_cast<int>(-got), fmt::format("read {} at offset {}", name_, offset));
+    }
+    if (got == 0) {
+      return Error(ErrorCode::kFileChanged,
+                   fmt::format("{} ends at offset {} and was longer before: it was truncated; "
+                               "restore it and try again",
+                               name_, offset));
+    }
+    offset += static_cast<uint64_t>(got);
+    destination = destination.subspan(static_cast<size_t>(got));
+  }
+  return OkStatus();
 }
 
-BlockProgress::Step BlockProgress::Next() const {
-  if (!NextIsDirect()) return {rest_.file->fd_, rest_.offset, rest_.destination};
-  return {rest_.file->direct_.get(), rest_.offset,
-          rest_.destination.first(AlignDown(rest_.destination.size(), kDirectAlignment))};
-}
+namespace {
 
-Status BlockProgress::Advance(int64_t result) {
-  if (result == -EINTR || result == -EAGAIN) return OkStatus();
-  if (result == -EINVAL && NextIsDirect()) {
-    refused_direct_ = true;
+// What the threads of one bulk read share: each takes the next block.
+class SharedRead {
+ public:
+  explicit SharedRead(const BulkRead& read) : read_(read) {}
+
+  void Work() {
+    while (!failed_.load(std::memory_order_relaxed)) {
+      const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= read_.blocks.size()) return;
+      if (const Status status = ReadOne(index); !status.ok()) Fail(status);
+    }
+  }
+
+  Status status() {
+    absl::MutexLock lock(&mutex_);
+    return status_;
+  }
+
+ private:
+  Status ReadOne(size_t index) {
+    if (read_.stop.stop_requested()) return Error(ErrorCode::kCancelled, "the read was stopped");
+    if (read_.before) read_.before(index);
+    const ReadBlock& block = read_.blocks[index];
+    RETURN_IF_ERROR(block.file->Read(block.destination, block.offset));
+    if (read_.done) read_.done(index);
     return OkStatus();
   }
-  if (result < 0) {
-    return ErrnoError(static_cast<int>(-result),
-                      fmt::format("read {} at offset {}", rest_.file->name_, rest_.offset));
-  }
-  if (result == 0) {
-    return Error(ErrorCode::kFileChanged,
-                 fmt::format("{} ends at offset {} and was longer before: it was truncated; "
-                             "restore it and try again",
-                             rest_.file->name_, rest_.offset));
-  }
-  rest_.offset += static_cast<uint64_t>(result);
-  rest_.destination = rest_.destination.subspan(static_cast<size_t>(result));
-  return OkStatus();
-}
 
-Status BulkFile::Read(std::span<std::byte> destination, uint64_t offset) const {
-  BlockProgress progress({.file = this, .offset = offset, .destination = destination});
-  while (!progress.complete()) {
-    const BlockProgress::Step step = progress.Next();
-    int64_t result = -InjectedFault("pread");
-    if (result == 0) {
-      result = ::pread(step.fd, step.destination.data(), step.destination.size(),
-                       static_cast<off_t>(step.offset));
-      if (result < 0) result = -errno;
+  void Fail(const Status& status) {
+    absl::MutexLock lock(&mutex_);
+    if (status_.ok()) status_ = status;
+    failed_.store(true, std::memory_order_relaxed);
+  }
+
+  const BulkRead& read_;
+  std::atomic<size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
+  absl::Mutex mutex_;
+  Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+Status ReadInBulk(const BulkRead& read) {
+  SharedRead shared(read);
+  {
+    std::vector<std::jthread> helpers;  // joined at the end of this block
+    const size_t wanted = std::min<size_t>(kBulkReadThreads, read.blocks.size());
+    try {
+      while (helpers.size() + 1 < wanted) helpers.emplace_back([&shared] { shared.Work(); });
+    } catch (const std::system_error&) {
+      // This thread and those that there are do it.
     }
-    RETURN_IF_ERROR(progress.Advance(result));
+    shared.Work();
   }
-  return OkStatus();
-}
-
-std::unique_ptr<BulkReader> MakeDiskReader() {
-  auto uring = MakeUringReader(kDiskDepth);
-  return uring.ok() ? *std::move(uring) : MakePreadReader(kDiskThreads);
+  return shared.status();
 }
 
 }  // namespace warmset::os
