@@ -42,7 +42,6 @@ StatusOr<ComponentSummary> ReadComponent(ByteReader& in) {
 }  // namespace
 
 bool IsVariant(const ModelSummary& model, const ComponentSummary& component) {
-  if (model.kind != ModelKind::kDiffusers) return false;
   const size_t dot = component.name.find('.');
   if (dot == std::string::npos) return false;
   const std::string_view plain = std::string_view(component.name).substr(0, dot);
