@@ -42,7 +42,8 @@ run_pytest() {
   shift
   (cd "$tree" && "${run_as[@]}" env PYTHONPATH="$tree/python" PYTHONDONTWRITEBYTECODE=1 \
     WARMSET_BIN_DIR="$tree/build/dev/bin" WARMSET_TEST_MODELS="$tree/.cache/models" \
-    "$venv_python" -m pytest -q -p no:cacheprovider --junitxml="$report" "$@")
+    "$venv_python" -m pytest -q -p no:cacheprovider -o tmp_path_retention_policy=failed \
+    --junitxml="$report" "$@")
 }
 
 check_types() { (cd python && "$venv_python" -m mypy --cache-dir=../.cache/mypy); }

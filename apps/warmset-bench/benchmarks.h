@@ -1,0 +1,46 @@
+// The subcommands. Each prints one JSON document and returns an error where it
+// could not measure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+
+namespace warmset::bench {
+
+// A cold file to a published entry, beside fio on the same file.
+struct LoadOptions {
+  std::string folder = "/var/tmp";  // of the file; its disk is what is measured
+  uint64_t mib = 1024;
+  unsigned rounds = 10;
+  bool reserve = true;  // touched memory is there before each load
+};
+Status RunLoad(const LoadOptions& options);
+
+// A fresh process: from connect to a byte of each page of a cached model.
+struct AttachOptions {
+  std::string folder = "/var/tmp";
+  uint64_t mib = 4096;
+  unsigned rounds = 50;
+};
+Status RunAttach(const AttachOptions& options);
+// That process: prints the seconds.
+Status RunAttachChild(const std::string& model, uint64_t step);
+
+// Round trips of state requests.
+struct RpcOptions {
+  unsigned rounds = 2000;
+};
+Status RunRpc(const RpcOptions& options);
+
+// A library of small files, seen for the first time and again.
+struct ScanOptions {
+  std::string folder = "/var/tmp";
+  unsigned files = 20'000;
+  unsigned folders = 500;
+  unsigned rounds = 5;
+};
+Status RunScan(const ScanOptions& options);
+
+}  // namespace warmset::bench

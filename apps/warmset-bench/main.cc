@@ -1,0 +1,70 @@
+// warmset-bench: figures of Warmset on this machine, as JSON. See bench/README.md.
+#include <cstdio>
+#include <functional>
+
+#include "CLI/CLI.hpp"
+#include "benchmarks.h"
+#include "fmt/format.h"
+
+namespace {
+
+void Example(CLI::App* command, const std::string& text) { command->footer("Example:\n  " + text); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace warmset;
+  using namespace warmset::bench;
+
+  CLI::App app("Measures Warmset on this machine and prints JSON. Each benchmark starts a daemon "
+               "of its own; nothing that runs already is disturbed.",
+               "warmset-bench");
+  app.require_subcommand(1);
+  std::function<Status()> action;
+
+  LoadOptions load;
+  CLI::App* command = app.add_subcommand("load", "A cold file to a published entry, beside fio");
+  command->add_option("--dir", load.folder, "folder on the disk to measure", true);
+  command->add_option("--mib", load.mib, "size of the file", true);
+  command->add_option("--rounds", load.rounds, "pairs of fio and load", true);
+  command->add_flag("!--no-reserve", load.reserve, "first touch of memory within the load");
+  Example(command, "warmset-bench load --dir /mnt/models --mib 4096");
+  command->callback([&] { action = [&] { return RunLoad(load); }; });
+
+  AttachOptions attach;
+  command = app.add_subcommand("attach", "A fresh process, from connect to every page");
+  command->add_option("--dir", attach.folder, "folder for the model's file", true);
+  command->add_option("--mib", attach.mib, "size of the model", true);
+  command->add_option("--rounds", attach.rounds, "processes for each step", true);
+  Example(command, "warmset-bench attach --mib 1024");
+  command->callback([&] { action = [&] { return RunAttach(attach); }; });
+
+  RpcOptions rpc;
+  command = app.add_subcommand("rpc", "Round trips of state requests");
+  command->add_option("--rounds", rpc.rounds, "single calls", true);
+  Example(command, "warmset-bench rpc --rounds 10000");
+  command->callback([&] { action = [&] { return RunRpc(rpc); }; });
+
+  ScanOptions scan;
+  command = app.add_subcommand("scan", "A library of small files, for the first time and again");
+  command->add_option("--dir", scan.folder, "folder for the library", true);
+  command->add_option("--files", scan.files, "safetensors files", true);
+  command->add_option("--folders", scan.folders, "folders they lie in", true);
+  command->add_option("--rounds", scan.rounds, "daemons that know nothing yet", true);
+  Example(command, "warmset-bench scan --dir /mnt/models");
+  command->callback([&] { action = [&] { return RunScan(scan); }; });
+
+  std::string child_model;
+  uint64_t child_step = 0;
+  command = app.add_subcommand("attach-child", "")->group("");
+  command->add_option("model", child_model)->required();
+  command->add_option("step", child_step)->required();
+  command->callback([&] { action = [&] { return RunAttachChild(child_model, child_step); }; });
+
+  CLI11_PARSE(app, argc, argv);
+  if (const Status status = action(); !status.ok()) {
+    fmt::print(stderr, "warmset-bench: {}: {}\n", ErrorCodeName(CodeOf(status)), Message(status));
+    return 1;
+  }
+  return 0;
+}
