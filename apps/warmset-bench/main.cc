@@ -4,6 +4,7 @@
 
 #include "CLI/CLI.hpp"
 #include "benchmarks.h"
+#include "codec_bench.h"
 #include "fmt/format.h"
 
 namespace {
@@ -24,35 +25,43 @@ int main(int argc, char** argv) {
 
   LoadOptions load;
   CLI::App* command = app.add_subcommand("load", "A cold file to a published entry, beside fio");
-  command->add_option("--dir", load.folder, "folder on the disk to measure", true);
-  command->add_option("--mib", load.mib, "size of the file", true);
-  command->add_option("--rounds", load.rounds, "pairs of fio and load", true);
+  command->add_option("--dir", load.folder, "folder on the disk to measure")->capture_default_str();
+  command->add_option("--mib", load.mib, "size of the file")->capture_default_str();
+  command->add_option("--rounds", load.rounds, "pairs of fio and load")->capture_default_str();
   command->add_flag("!--no-reserve", load.reserve, "first touch of memory within the load");
   Example(command, "warmset-bench load --dir /mnt/models --mib 4096");
   command->callback([&] { action = [&] { return RunLoad(load); }; });
 
   AttachOptions attach;
   command = app.add_subcommand("attach", "A fresh process, from connect to every page");
-  command->add_option("--dir", attach.folder, "folder for the model's file", true);
-  command->add_option("--mib", attach.mib, "size of the model", true);
-  command->add_option("--rounds", attach.rounds, "processes for each step", true);
+  command->add_option("--dir", attach.folder, "folder for the model's file")->capture_default_str();
+  command->add_option("--mib", attach.mib, "size of the model")->capture_default_str();
+  command->add_option("--rounds", attach.rounds, "processes for each step")->capture_default_str();
   Example(command, "warmset-bench attach --mib 1024");
   command->callback([&] { action = [&] { return RunAttach(attach); }; });
 
   RpcOptions rpc;
   command = app.add_subcommand("rpc", "Round trips of state requests");
-  command->add_option("--rounds", rpc.rounds, "single calls", true);
+  command->add_option("--rounds", rpc.rounds, "single calls")->capture_default_str();
   Example(command, "warmset-bench rpc --rounds 10000");
   command->callback([&] { action = [&] { return RunRpc(rpc); }; });
 
   ScanOptions scan;
   command = app.add_subcommand("scan", "A library of small files, for the first time and again");
-  command->add_option("--dir", scan.folder, "folder for the library", true);
-  command->add_option("--files", scan.files, "safetensors files", true);
-  command->add_option("--folders", scan.folders, "folders they lie in", true);
-  command->add_option("--rounds", scan.rounds, "daemons that know nothing yet", true);
+  command->add_option("--dir", scan.folder, "folder for the library")->capture_default_str();
+  command->add_option("--files", scan.files, "safetensors files")->capture_default_str();
+  command->add_option("--folders", scan.folders, "folders they lie in")->capture_default_str();
+  command->add_option("--rounds", scan.rounds, "daemons that know nothing yet")->capture_default_str();
   Example(command, "warmset-bench scan --dir /mnt/models");
   command->callback([&] { action = [&] { return RunScan(scan); }; });
+
+  CodecOptions codec;
+  command = app.add_subcommand("codec", "Codecs from RAM to RAM, beside memcpy");
+  command->add_option("--file", codec.file, "safetensors file; synthetic weights if not given");
+  command->add_option("--mib", codec.mib, "of each dtype")->capture_default_str();
+  command->add_option("--rounds", codec.rounds, "interleaved rounds")->capture_default_str();
+  Example(command, "warmset-bench codec --file model.safetensors");
+  command->callback([&] { action = [&] { return RunCodec(codec); }; });
 
   std::string child_model;
   uint64_t child_step = 0;
