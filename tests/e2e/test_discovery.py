@@ -27,10 +27,10 @@ def test_every_layout(serve, models, fixtures):
     fixtures.make_hub(models / "hub", 1)
     daemon = serve()
     listed = {model["name"]: model for model in daemon.cli("list")["models"]}
-    older = listed.keys() - {"tiny.safetensors", "model.safetensors", "llama", "sd",
+    older = listed.keys() - {"tiny.safetensors", "sharded", "llama", "sd",
                              "checkpoint.safetensors", "acme/tiny-model"}
     assert len(listed) == 7 and re.fullmatch("acme/tiny-model@[0-9a-f]{8}", older.pop())
-    assert listed["model.safetensors"]["kind"] == "sharded"
+    assert listed["sharded"]["kind"] == "sharded"
     assert listed["llama"]["kind"] == "transformers"
     assert listed["sd"]["kind"] == "diffusers"
     parts = {"unet", "vae", "text_encoder"}
