@@ -1,10 +1,13 @@
 #include "os/huge_pages.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -47,6 +50,78 @@ void TouchSmallPages(std::span<std::byte> range) {
   if (!Advise(range, MADV_POPULATE_WRITE, "madvise_populate")) TouchEvery(range, kSmallPageBytes);
 }
 
+// Linux 6.7's linux/fs.h has these; Debian 12's does not.
+struct PageRegion {
+  uint64_t start;
+  uint64_t end;
+  uint64_t categories;
+};
+struct PageScan {
+  uint64_t size;
+  uint64_t flags;
+  uint64_t start;
+  uint64_t end;
+  uint64_t walk_end;  // out
+  uint64_t regions;
+  uint64_t regions_length;
+  uint64_t max_pages;
+  uint64_t category_inverted;
+  uint64_t category_mask;
+  uint64_t category_anyof_mask;
+  uint64_t return_mask;
+};
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, PageScan);
+constexpr uint64_t kPageIsHuge = 1 << 6;
+
+// Nothing where the kernel is too old to say.
+std::optional<uint64_t> ScanHugePages(uintptr_t begin, uintptr_t end) {
+  if (InjectedFault("pagemap_scan") != 0) return std::nullopt;
+  const auto pagemap = OpenForRead("/proc/self/pagemap");
+  if (!pagemap.ok()) return std::nullopt;
+  uint64_t bytes = 0;
+  std::array<PageRegion, 64> regions;
+  PageScan scan{.size = sizeof scan,
+                .flags = 0,
+                .start = begin,
+                .end = end,
+                .walk_end = 0,
+                .regions = reinterpret_cast<uintptr_t>(regions.data()),
+                .regions_length = regions.size(),
+                .max_pages = 0,
+                .category_inverted = 0,
+                .category_mask = kPageIsHuge,
+                .category_anyof_mask = 0,
+                .return_mask = kPageIsHuge};
+  while (scan.start < end) {
+    const int found = ::ioctl(pagemap->get(), kPagemapScan, &scan);
+    if (found < 0) return std::nullopt;
+    for (int i = 0; i < found; ++i) {
+      bytes += regions[static_cast<size_t>(i)].end - regions[static_cast<size_t>(i)].start;
+    }
+    scan.start = scan.walk_end;
+  }
+  return bytes;
+}
+
+// What older kernels offer; they walk every small page of every mapping.
+uint64_t HugePagesInSmaps(uintptr_t begin, uintptr_t end) {
+  const auto smaps = ReadSmallFile("/proc/self/smaps", 16 * kMiB);
+  if (!smaps.ok()) return 0;
+  uint64_t bytes = 0;
+  bool inside = false;  // advice can have split the mapping into several ranges
+  std::istringstream lines(*smaps);
+  for (std::string line; std::getline(lines, line);) {
+    unsigned long long value = 0;
+    if (std::sscanf(line.c_str(), "%llx-", &value) == 1 && line.find('-') < line.find(' ')) {
+      inside = value >= begin && value < end;
+    } else if (inside && (std::sscanf(line.c_str(), "ShmemPmdMapped: %llu", &value) == 1 ||
+                          std::sscanf(line.c_str(), "FilePmdMapped: %llu", &value) == 1)) {
+      bytes += value * kKiB;
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void TouchMemory(std::span<std::byte> range) {
@@ -64,23 +139,10 @@ void TouchMemory(std::span<std::byte> range) {
 }
 
 uint64_t HugePageBytes(const Mapping& mapping) {
-  const auto smaps = ReadSmallFile("/proc/self/smaps", 16 * kMiB);
-  if (!smaps.ok()) return 0;
   const auto begin = reinterpret_cast<uintptr_t>(mapping.data());
-  const uintptr_t end = begin + mapping.size();
-  uint64_t bytes = 0;
-  bool inside = false;  // advice can have split the mapping into several ranges
-  std::istringstream lines(*smaps);
-  for (std::string line; std::getline(lines, line);) {
-    unsigned long long value = 0;
-    if (std::sscanf(line.c_str(), "%llx-", &value) == 1 && line.find('-') < line.find(' ')) {
-      inside = value >= begin && value < end;
-    } else if (inside && (std::sscanf(line.c_str(), "ShmemPmdMapped: %llu", &value) == 1 ||
-                          std::sscanf(line.c_str(), "FilePmdMapped: %llu", &value) == 1)) {
-      bytes += value * kKiB;
-    }
-  }
-  return bytes;
+  const uintptr_t end = begin + AlignUp(mapping.size(), kSmallPageBytes);
+  const auto scanned = ScanHugePages(begin, end);
+  return scanned ? *scanned : HugePagesInSmaps(begin, end);
 }
 
 }  // namespace warmset::os

@@ -20,8 +20,9 @@ inline constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
 void TouchMemory(std::span<std::byte> range);
 
 // How much of the mapping this process has in huge pages now, as the kernel
-// counts it (ShmemPmdMapped and FilePmdMapped in /proc/self/smaps); 0 when it
-// can't be read. Pages that were not accessed through the mapping don't count.
+// counts it (PAGEMAP_SCAN, before Linux 6.7 ShmemPmdMapped and FilePmdMapped in
+// /proc/self/smaps); 0 when it can't be known. Pages that were not accessed
+// through the mapping don't count.
 uint64_t HugePageBytes(const Mapping& mapping);
 
 }  // namespace warmset::os

@@ -45,6 +45,16 @@ TEST(HugePagesTest, CountsARangeThatAdviceHasSplit) {
   EXPECT_EQ(HugePageBytes(*again), whole);
 }
 
+TEST(HugePagesTest, BothWaysOfCountingAgree) {
+  auto file = MemoryFile::Create("warmset-test", kBytes);
+  ASSERT_TRUE(file.ok());
+  TouchMemory(file->writable().span());
+  const uint64_t bytes = HugePageBytes(file->writable());
+  ArmFault({.call = "pagemap_scan", .nth = 1, .error_number = ENOTTY});
+  EXPECT_EQ(HugePageBytes(file->writable()), bytes);
+  EXPECT_EQ(DisarmFault(), 1);
+}
+
 TEST(HugePagesTest, FallsBackToSmallPages) {
   for (const char* call : {"madvise_huge", "madvise_collapse", "madvise_populate"}) {
     auto file = MemoryFile::Create("warmset-test", kBytes);
