@@ -36,11 +36,11 @@ Status DecodeInnerLayers(const Kernels& kernels, const BlockHeader& header,
                          const BlockSections& sections, const uint8_t* block,
                          DecodeScratch& scratch) {
   size_t layer = header.layer_count - 1U;
-  std::fill_n(scratch.survivors.begin(), header.escapes[layer] + kArrayPadding, uint8_t{0});
+  std::fill_n(scratch.survivors->bytes, header.escapes[layer] + kArrayPadding, uint8_t{0});
   for (; layer > 0; --layer) {
     const size_t escapes = kernels.decode_layer(
         header.widths[layer], block + sections.layers[layer], WordsFor(header.escapes[layer - 1]),
-        scratch.survivors.data(), scratch.ranks.data());
+        scratch.survivors->bytes, scratch.ranks->bytes);
     if (escapes != header.escapes[layer]) {
       return Corrupted(fmt::format("{} elements escape from layer {}, its header says {}", escapes,
                                    layer, header.escapes[layer]));
@@ -66,7 +66,7 @@ Status DecodeLayered(const Kernels& kernels, const BlockHeader& header, const ui
   join.max_rank = static_cast<uint8_t>(MaxRank(header));
   join.rank_tables = block + sections.rank_tables;
   join.layer = block + sections.layers[0];
-  join.survivors = scratch.survivors.data();
+  join.survivors = scratch.survivors->bytes;
   join.verbatim = block + sections.verbatim;
   join.verbatim_count = header.escapes[header.layer_count - 1U];
   join.low_bits = block + sections.low_bits;

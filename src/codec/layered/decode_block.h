@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -15,11 +16,14 @@
 namespace warmset::codec {
 
 struct DecodeScratch {
-  static constexpr size_t kArrayBytes = kMaxBlockElements + kArrayPadding;
+  // On cache lines: a vector that is stored across two of them costs double.
+  struct alignas(64) Array {
+    uint8_t bytes[kMaxBlockElements + kArrayPadding] = {};
+  };
 
   // The ranks of two neighbouring layers.
-  std::vector<uint8_t> ranks = std::vector<uint8_t>(kArrayBytes);
-  std::vector<uint8_t> survivors = std::vector<uint8_t>(kArrayBytes);
+  std::unique_ptr<Array> ranks = std::make_unique<Array>();
+  std::unique_ptr<Array> survivors = std::make_unique<Array>();
   // Whole groups of elements, where the output has a part of one.
   std::vector<std::byte> elements;
 };

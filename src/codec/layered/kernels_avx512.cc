@@ -14,7 +14,7 @@ using Vector = __m512i;
 
 constexpr size_t kCacheLine = 64;
 // Far enough for memory to answer in time.
-constexpr size_t kPrefetchAhead = 4096;
+constexpr size_t kPrefetchAhead = 32 * 1024;
 
 Vector Load(const uint8_t* from) { return _mm512_loadu_si512(from); }
 void Store(uint8_t* to, Vector vector) { _mm512_storeu_si512(to, vector); }
@@ -79,9 +79,18 @@ LayerWord LoadLayerWord(const uint8_t* planes) {
   return word;
 }
 
+// Spreads list's first elements over those of the mask, zeros elsewhere.
+Vector Expand(__mmask64 mask, const uint8_t* list) {
+  Vector elements = Load(list);
+  // The form of the instruction that loads for itself is several times slower,
+  // because it must not touch memory that the mask leaves out.
+  __asm__("" : "+v"(elements));
+  return _mm512_maskz_expand_epi8(mask, elements);
+}
+
 // Adds the ranks that the next layer has for the escaped elements.
 Vector AddSurvivors(const LayerWord& word, const uint8_t* survivors) {
-  return _mm512_add_epi8(word.ranks, _mm512_maskz_expand_epi8(word.escapes, Load(survivors)));
+  return _mm512_add_epi8(word.ranks, Expand(word.escapes, survivors));
 }
 
 template <unsigned kWidth>
@@ -259,7 +268,7 @@ Vector SignFirst(Vector words) { return _mm512_shrdi_epi16(words, words, 1); }
 
 // Puts one group together. `extra` has low bits of kF16ShortMantissa.
 template <Arrangement A, bool kNonTemporal>
-void JoinGroup(uint8_t* to, Vector symbols, Vector extra, uint8_t zero_point, const uint8_t* bytes,
+void JoinGroup(uint8_t* to, Vector symbols, Vector extra, Vector zero_point, const uint8_t* bytes,
                const uint8_t* planes) {
   if constexpr (A == Arrangement::kBF16) {
     StoreWords<kNonTemporal>(to, Load(bytes), symbols, SignFirst);
@@ -315,7 +324,7 @@ void JoinGroup(uint8_t* to, Vector symbols, Vector extra, uint8_t zero_point, co
     }
     const __mmask64 negative = LoadPlane(planes + size_t{8} * kLowBits);
     const Vector difference = _mm512_mask_sub_epi8(magnitude, negative, Bytes(0xff), magnitude);
-    StoreElements<kNonTemporal>(to, _mm512_add_epi8(difference, Bytes(zero_point)));
+    StoreElements<kNonTemporal>(to, _mm512_add_epi8(difference, zero_point));
   }
 }
 
@@ -324,16 +333,22 @@ void JoinGroup(uint8_t* to, Vector symbols, Vector extra, uint8_t zero_point, co
 bool TakeBytes(const uint8_t* list, size_t count, __mmask64 mask, size_t& taken, Vector& into) {
   const size_t wanted = CountBits(mask);
   if (wanted > count - taken) return false;
-  into = _mm512_mask_expand_epi8(into, mask, Load(list + taken));
+  into = _mm512_mask_mov_epi8(into, mask, Expand(mask, list + taken));
   taken += wanted;
   return true;
 }
 
 template <Arrangement A, unsigned kWidth, bool kNonTemporal>
-JoinResult JoinAll(const JoinArguments& a) {
+JoinResult JoinAll(const JoinArguments& arguments) {
   constexpr ArrangementLayout kLayout = LayoutOf(A);
+  // Copies, because a vector's store might change what a reference refers to.
+  const JoinArguments a = arguments;
+  size_t escapes = 0;
+  size_t verbatim_taken = 0;
+  size_t low_bits_taken = 0;
+  bool overrun = false;
   const Vector max_rank = Bytes(a.max_rank);
-  JoinResult result;
+  const Vector zero_point = Bytes(a.zero_point);
   // The next block comes in about as fast as this one goes out.
   const size_t next_step =
       (a.next_bytes + kCacheLine * a.groups - 1) / (kCacheLine * a.groups) * kCacheLine;
@@ -354,13 +369,13 @@ JoinResult JoinAll(const JoinArguments& a) {
     }
 
     const LayerWord word = LoadLayerWord<kWidth>(a.layer + group * kWidth * 8);
-    const Vector ranks = AddSurvivors(word, a.survivors + result.escapes);
-    result.escapes += CountBits(word.escapes);
+    const Vector ranks = AddSurvivors(word, a.survivors + escapes);
+    escapes += CountBits(word.escapes);
     Vector symbols = _mm512_shuffle_epi8(table, ranks);
     const __mmask64 verbatim = _mm512_cmpeq_epi8_mask(ranks, max_rank);
     if (verbatim != 0) [[unlikely]] {
-      if (!TakeBytes(a.verbatim, a.verbatim_count, verbatim, result.verbatim, symbols)) {
-        result.overrun = true;
+      if (!TakeBytes(a.verbatim, a.verbatim_count, verbatim, verbatim_taken, symbols)) {
+        overrun = true;
         break;
       }
     }
@@ -368,19 +383,19 @@ JoinResult JoinAll(const JoinArguments& a) {
     if constexpr (A == Arrangement::kF16ShortMantissa) {
       const __mmask64 subnormal = _mm512_testn_epi8_mask(symbols, symbols);
       if (subnormal != 0) [[unlikely]] {
-        if (!TakeBytes(a.low_bits, a.low_bits_count, subnormal, result.low_bits, extra)) {
-          result.overrun = true;
+        if (!TakeBytes(a.low_bits, a.low_bits_count, subnormal, low_bits_taken, extra)) {
+          overrun = true;
           break;
         }
       }
     }
     JoinGroup<A, kNonTemporal>(a.elements + group * 64 * kLayout.element_bytes, symbols, extra,
-                               a.zero_point, a.bytes + group * kLayout.group_bytes,
+                               zero_point, a.bytes + group * kLayout.group_bytes,
                                a.planes + group * kLayout.group_planes * 8);
   }
   if constexpr (kNonTemporal) _mm_sfence();
   if (a.next_bytes > 0) next_checksum.Save(*a.next_checksum);
-  return result;
+  return {escapes, verbatim_taken, low_bits_taken, overrun};
 }
 
 }  // namespace

@@ -5,30 +5,30 @@
 namespace warmset::codec {
 namespace {
 
-// Few wide layers decode fastest, many narrow ones follow the distribution
-// closest. All have ranks up to kMaxRank at most.
+// All have ranks up to kMaxRank at most. Late layers have few elements, so they
+// cost little and keep symbols from being verbatim.
 constexpr std::array<Shape, 14> kShapes = {{
     {{4}},
-    {{3}},
-    {{3, 3}},
-    {{3, 2, 2}},
-    {{2, 3}},
+    {{3, 3, 1}},
+    {{3, 2, 2, 1, 1}},
+    {{2, 3, 2, 1, 1}},
     {{2, 2, 3}},
+    {{2, 2, 3, 1, 1}},
     {{2, 2, 2, 2}},
     {{2, 2, 2, 2, 2}},
-    {{1, 3}},
-    {{1, 2, 3}},
-    {{1, 2, 2, 2}},
-    {{1, 1, 2, 2}},
+    {{1, 3, 3}},
+    {{1, 2, 3, 2}},
+    {{1, 2, 2, 2, 2}},
     {{1, 1, 2, 2, 2}},
-    {{1, 1, 1, 2, 2}},
+    {{1, 1, 2, 3, 2}},
+    {{1, 1, 1, 2, 2, 2}},
 }};
 
-// What a plane costs in decoding, as bits of every 1024 elements.
-constexpr uint64_t kBitsPerPlane = 32;
+// What it costs to decode a layer, as bits of every 1024 elements of it.
+constexpr uint64_t kBitsPer1024Elements = 64;
 
 // What a verbatim symbol costs: a branch that is hard to predict.
-constexpr uint64_t kBitsPerVerbatim = 32;
+constexpr uint64_t kBitsPerVerbatim = 96;
 
 }  // namespace
 
@@ -37,17 +37,18 @@ ShapeChoice ChooseShape(const RankCounts& counts) {
   best.score = ~uint64_t{0};
   for (const Shape& shape : kShapes) {
     uint64_t bits = 0;
-    uint64_t planes = 0;
+    uint64_t layer_elements = 0;
     uint64_t left = counts.total;
     size_t rank = 0;
     for (const unsigned width : shape.widths) {
+      if (width == 0) break;
       bits += left * width;
-      planes += width;
+      layer_elements += left;
       for (unsigned i = 0; i + 1 < (1U << width); ++i) left -= counts.of_rank[rank++];
     }
     bits += left * 8;
     const uint64_t score =
-        bits + counts.total * planes * kBitsPerPlane / 1024 + left * kBitsPerVerbatim;
+        bits + layer_elements * kBitsPer1024Elements / 1024 + left * kBitsPerVerbatim;
     if (score < best.score) best = {shape, bits, score};
   }
   return best;
