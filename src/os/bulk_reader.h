@@ -42,7 +42,7 @@ struct ReadBlock {
 // So many blocks of about 1 MiB keep a fast disk busy. The threads that read
 // them also do what follows on each, so they are more than it takes: while some
 // compute, the others' reads are under way.
-inline constexpr unsigned kBulkReadThreads = 8;
+inline constexpr unsigned kBulkReadThreads = 12;
 
 struct BulkRead {
   std::span<const ReadBlock> blocks;  // begun in this order
