@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/units.h"
 #include "cache/entry_loader.h"
 #include "fmt/format.h"
 #include "spdlog/spdlog.h"
@@ -171,7 +172,8 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
   labels_[id] = flight->source.label;
   flights_.erase(id);
-  spdlog::info("{}: {} bytes in RAM", flight->source.label, hold.entry().bytes());
+  spdlog::info("{}: {} in RAM", flight->source.label,
+               FormatSize(ByteCount(hold.entry().bytes())));
   events_.changed(id);
   const uint64_t read_bytes = flight->source.component.entry_bytes;
   for (const Done& done : std::exchange(flight->waiting, {})) {

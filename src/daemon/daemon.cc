@@ -88,7 +88,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       *loop_, *pool_, registry_, *library_, *catalog_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   ASSIGN_OR_RETURN(PathLinks links, PathLinks::Create(LinksFolder(options_.socket)));
-  paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *uses_,
+  paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
                                          std::move(links));
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
   ASSIGN_OR_RETURN(const auto wanted, desired_->Read());

@@ -268,6 +268,28 @@ TEST_F(DaemonTest, APathOpensTheFilesBytesUntilItIsUncached) {
   EXPECT_FALSE(fs::exists(path));
 }
 
+TEST_F(DaemonTest, AnEntryMadeForAPathAloneGoesWithIt) {
+  // Two groups of tensors: two components, of which neither is the file.
+  const std::string header =
+      R"({"first_stage_model.w":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},)"
+      R"("model.diffusion_model.w":{"dtype":"U8","shape":[8],"data_offsets":[8,16]}})";
+  ByteWriter writer;
+  writer.Write(static_cast<uint64_t>(header.size()));
+  writer.WriteBytes(AsBytes(header));
+  std::ofstream(folder_ / "models/split.safetensors", std::ios::binary)
+      << writer.data() << std::string(16, 'x');
+  StartDaemon();
+  wire::Channel client = Connect();
+  v1::Request request;
+  request.mutable_get_path()->set_model("split");
+  auto answer = client.Call(request);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_GT(Memory(client).entries(), 0u);
+  Uncache(client, "split");
+  while (Memory(client).uncached_but_mapped() > 0) std::this_thread::yield();
+  EXPECT_EQ(Memory(client).entries(), 0u);
+}
+
 TEST_F(DaemonTest, ARestartBringsBackWhatWasCached) {
   WriteModel(folder_ / "models/a.safetensors", 'a');
   WriteModel(folder_ / "models/b.safetensors", 'b');

@@ -81,7 +81,13 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
 }
 
 void PathService::Close(const ModelId& id) {
-  if (opened_.erase(id) > 0) links_.Remove(id);
+  const auto node = opened_.extract(id);
+  if (node.empty()) return;
+  links_.Remove(id);
+  for (const ComponentCache::Held& held : node.mapped().entries) {
+    const ComponentId component = held->entry().component();
+    if (registry_.UsersOf(component).empty()) cache_.Drop(component);
+  }
 }
 
 }  // namespace warmset

@@ -23,18 +23,20 @@ class PathService {
  public:
   using Done = std::function<void(StatusOr<std::string>)>;
 
-  PathService(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry, ModelUse& uses,
-              PathLinks links)
+  PathService(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
+              ComponentCache& cache, ModelUse& uses, PathLinks links)
       : loop_(loop),
         pool_(pool),
         registry_(registry),
+        cache_(cache),
         uses_(uses),
         links_(std::move(links)) {}
 
   // Caches the model's files byte for byte and calls done, later and exactly
   // once, with the path of the file, or of a folder for a model of several.
   void Open(const ModelId& model, Done done);
-  // Removes the path and unpins the entries, if there are any.
+  // Removes the path, if there is one, and unpins its entries; those that were
+  // made for it alone are dropped.
   void Close(const ModelId& model);
 
  private:
@@ -49,6 +51,7 @@ class PathService {
   os::EventLoop& loop_;
   ThreadPool& pool_;
   ModelRegistry& registry_;
+  ComponentCache& cache_;
   ModelUse& uses_;
   PathLinks links_;
   std::map<ModelId, Opened> opened_;
