@@ -65,11 +65,12 @@ Status RunLoad(const LoadOptions& options) {
   RETURN_IF_ERROR(WriteModel(file, options.mib));
   const auto bytes = std::filesystem::file_size(file);
 
-  // Twice the file for the entry and the reserve, and room for what is rounded.
-  const uint64_t reserve = options.reserve ? AlignUp(bytes, 2 * kMiB) + 4 * kMiB : 0;
+  // The reserve's largest piece, half of it, must hold the whole entry. Beside it
+  // there is the entry, and room for what is rounded.
+  const uint64_t reserve = options.reserve ? 2 * (AlignUp(bytes, 2 * kMiB) + 4 * kMiB) : 0;
   ASSIGN_OR_RETURN(auto daemon,
                    PrivateDaemon::Start({"--root=" + folder.path().string(), "--watch=off",
-                                         fmt::format("--ram-limit={}", 2 * bytes + 256 * kMiB),
+                                         fmt::format("--ram-limit={}", 3 * bytes + 256 * kMiB),
                                          fmt::format("--reserve={}", reserve)}));
   const std::string iomem = RunFio(file, "mmaphuge") ? "mmaphuge" : "malloc";
 

@@ -52,7 +52,7 @@ Check CheckLockedMemory() {
       limit->soft == os::Limit::kUnlimited ? "unlimited" : FormatSize(ByteCount(limit->soft));
   if (limit->soft >= kUsual) return Ok("locked memory", finding);
   return Warn("locked memory", finding,
-              "io_uring may need 8 MiB: ulimit -l 8192, or LimitMEMLOCK= of the systemd unit");
+              "device drivers may need more: ulimit -l 8192, or LimitMEMLOCK= of the systemd unit");
 }
 
 Check CheckOpenFiles() {
