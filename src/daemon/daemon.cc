@@ -183,9 +183,14 @@ void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done d
   for (const ComponentSummary& candidate : summary.components) {
     if (candidate.id == component) request.components.push_back(candidate.name);
   }
-  uses_->Use(std::move(request), [component, done](StatusOr<ModelUse::Result> used) {
+  uses_->Use(std::move(request), [this, model = summary.id, component,
+                                  done](StatusOr<ModelUse::Result> used) {
     if (!used.ok()) return done(used.status());
-    ModelUse::Component& first = used->components.front();
+    const ModelUse::Component& first = used->components.front();
+    const Model* now = registry_.Find(model);
+    if (now == nullptr || now->summary.components[first.index].id != component) {
+      return done(Error(ErrorCode::kFileChanged, "the component's file has other content now"));
+    }
     done(ComponentCache::Loaded{first.held, first.read_bytes, {}});
   });
 }
