@@ -61,10 +61,10 @@ def fastsafetensors():
 
 
 def warmset():
-    import warmset as package
+    from warmset import connect  # which imports the rest
 
     def tensors(_path):
-        with package.connect() as session, session.attach(MODEL) as model:
+        with connect() as session, session.attach(MODEL) as model:
             for name in model:
                 yield name, model[name].torch()
     return tensors
