@@ -4,34 +4,8 @@ import pathlib
 
 import pytest
 
+from harness.clients import ATTACH, close, expect, finish, say
 from harness.daemon import MIB, wait_until
-
-ATTACH = """
-import sys, warmset
-session = warmset.connect()
-model = session.attach(sys.argv[1])
-print("attached", flush=True)
-"""
-
-
-def say(process, line):
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-
-
-def expect(process, line):
-    assert process.stdout.readline().strip() == line
-
-
-def finish(process, code=0):
-    process.stdin.close()
-    rest = process.stdout.read()
-    process.stdout.close()
-    assert process.wait(60) == code, rest
-
-
-def leases(daemon, model="tiny"):
-    return int(daemon.state(model).get("leases", 0))
 
 
 @pytest.fixture
@@ -88,13 +62,14 @@ print("touched", flush=True)
 sys.stdin.read()
 """
     one = daemon.python(code, "tiny")
-    expect(one, "attached"), expect(one, "touched")
+    expect(one, "attached", "touched")
     alone = pss(one.pid)
     assert alone >= 16 * MIB
     two = daemon.python(code, "tiny")
-    expect(two, "attached"), expect(two, "touched")
+    expect(two, "attached", "touched")
     assert pss(one.pid) <= 0.6 * alone and pss(two.pid) <= 0.6 * alone
-    finish(one), finish(two)
+    finish(one)
+    finish(two)
 
 
 def test_writes_are_a_clients_own(serve, tiny):
@@ -119,11 +94,11 @@ def test_a_client_killed_while_leased(serve, tiny):
     daemon = serve()
     client = daemon.python(ATTACH + "sys.stdin.read()", "tiny")
     expect(client, "attached")
-    assert leases(daemon) == 1
+    assert daemon.leases("tiny") == 1
     client.kill()
     client.wait()
-    client.stdin.close(), client.stdout.close()
-    wait_until(lambda: leases(daemon) == 0, "the end of a dead client's lease")
+    close(client)
+    wait_until(lambda: daemon.leases("tiny") == 0, "the end of a dead client's lease")
     assert int(daemon.cli("uncache", "tiny")["freed_bytes"]) >= 16 * MIB
     assert daemon.memory()["uncached_but_mapped"] == 0
 
@@ -145,11 +120,11 @@ assert model["model.layers.0.weight"].numpy().tobytes() == before
 session.state("tiny")
 """
     client = daemon.python(code, "tiny")
-    expect(client, "attached"), expect(client, "forked")
-    assert leases(daemon) == 1, "the parent's"
-    say(client, "")
+    expect(client, "attached", "forked")
+    assert daemon.leases("tiny") == 1, "the parent's"
+    say(client)
     finish(client)
-    wait_until(lambda: leases(daemon) == 0, "the end of the lease")
+    wait_until(lambda: daemon.leases("tiny") == 0, "the end of the lease")
 
 
 def test_a_parent_that_exits_leaves_its_child_the_bytes(serve, tiny):
@@ -166,9 +141,9 @@ print(model["model.layers.0.weight"].numpy().tobytes() == before, flush=True)
     expect(client, "attached")
     client.wait(60)
     daemon.run("uncache", "tiny")
-    say(client, "")
+    say(client)
     expect(client, "True")
-    client.stdin.close(), client.stdout.close()
+    close(client)
     wait_until(lambda: daemon.memory()["uncached_but_mapped"] == 0, "the last mapping's end")
 
 

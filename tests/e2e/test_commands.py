@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -56,16 +58,13 @@ def test_a_model_from_disk_to_ram_to_a_device_and_back(serve, tiny):
 def test_ps_says_who_holds_a_model(serve, tiny):
     daemon = serve()
     with daemon.session() as session:
-        attached = session.attach("tiny")
+        session.attach("tiny")
         holders = daemon.cli("ps")["models"][0]["holders"]
         assert [holder["pid"] for holder in holders] == [os.getpid()]
         text = daemon.run("ps").stdout
         for title in ("NAME", "ID", "SIZE", "WHERE", "STRATEGY", "HELD BY", "LAST USED"):
             assert title in text
         assert str(os.getpid()) in text and "ram" in text
-        for _, fds in attached:
-            for fd in fds:
-                os.close(fd)
     wait_until(lambda: not daemon.cli("ps")["models"][0]["holders"], "the end of the lease")
 
 
@@ -105,8 +104,7 @@ def test_doctor_needs_no_daemon_and_looks_at_everything(serve, models):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_shows_an_example(serve, command):
-    import subprocess
+def test_help_shows_an_example(command):
     result = subprocess.run([BIN / "warmset", command, "--help"], capture_output=True, text=True)
     assert result.returncode == 0
     assert "Example" in result.stdout and "warmset" in result.stdout and "--json" in result.stdout
@@ -146,7 +144,6 @@ def test_run_puts_warmset_in_place_of_safetensors(serve, tiny):
     daemon = serve()
     code = ("import safetensors, sys; f = safetensors.safe_open(sys.argv[1], 'np'); "
             "print(type(f).__module__, len(list(f.keys())))")
-    import sys
     result = daemon.run("run", "--", sys.executable, "-c", code, tiny)
     assert result.returncode == 0, result.stderr
     module, tensors = result.stdout.split()

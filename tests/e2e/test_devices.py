@@ -8,20 +8,11 @@ import pytest
 from harness.daemon import MIB, CommandFailed, alive, wait_until
 from harness.session import Refused
 
-from test_limits import close
-
 CARD = ("--device", "host:0,memory=64MiB,pool=dedicated")
 
 
 def device_bytes(daemon, device="host:0"):
     return int(daemon.device(device).get("memory_used", 0))
-
-
-def read_placement(attached):
-    """The bytes of one attached component, chunk after chunk."""
-    component, fds = attached
-    return b"".join(os.pread(fds[int(chunk.get("fd", 0))], int(chunk["bytes"]), 0)
-                    for chunk in component["chunks"])[:int(component["bytes"])]
 
 
 def test_the_dedicated_pool_is_a_copy_with_a_budget(serve, models, fixtures):
@@ -98,11 +89,10 @@ def test_attach_from_the_device(serve, models, fixtures):
         daemon.cli("load", "tiny")
         attached, = session.attach("tiny", device="host:0")
         content = fixtures.content("model.layers.0.weight", 4 * MIB)
-        assert content in read_placement(attached)
+        assert content in attached.read()
         with pytest.raises(CommandFailed) as failure:
             daemon.cli("unload", "tiny")
         assert failure.value.code == "in_use" and str(os.getpid()) in failure.value.stderr
-        close([attached])
     wait_until(lambda: daemon.state("tiny").get("leases", 0) == 0, "the end of the lease")
     daemon.cli("unload", "tiny")
 
@@ -114,14 +104,13 @@ def test_a_worker_killed_while_its_placement_is_leased(serve, models, fixtures):
     worker = daemon.device()["worker_pid"]
     with daemon.session() as session:
         attached, = session.attach("tiny", device="host:0")
-        before = read_placement(attached)
+        before = attached.read()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: daemon.device()["worker_state"] == "ready"
                    and daemon.device()["worker_pid"] != worker, "another worker")
         assert daemon.device()["worker_restarts"] == 1
-        assert read_placement(attached) == before, "a lease's bytes stay"
+        assert attached.read() == before, "a lease's bytes stay"
         wait_until(lambda: daemon.state("tiny").get("devices"), "the placement to come back")
-        close([attached])
     daemon.check()
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness.daemon import CommandFailed, wait_until
+from harness.session import Refused
 
 
 def names(daemon):
@@ -155,7 +156,6 @@ def test_names_that_no_model_has(serve, models, fixtures, name):
     fixtures.save(models.parent / "secret.safetensors", {"a": ("F32", [4])})
     fixtures.save(models / "good.safetensors", {"a": ("F32", [4])})
     daemon = serve()
-    from harness.session import Refused
     with daemon.session() as session:
         for call in ("cache", "load", "get_path", "uncache", "unload"):
             with pytest.raises(Refused) as refused:

@@ -6,9 +6,8 @@ import shutil
 import pytest
 
 from harness.daemon import MIB, CommandFailed
+from harness.loads import cache_until_midway, large_cold_file
 from harness.session import Refused
-
-from test_limits import close
 
 
 @pytest.fixture
@@ -20,31 +19,8 @@ def bystander(models, fixtures):
 def attach_and_read(daemon, model):
     """The bytes of a model's only component, as a client gets them."""
     with daemon.session() as session:
-        (component, fds), = session.attach(model)
-        data = fds[int(component["chunks"][0].get("fd", 0))]
-        content = os.pread(data, int(component["bytes"]), 0)
-        close([(component, fds)])
-        return content
-
-
-def large_cold_file(models, fixtures):
-    """A file that takes a while to load, as it has to come from the disk."""
-    file = fixtures.make_file(models, 512)
-    with open(file) as opened:
-        os.fsync(opened.fileno())
-        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return file
-
-
-def cache_until_midway(daemon, session, model):
-    """Starts to cache a model and returns when a part of it has been read."""
-    number = session.send("cache", {"model": model})
-    while True:
-        message, _ = session.receive()
-        progress = message.get("progress")
-        assert progress, f"it was over before its first progress: {message}"
-        if 0 < int(progress.get("done", 0)) < int(progress["total"]):
-            return number
+        component, = session.attach(model)
+        return component.read()
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5])
@@ -54,7 +30,7 @@ def test_truncated_in_mid_load(serve, models, fixtures, bystander, keep):
     daemon.cli("cache", "bystander")
     before = daemon.memory()
     with daemon.session() as session:
-        number = cache_until_midway(daemon, session, "tiny")
+        number = cache_until_midway(session, "tiny")
         with daemon.stopped():
             os.truncate(file, int(file.stat().st_size * keep))
         with pytest.raises(Refused) as refused:
@@ -70,7 +46,7 @@ def test_overwritten_in_mid_load(serve, models, fixtures, bystander):
     file = large_cold_file(models, fixtures)
     daemon = serve("--watch", "off")
     with daemon.session() as session:
-        number = cache_until_midway(daemon, session, "tiny")
+        number = cache_until_midway(session, "tiny")
         with daemon.stopped(), open(file, "r+b") as opened:
             for at in (100_000, file.stat().st_size - 8):
                 opened.seek(at)
@@ -119,10 +95,8 @@ def test_zeros_with_the_old_mtime(serve, models, fixtures, bystander, leased):
         with pytest.raises(Refused) as refused, daemon.session() as other:
             other.attach("tiny")
         assert refused.value.code == "corrupted_model"
-        for component, fds in held:
-            data = fds[int(component["chunks"][0].get("fd", 0))]
-            assert os.pread(data, len(original), 0) == original, "what is leased stays"
-        close(held)
+        for component in held:
+            assert component.read() == original, "what is leased stays"
     assert attach_and_read(daemon, "bystander") == bystander.read_bytes()
 
 
@@ -154,14 +128,12 @@ def test_the_folder_of_a_model_is_removed(serve, models, fixtures, bystander):
     daemon = serve("--watch", "off")
     with daemon.session() as holder:
         held = holder.attach("sd")
-        before = [os.pread(fds[int(c["chunks"][0].get("fd", 0))], 4096, 0) for c, fds in held]
+        before = [component.read() for component in held]
         shutil.rmtree(models / "sd")
         with pytest.raises(CommandFailed) as failure:
             daemon.cli("cache", "sd")
         assert failure.value.code in ("file_not_found", "model_not_found")
-        after = [os.pread(fds[int(c["chunks"][0].get("fd", 0))], 4096, 0) for c, fds in held]
-        assert before == after
-        close(held)
+        assert [component.read() for component in held] == before
     daemon.cli("scan")
     assert [model["name"] for model in daemon.cli("list")["models"]] == ["bystander.safetensors"]
     assert attach_and_read(daemon, "bystander") == bystander.read_bytes()

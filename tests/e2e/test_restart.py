@@ -2,11 +2,9 @@
 
 import pytest
 
+from harness.clients import ATTACH, expect, finish, say
 from harness.daemon import MIB, wait_until
-
-from test_clients import ATTACH, expect, finish, leases, say
-from test_files_change import cache_until_midway, large_cold_file
-from test_limits import total
+from harness.loads import cache_until_midway, large_cold_file
 
 CARD = ("--device", "host:0,memory=64MiB,pool=dedicated")
 
@@ -54,23 +52,23 @@ sys.stdin.read()
     client = daemon.python(code, "tiny")
     expect(client, "attached")
     daemon.kill()
-    say(client, "")
+    say(client)
     expect(client, "read")  # without any daemon
     daemon.start()
     memory = daemon.memory()
     assert memory["orphaned"] >= 32 * MIB, memory
-    assert total(memory) <= memory["limit"], memory
-    say(client, "")
+    assert daemon.memory_used() <= memory["limit"], memory
+    say(client)
     expect(client, "reconnected")
     if limit == "96MiB":
         wait_until(lambda: daemon.state("tiny")["cache_state"] == "CACHED", "the desired state")
     memory = daemon.memory()
     assert 32 * MIB <= memory["orphaned"] < 64 * MIB, "counted once"
-    assert total(memory) <= memory["limit"], memory
+    assert daemon.memory_used() <= memory["limit"], memory
     finish(client)
     wait_until(lambda: daemon.memory()["orphaned"] == 0, "the end of the last mapping")
     assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
-    assert leases(daemon) == 0
+    assert daemon.leases("tiny") == 0
 
 
 def test_a_client_attaches_again_after_a_restart(serve, models, fixtures):
@@ -88,7 +86,7 @@ sys.stdin.read()
     expect(client, "attached")
     daemon.kill()
     daemon.start()
-    say(client, "")
+    say(client)
     expect(client, "again")
     finish(client)
 
@@ -97,7 +95,7 @@ def test_killed_in_mid_load(serve, models, fixtures):
     large_cold_file(models, fixtures)
     daemon = serve()
     with daemon.session() as session:
-        cache_until_midway(daemon, session, "tiny")
+        cache_until_midway(session, "tiny")
         daemon.kill()
     daemon.start()
     assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"

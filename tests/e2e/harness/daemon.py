@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -169,9 +170,15 @@ class Daemon:
         use = self.call("list_active")["memory"]
         return collections.Counter({name: int(value) for name, value in use.items()})
 
+    def memory_used(self):
+        return sum(value for name, value in self.memory().items() if name != "limit")
+
     def state(self, model):
         result = self.call("get_model_state", names=[model])["results"][0]
         return result["state"] if "state" in result else result["error"]
+
+    def leases(self, model):
+        return int(self.state(model).get("leases", 0))
 
     def device(self, name="host:0"):
         return next(device for device in self.status()["devices"] if device["id"] == name)
@@ -191,7 +198,6 @@ class Daemon:
 
     def python(self, code, *arguments, **options):
         """Starts a Python client of its own process, talking over pipes."""
-        import sys
         environment = self.environment() | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)],
                                 env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -205,9 +211,7 @@ class Daemon:
         for device in devices:
             wait_until(lambda: self._ready(device["id"]), f"a ready worker of {device['id']}")
         wait_until(self._agree, "ps and the workers to agree")
-        memory = self.memory()
-        used = sum(value for name, value in memory.items() if name != "limit")
-        assert used <= memory["limit"], memory
+        assert self.memory_used() <= self.memory()["limit"], self.memory()
 
     def _ready(self, device):
         state = self.device(device)

@@ -20,10 +20,34 @@ class Refused(Exception):
         self.candidates = error.get("candidates", [])
 
 
+class Attached:
+    """A component that a session has attached, readable until the session closes."""
+
+    def __init__(self, message, fds):
+        self.lease = message["lease"]
+        self.bytes = int(message["bytes"])
+        self._chunks = [(fds[int(chunk.get("fd", 0))], int(chunk["bytes"]))
+                        for chunk in message["chunks"]]
+
+    def read(self):
+        """All of its bytes."""
+        content = b"".join(os.pread(fd, size, 0) for fd, size in self._chunks)
+        return content[:self.bytes]
+
+    @property
+    def inodes(self):
+        """What tells its memory from other memory."""
+        return tuple(os.fstat(fd).st_ino for fd, _ in self._chunks)
+
+
 class Session:
+    """One connection. Closes what it received when it is closed."""
+
     def __init__(self, path, hello=True, held_bytes=0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._buffer, self._fds, self._id = b"", [], 0
+        self._buffer, self._id = b"", 0
+        self._fds = []  # that belong to frames still to come
+        self._received = []
         try:
             self.socket.connect(str(path))  # waits where the listener's queue is full
             self.socket.settimeout(PATIENCE)
@@ -36,8 +60,9 @@ class Session:
 
     def close(self):
         self.socket.close()
-        while self._fds:
-            os.close(self._fds.pop())
+        for fd in self._received:
+            os.close(fd)
+        self._received.clear()
 
     def __enter__(self):
         return self
@@ -73,6 +98,7 @@ class Session:
         while len(self._buffer) < size:
             data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 253)
             self._fds += fds
+            self._received += fds
             if not data:
                 raise EOFError
             self._buffer += data
@@ -101,6 +127,9 @@ class Session:
         return results[0] if results else {}
 
     def attach(self, model="", fds=(), **arguments):
-        """[(AttachedComponent, descriptors)]; the descriptors are the caller's."""
-        number = self.send("attach", {"model": model, **arguments}, fds)
-        return [(message["attached"], fds) for message, fds in self.responses(number)]
+        """The components that it brings, as a list of Attached."""
+        return self.attached(self.send("attach", {"model": model, **arguments}, fds))
+
+    def attached(self, number):
+        """The answer to an attach that was sent."""
+        return [Attached(message["attached"], fds) for message, fds in self.responses(number)]
