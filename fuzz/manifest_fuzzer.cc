@@ -7,9 +7,10 @@ using namespace warmset;
 
 std::vector<std::string> Seeds() {
   Manifest manifest;
-  manifest.kind = ModelKind::kDiffusers;
+  manifest.layout = ModelLayout::kDiffusers;
   manifest.format = "safetensors";
-  manifest.architecture = "StableDiffusionPipeline";
+  manifest.architectures = {{"sd1", 0.5, {"key"}}};
+  manifest.findings = {{"", Verdict::kOk, FindingCategory::kFileCorruption, "odd", 8}};
   manifest.files.push_back({.path = "unet/model.safetensors", .identity = {}, .content_hash = {}});
   manifest.files[0].identity.size = 8192;
   const TensorEntry tensor{"weight", DType::kF16, {2, 4}, 4096, 16};

@@ -15,10 +15,11 @@
 #include "codec/layered/layered_codec.h"
 #include "codec/synthetic_weights.h"
 #include "fmt/format.h"
-#include "inspect/safetensors/header.h"
+#include "inspect/inspect.h"
 #include "json.h"
 #include "os/file.h"
 #include "os/mapping.h"
+#include "tensor/tensor_index.h"
 #include "samples.h"
 
 namespace warmset::bench {
@@ -179,14 +180,17 @@ StatusOr<Json> MeasureSynthetic(const CodecOptions& options) {
 StatusOr<Json> MeasureFile(const CodecOptions& options) {
   ASSIGN_OR_RETURN(const os::UniqueFd file, os::OpenForRead(options.file));
   ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(file.get()));
-  ASSIGN_OR_RETURN(const SafetensorsHeader header,
-                   ReadSafetensorsHeader(file.get(), identity.size));
+  ASSIGN_OR_RETURN(const std::string encoded, InspectFile(file.get(), options.file));
+  ASSIGN_OR_RETURN(const Manifest manifest, DecodeManifest(encoded));
+  ASSIGN_OR_RETURN(const ComponentManifest whole, WholeFileComponent(manifest, 0));
+  ASSIGN_OR_RETURN(const TensorIndex index, TensorIndex::Parse(AsBytes(whole.tensor_index)));
   ASSIGN_OR_RETURN(
       const os::Mapping mapping,
       os::Mapping::Create(file.get(), identity.size, os::Mapping::Kind::kSharedReadOnly));
   // A component's tensors of one dtype, one after another.
   std::map<DType, std::vector<std::byte>> by_dtype;
-  for (const TensorEntry& tensor : header.tensors) {
+  for (uint64_t i = 0; i < index.tensor_count(); ++i) {
+    const TensorEntry tensor = index.tensor(i);
     const auto bytes = mapping.span().subspan(tensor.offset, tensor.bytes);
     auto& data = by_dtype[tensor.dtype];
     data.insert(data.end(), bytes.begin(), bytes.end());

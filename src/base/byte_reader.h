@@ -60,6 +60,7 @@ class ByteReader {
 // Appends to a string what ByteReader reads.
 class ByteWriter {
  public:
+  void Reserve(size_t bytes) { out_.reserve(bytes); }
   template <std::integral T>
   void Write(T value) {
     char raw[sizeof value];

@@ -12,6 +12,7 @@ namespace warmset {
 namespace {
 
 constexpr char kPayloadUrl[] = "warmset/error_code";
+constexpr char kOffsetUrl[] = "warmset/offset";
 constexpr char kCandidatesUrl[] = "warmset/candidates";  // each ended by '\0'
 
 struct CodeRow {
@@ -52,6 +53,12 @@ constexpr std::array kCodes = {
     CodeRow{ErrorCode::kCancelled, "cancelled", absl::StatusCode::kCancelled},
     CodeRow{ErrorCode::kIoError, "io_error", absl::StatusCode::kUnavailable},
     CodeRow{ErrorCode::kInvalidConfig, "invalid_config", absl::StatusCode::kInvalidArgument},
+    CodeRow{ErrorCode::kIncompatibleModel, "incompatible_model",
+            absl::StatusCode::kFailedPrecondition},
+    CodeRow{ErrorCode::kUnsafeModel, "unsafe_model", absl::StatusCode::kFailedPrecondition},
+    CodeRow{ErrorCode::kIncompleteModel, "incomplete_model", absl::StatusCode::kDataLoss},
+    CodeRow{ErrorCode::kUnrecognizedFormat, "unrecognized_format",
+            absl::StatusCode::kUnimplemented},
 };
 
 const CodeRow& RowOf(ErrorCode code) {
@@ -109,8 +116,23 @@ ErrorCode CodeOf(const Status& status) {
 
 Status Annotate(const Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return WithCandidates(Error(CodeOf(status), fmt::format("{}: {}", context, Message(status))),
-                        CandidatesOf(status));
+  Status annotated = Error(CodeOf(status), fmt::format("{}: {}", context, Message(status)));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    annotated.SetPayload(url, payload);
+  });
+  return annotated;
+}
+
+Status AtOffset(Status error, uint64_t offset) {
+  if (error.ok() || error.GetPayload(kOffsetUrl)) return error;
+  error.SetPayload(kOffsetUrl, absl::Cord(std::to_string(offset)));
+  return error;
+}
+
+std::optional<uint64_t> OffsetOf(const Status& error) {
+  const auto payload = error.GetPayload(kOffsetUrl);
+  if (!payload) return std::nullopt;
+  return std::stoull(std::string(*payload));
 }
 
 Status WithCandidates(Status status, const std::vector<std::string>& candidates) {

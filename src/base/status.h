@@ -6,6 +6,8 @@
 // the user can do. Codes survive the wire; absl's own code is derived from them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +52,10 @@ enum class ErrorCode {
   kCancelled,
   kIoError,
   kInvalidConfig,
+  kIncompatibleModel,
+  kUnsafeModel,
+  kIncompleteModel,
+  kUnrecognizedFormat,
 };
 
 // "model_not_found" and so on; valid for the whole program.
@@ -69,6 +75,11 @@ ErrorCode CodeOf(const Status& status);
 
 // The same error with "<context>: " before its message; OK stays OK.
 [[nodiscard]] Status Annotate(const Status& status, std::string_view context);
+
+// The same error, which also says where in a file it was met, in bytes from the
+// start. An offset that it has already stays. OK stays OK.
+[[nodiscard]] Status AtOffset(Status error, uint64_t offset);
+std::optional<uint64_t> OffsetOf(const Status& error);
 
 // What the user may have meant, for kAmbiguousName and kModelNotFound.
 [[nodiscard]] Status WithCandidates(Status status, const std::vector<std::string>& candidates);

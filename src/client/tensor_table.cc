@@ -32,16 +32,14 @@ bool ItemsInside(uint64_t offset, uint64_t count, uint64_t size, uint64_t limit)
   return offset <= limit && count <= (limit - offset) / size;
 }
 
-// Bytes of a tensor; nothing when they are no whole bytes, or when the product
+// Bytes of a tensor; nothing when they are no whole blocks, or when the product
 // taken from left to right overflows (as safetensors takes it).
 std::optional<uint64_t> BytesOf(DType dtype, std::span<const uint64_t> shape) {
   uint64_t size = 1;
   for (const uint64_t dim : shape) {
     if (__builtin_mul_overflow(size, dim, &size)) return std::nullopt;
   }
-  const uint64_t bits = DTypeBits(dtype);
-  if (bits == 0 || __builtin_mul_overflow(size, bits, &size) || size % 8 != 0) return std::nullopt;
-  return size / 8;
+  return DTypeBytes(dtype, size);
 }
 
 ClientError Corrupt(std::string_view what, uint64_t offset) {

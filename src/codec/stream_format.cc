@@ -43,7 +43,9 @@ Status CheckHeader(const StreamHeader& header, uint64_t stream_bytes) {
 
 }  // namespace
 
-uint64_t StorageBytes(DType dtype) { return (DTypeBits(dtype) + 7) / 8; }
+uint64_t StorageBytes(DType dtype) {
+  return IsQuantized(dtype) ? 1 : (DTypeBits(dtype) + 7) / 8;
+}
 
 bool IsValidBlockSize(uint32_t elements) {
   return std::has_single_bit(elements) && elements >= kMinBlockElements &&

@@ -29,7 +29,7 @@ std::map<std::string, LinkTarget> FilesBeside(const std::string& folder) {
 }
 
 bool IsFolder(const ModelSummary& summary) {
-  return summary.kind == ModelKind::kTransformers || summary.kind == ModelKind::kDiffusers;
+  return summary.layout == ModelLayout::kTransformers || summary.layout == ModelLayout::kDiffusers;
 }
 
 }  // namespace
@@ -68,13 +68,13 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
     targets[summary.files[file.index].path] = LinkTarget{file.entry().data_fd(), ""};
     opened.entries.push_back(file.held);
   }
-  if (summary.kind == ModelKind::kSharded) {
+  if (summary.layout == ModelLayout::kSharded) {
     targets[fs::path(summary.path).filename().string()] = LinkTarget{-1, summary.path};
   }
   Close(id);
   auto folder = links_.Replace(id, targets);
   if (!folder.ok()) return done(folder.status());
-  opened.path = summary.kind == ModelKind::kFile ? *folder + "/" + summary.files[0].path : *folder;
+  opened.path = summary.layout == ModelLayout::kFile ? *folder + "/" + summary.files[0].path : *folder;
   const std::string path = opened.path;
   opened_[id] = std::move(opened);
   done(path);

@@ -42,7 +42,7 @@ v1::ScanReply ScanMessage(const ScanReport& report) {
   reply.set_headers_read(report.headers_read);
   reply.set_seconds(report.seconds);
   reply.set_findings_total(report.findings.size());
-  for (const Finding& finding : report.findings) {
+  for (const ScanFinding& finding : report.findings) {
     if (reply.findings_size() == kMaxScanFindings) break;
     v1::ScanFinding* message = reply.add_findings();
     message->set_path(finding.path);

@@ -51,7 +51,7 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_id(summary.id.Hex());
   state.set_bytes(summary.total_bytes());
   state.set_format(summary.format);
-  state.set_kind(std::string(ModelKindName(summary.kind)));
+  state.set_kind(std::string(ModelLayoutName(summary.layout)));
 
   CachedParts parts;
   size_t needed = 0;  // for a cached model

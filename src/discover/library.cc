@@ -73,10 +73,16 @@ std::set<std::string> PathsOf(const std::vector<Root>& roots) {
   return paths;
 }
 
-// The manifest in an inspection; its failure when there is none.
+// The manifest in an inspection; its failure when there is none, or what is wrong
+// with the model when it can't be used.
 StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
   if (!row.failure.ok()) return row.failure;
-  return DecodeManifest(row.manifest);
+  ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(row.manifest));
+  const Verdict verdict = manifest.verdict();
+  if (verdict == Verdict::kOk) return manifest;
+  const auto worst = std::find_if(manifest.findings.begin(), manifest.findings.end(),
+                                  [&](const Finding& f) { return f.verdict == verdict; });
+  return Error(CodeOfVerdict(verdict), worst->path + ": " + worst->message);
 }
 
 // What the catalog has, if it is of use.
@@ -129,7 +135,7 @@ class Library::ScanInProgress {
     bool inspected = false;
     Status failure;
     ModelSummary summary;
-    std::vector<Finding> findings;
+    std::vector<Finding> findings;  // of its manifest
 
     void Take(StatusOr<Manifest> manifest) {
       inspected = true;
@@ -180,7 +186,9 @@ class Library::ScanInProgress {
     if (const auto row = Recall(catalog_, sighting.revision)) {
       auto manifest = ManifestIn(*row);
       // A manifest of another version is as good as none.
-      if (manifest.ok() || !row->failure.ok()) candidate.Take(std::move(manifest));
+      if (CodeOf(manifest.status()) != ErrorCode::kVersionMismatch) {
+        candidate.Take(std::move(manifest));
+      }
     }
   }
 
@@ -233,8 +241,8 @@ class Library::ScanInProgress {
         continue;
       }
       for (Finding& finding : candidate.findings) {
-        finding.path.insert(0, sighting.folder + "/");
-        report_.findings.push_back(std::move(finding));
+        report_.findings.push_back({sighting.folder + "/" + finding.path,
+                                    ErrorCode::kCorruptedModel, std::move(finding.message)});
       }
       auto& list = candidate.was_known ? report_.changed : report_.added;
       list.push_back(std::move(candidate.summary));

@@ -36,7 +36,7 @@ struct ScanReport {
   uint64_t files = 0;         // weights files seen
   uint64_t headers_read = 0;  // models whose files were opened
   double seconds = 0;
-  std::vector<Finding> findings;  // absolute paths; broken files and what is odd
+  std::vector<ScanFinding> findings;  // broken files and what is odd
   FoldersByRoot folders;          // for Watcher::SetFolders()
 };
 

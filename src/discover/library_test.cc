@@ -182,10 +182,10 @@ TEST_F(LibraryTest, BrokenFilesAreFindings) {
   const ScanReport report = Scan();
   EXPECT_THAT(Names(), ElementsAre("good.safetensors"));
   EXPECT_THAT(report.findings,
-              UnorderedElementsAre(AllOf(Field(&Finding::path, root_ + "/torn.safetensors"),
-                                         Field(&Finding::code, ErrorCode::kCorruptedModel)),
-                                   AllOf(Field(&Finding::path, root_ + "/lfs.safetensors"),
-                                         Field(&Finding::message, HasSubstr("git lfs pull")))));
+              UnorderedElementsAre(AllOf(Field(&ScanFinding::path, root_ + "/torn.safetensors"),
+                                         Field(&ScanFinding::code, ErrorCode::kCorruptedModel)),
+                                   AllOf(Field(&ScanFinding::path, root_ + "/lfs.safetensors"),
+                                         Field(&ScanFinding::message, HasSubstr("git lfs pull")))));
   WriteModel("torn.safetensors");
   EXPECT_EQ(Scan().added.size(), 1u);
   Write("torn.safetensors", "torn once more");
@@ -224,8 +224,8 @@ TEST_F(LibraryTest, OddNames) {
   WriteModel(std::string(240, 'x') + ".safetensors");
   const ScanReport report = Scan();
   EXPECT_EQ(report.findings.size(), 3u);
-  EXPECT_THAT(report.findings, Contains(Field(&Finding::path, HasSubstr("\\x0aline"))));
-  for (const Finding& finding : report.findings) {
+  EXPECT_THAT(report.findings, Contains(Field(&ScanFinding::path, HasSubstr("\\x0aline"))));
+  for (const ScanFinding& finding : report.findings) {
     EXPECT_EQ(finding.code, ErrorCode::kInvalidName);
   }
   ASSERT_EQ(models_.size(), 1u);
@@ -335,7 +335,7 @@ TEST_F(LibraryTest, TransformersAndLooseFilesInOneFolder) {
   WriteModel("llama/consolidated.safetensors");
   Scan();
   EXPECT_THAT(Names(), ElementsAre("consolidated.safetensors", "llama"));
-  EXPECT_EQ(Named("llama").kind, ModelKind::kTransformers);
+  EXPECT_EQ(Named("llama").layout, ModelLayout::kTransformers);
   EXPECT_EQ(Named("llama").architecture, "LlamaForCausalLM");
   EXPECT_EQ(Named("llama").files.size(), 2u);
   fs::remove(root_ + "/llama/model-00002-of-00002.safetensors");
@@ -419,7 +419,7 @@ TEST_F(LibraryTest, WhatIsWrongInAHubsCache) {
   fs::remove(blob);
   const ScanReport report = Scan();
   EXPECT_EQ(report.removed.size(), 1u);
-  EXPECT_THAT(report.findings, Contains(Field(&Finding::message, HasSubstr("leads nowhere"))));
+  EXPECT_THAT(report.findings, Contains(Field(&ScanFinding::message, HasSubstr("leads nowhere"))));
 }
 
 TEST_F(LibraryTest, HardLinksShareAComponent) {

@@ -8,7 +8,7 @@
 namespace warmset {
 namespace {
 
-constexpr uint16_t kSummaryVersion = 1;
+constexpr uint16_t kSummaryVersion = 2;
 constexpr uint64_t kMaxText = 64 * 1024;
 
 StatusOr<std::string> ReadText(ByteReader& in) {
@@ -50,9 +50,11 @@ bool IsVariant(const ModelSummary& model, const ComponentSummary& component) {
 }
 
 void Describe(const Manifest& manifest, ModelSummary& summary) {
-  summary.kind = manifest.kind;
+  summary.layout = manifest.layout;
   summary.format = manifest.format;
-  summary.architecture = manifest.architecture;
+  summary.model_kind = manifest.kind;
+  summary.architecture = manifest.architecture().name;
+  summary.verdict = manifest.verdict();
   summary.files = manifest.files;
   summary.components.clear();
   summary.components.reserve(manifest.components.size());
@@ -65,10 +67,12 @@ void Describe(const Manifest& manifest, ModelSummary& summary) {
 ModelRow ToRow(const ModelSummary& summary) {
   ByteWriter out;
   out.Write(kSummaryVersion);
-  out.Write(static_cast<uint16_t>(summary.kind));
+  out.Write(static_cast<uint16_t>(summary.layout));
   out.WriteString(summary.folder);
   out.WriteString(summary.format);
+  out.WriteString(summary.model_kind);
   out.WriteString(summary.architecture);
+  out.Write(static_cast<uint8_t>(summary.verdict));
   out.Write(static_cast<uint32_t>(summary.files.size()));
   for (const ManifestFile& file : summary.files) {
     out.WriteString(file.path);
@@ -107,14 +111,20 @@ StatusOr<ModelSummary> FromRow(const ModelRow& row) {
   summary.name = row.name;
   summary.root = row.root;
   summary.path = row.path;
-  ASSIGN_OR_RETURN(const auto kind, in.Read<uint16_t>());
-  if (kind > static_cast<uint16_t>(ModelKind::kDiffusers)) {
-    return Error(ErrorCode::kCorruptedModel, "model summary: unknown kind");
+  ASSIGN_OR_RETURN(const auto layout, in.Read<uint16_t>());
+  if (layout > static_cast<uint16_t>(ModelLayout::kOllama)) {
+    return Error(ErrorCode::kCorruptedModel, "model summary: unknown layout");
   }
-  summary.kind = static_cast<ModelKind>(kind);
+  summary.layout = static_cast<ModelLayout>(layout);
   ASSIGN_OR_RETURN(summary.folder, ReadText(in));
   ASSIGN_OR_RETURN(summary.format, ReadText(in));
+  ASSIGN_OR_RETURN(summary.model_kind, ReadText(in));
   ASSIGN_OR_RETURN(summary.architecture, ReadText(in));
+  ASSIGN_OR_RETURN(const auto verdict, in.Read<uint8_t>());
+  if (verdict > static_cast<uint8_t>(Verdict::kUnsafe)) {
+    return Error(ErrorCode::kCorruptedModel, "model summary: unknown verdict");
+  }
+  summary.verdict = static_cast<Verdict>(verdict);
   ASSIGN_OR_RETURN(const auto files, in.Read<uint32_t>());
   for (uint32_t i = 0; i < files; ++i) {
     ASSIGN_OR_RETURN(ManifestFile file, ReadFile(in));

@@ -29,9 +29,11 @@ struct ModelSummary {
   std::string root;
   std::string path;    // the weights file, the index of shards, or the folder
   std::string folder;  // what the files' paths are relative to
-  ModelKind kind = ModelKind::kFile;
+  ModelLayout layout = ModelLayout::kFile;
   std::string format;
-  std::string architecture;
+  std::string model_kind;    // what it is: "checkpoint", "lora", ..., see Manifest::kind
+  std::string architecture;  // the likeliest; empty: not known
+  Verdict verdict = Verdict::kOk;
   std::vector<ManifestFile> files;  // the weights; same order as in the manifest
   std::vector<ComponentSummary> components;
 

@@ -54,7 +54,7 @@ std::string Shown(std::string_view path) {
 
 RevisionId RevisionOf(const ModelFiles& model) {
   ByteWriter out;
-  out.Write(static_cast<uint8_t>(model.kind));
+  out.Write(static_cast<uint8_t>(model.layout));
   for (const ManifestFile& file : model.files) {
     out.WriteString(file.path);
     out.WriteString(file.content_hash);
@@ -194,7 +194,7 @@ class WalkInProgress {
 
   // A diffusers folder with the weights in the folders below it.
   void SightPipeline(Folder& folder, const Place& place) {
-    ModelFiles model{.kind = ModelKind::kDiffusers, .files = {}};
+    ModelFiles model{.layout = ModelLayout::kDiffusers, .files = {}};
     AddFile(model, folder, "model_index.json", "");
     bool weights = false;
     for (const auto& [name, symlink] : folder.folders) {
@@ -224,7 +224,7 @@ class WalkInProgress {
     const auto belongs = [&](const WeightSet& set) {
       return IsLibraryStem(set.stem) || sets.size() == 1;
     };
-    ModelFiles together{.kind = ModelKind::kTransformers, .files = {}};
+    ModelFiles together{.layout = ModelLayout::kTransformers, .files = {}};
     if (!pipeline && folder.files.contains("config.json") &&
         std::any_of(sets.begin(), sets.end(), belongs)) {
       AddFile(together, folder, "config.json", "");
@@ -236,7 +236,7 @@ class WalkInProgress {
     for (const WeightSet& set : sets) {
       if (!together.files.empty() && belongs(set)) continue;
       const bool single = set.index.empty();
-      ModelFiles model{.kind = single ? ModelKind::kFile : ModelKind::kSharded, .files = {}};
+      ModelFiles model{.layout = single ? ModelLayout::kFile : ModelLayout::kSharded, .files = {}};
       AddSet(model, folder, set);
       Sight(folder, place, single ? set.files.front() : set.index, std::move(model));
     }

@@ -37,11 +37,18 @@ struct Sighting {
 // The folders that were listed below each root.
 using FoldersByRoot = std::map<std::string, std::vector<std::string>>;
 
+// Something that a scan could not use, or that is odd.
+struct ScanFinding {
+  std::string path;  // absolute; empty: the scan itself
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;
+};
+
 struct ScanWalk {
   std::vector<Sighting> sightings;  // one per id, in the order they were found
   FoldersByRoot folders;
   std::vector<std::string> unreadable;  // folders that exist and could not be listed
-  std::vector<Finding> findings;
+  std::vector<ScanFinding> findings;
   uint64_t files = 0;  // weights files seen
 };
 

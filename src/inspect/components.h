@@ -1,37 +1,37 @@
-// From headers to components: which tensors belong together, and which bytes of
-// the files make their memory.
+// From what readers found to components: which bytes of the files make their
+// memory, and where in it each tensor lies.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "inspect/format_reader.h"
+#include "inspect/identify/tensor_groups.h"
 #include "inspect/manifest.h"
-#include "tensor/tensor_index.h"
 
 namespace warmset {
 
-// The tensors of one file, by offset, with offsets in that file.
-struct FileTensors {
-  uint32_t file = 0;  // index into the manifest's files
-  std::vector<TensorEntry> tensors;
-  std::map<std::string, std::string> metadata;
+// What a reader found in one file of a model, and in the files that it names.
+struct FilePart {
+  // By TensorView::file: the file's place among the manifest's files.
+  std::vector<uint32_t> files;
+  FileContents contents;
 };
 
 // One component of whole files, one after another: a single file byte for byte,
-// or the shards of a model.
+// a file and its files of data, or the shards of a model. Tensors that do not lie
+// contiguous are left out.
 ComponentManifest MakeWholeComponent(std::string name, std::string type,
                                      const std::vector<ManifestFile>& files,
-                                     std::span<const FileTensors> parts);
+                                     std::span<const FilePart> parts);
 
-// A single file's components, told by the prefixes of its tensors' names; one
-// whole component "model" when all tensors belong together.
-std::vector<ComponentManifest> SplitIntoComponents(const std::vector<ManifestFile>& files,
-                                                   const FileTensors& part);
+// One component of some of a part's tensors, which lie in its first file.
+ComponentManifest MakePartComponent(const TensorGroup& group,
+                                    const std::vector<ManifestFile>& files, const FilePart& part);
 
-// "lora", "unet", "transformer", "vae", ... by the tensors' names, else "model".
-std::string GuessType(std::span<const TensorEntry> tensors);
+// The tensors that no component can hold.
+std::vector<UnplacedTensor> UnplacedTensors(const FilePart& part);
 
 }  // namespace warmset

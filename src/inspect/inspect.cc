@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
 #include "base/strong.h"
 #include "fmt/format.h"
 #include "inspect/components.h"
+#include "inspect/format_reader.h"
+#include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
-#include "inspect/safetensors/header.h"
 #include "inspect/shard_index.h"
 #include "inspect/weight_sets.h"
+#include "tensor/tensor_index.h"
 
 namespace warmset {
 namespace {
@@ -20,6 +24,8 @@ namespace {
 constexpr size_t kMaxIndexBytes = 128 * kMiB;  // of a million tensors
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
+
+constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
@@ -32,44 +38,65 @@ std::string_view WithoutNumber(std::string_view folder) {
   return numbered ? folder.substr(0, end) : folder;
 }
 
+// What stands where the weights should be.
+Status CheckNoStandIn(const FileStart& start) {
+  const std::string_view text(reinterpret_cast<const char*>(start.bytes.data()),
+                              start.bytes.size());
+  if (!text.starts_with(kLfsPointer)) return OkStatus();
+  return Error(ErrorCode::kIncompleteModel,
+               "this is a Git LFS pointer and not the weights; fetch them with `git lfs pull` or "
+               "download the file again");
+}
+
 // Builds the manifest of one model. Used once.
 class Inspection {
  public:
   Inspection(const ModelFiles& model, FileProvider& provider) : model_(model), provider_(provider) {
-    manifest_.kind = model.kind;
-    manifest_.format = "safetensors";
+    manifest_.layout = model.layout;
     for (const ManifestFile& file : model.files) sighted_[file.path] = &file;
   }
 
   StatusOr<Manifest> Run() {
-    switch (model_.kind) {
-      case ModelKind::kFile:
-        RETURN_IF_ERROR(AddSingleFile());
-        break;
-      case ModelKind::kSharded:
-      case ModelKind::kTransformers:
-        ReadArchitecture(kConfigName);
-        RETURN_IF_ERROR(AddFolder("", "model", TypeOfClass(manifest_.architecture)));
-        break;
-      case ModelKind::kDiffusers:
-        RETURN_IF_ERROR(AddPipeline());
-        break;
-    }
-    if (manifest_.components.empty()) {
-      return Error(ErrorCode::kUnsupportedFormat,
-                   "it has no .safetensors weights; other formats are not read");
+    const Status status = AddAll();
+    if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
+    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
+      AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
   }
 
  private:
+  Status AddAll() {
+    switch (model_.layout) {
+      case ModelLayout::kFile:
+        return AddSingleFile();
+      case ModelLayout::kSharded:
+      case ModelLayout::kTransformers:
+      case ModelLayout::kOllama:
+        ReadArchitecture(kConfigName);
+        return AddFolder("", "model", TypeOfClass(class_name_));
+      case ModelLayout::kDiffusers:
+        return AddPipeline();
+    }
+    return OkStatus();
+  }
+
   // A single file is split by the names of its tensors.
   Status AddSingleFile() {
     if (model_.files.size() != 1) {
       return Error(ErrorCode::kInvalidRequest, "a model of one file has exactly one file");
     }
-    ASSIGN_OR_RETURN(const FileTensors part, AddWeights(model_.files.front().path));
-    manifest_.components = SplitIntoComponents(manifest_.files, part);
+    ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
+    if (!part) return OkStatus();
+    Identify({&*part, 1});
+    const auto groups = GroupTensors(part->contents.tensors);
+    if (groups.size() == 1 || part->files.size() != 1) {
+      AddWhole("model", groups.size() == 1 ? groups.front().type : "model", {&*part, 1});
+      return OkStatus();
+    }
+    for (const TensorGroup& group : groups) {
+      manifest_.components.push_back(MakePartComponent(group, manifest_.files, *part));
+    }
     return OkStatus();
   }
 
@@ -77,12 +104,12 @@ class Inspection {
     ASSIGN_OR_RETURN(const std::string json, ReadText(kModelIndexName, kMaxConfigBytes));
     auto index = ParseModelIndex(json);
     if (!index.ok()) return Annotate(index.status(), kModelIndexName);
-    manifest_.architecture = index->pipeline;
+    class_name_ = index->pipeline;
+    Identify({});
     for (const std::string& folder : Folders()) {
       const auto entry = index->components.find(folder);
       if (entry == index->components.end()) {
-        Warn(folder, ErrorCode::kInvalidRequest,
-             "model_index.json does not name this folder; its weights are left out");
+        Warn(folder, "model_index.json does not name this folder; its weights are left out");
         continue;
       }
       const std::string_view type = TypeOfClass(entry->second);
@@ -90,15 +117,16 @@ class Inspection {
       index->components.erase(entry);
     }
     for (const auto& [folder, class_name] : index->components) {
-      if (TypeOfClass(class_name).empty()) continue;
-      Warn(folder, ErrorCode::kFileNotFound,
-           fmt::format("{} has no .safetensors weights here", class_name));
+      if (!TypeOfClass(class_name).empty()) {
+        Warn(folder, fmt::format("{} has no weights here", class_name));
+      }
     }
     return OkStatus();
   }
 
   // Each set of weights in a folder is a component: `name` the one that is
-  // loaded by default, `name`.variant the others.
+  // loaded by default, `name`.variant the others. A set with a broken file is
+  // left out, and a finding says why.
   Status AddFolder(const std::string& prefix, const std::string& name, std::string_view type) {
     std::vector<std::string> names;
     for (const ManifestFile& file : model_.files) {
@@ -111,7 +139,7 @@ class Inspection {
     const auto sets = GroupWeights(names, [&](const std::string& index_name) {
       auto index = ReadShardIndex(prefix + index_name);
       if (!index.ok()) {
-        status = index.status();
+        if (status.ok()) status = Note(index.status(), prefix + index_name);
         return std::vector<std::string>();
       }
       return indexes.insert_or_assign(index_name, *std::move(index)).first->second.shards;
@@ -119,19 +147,47 @@ class Inspection {
     RETURN_IF_ERROR(status);
     const auto labels = VariantLabels(sets);
     for (size_t i = 0; i < sets.size(); ++i) {
-      const std::string label = labels[i].empty() ? name : name + "." + labels[i];
       const WeightSet& set = sets[i];
-      std::vector<FileTensors> parts;
+      std::vector<FilePart> parts;
+      bool whole = true;
       if (set.index.empty()) {
-        ASSIGN_OR_RETURN(FileTensors part, AddWeights(prefix + set.files.front()));
-        parts.push_back(std::move(part));
+        for (const std::string& file : set.files) {
+          ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(prefix + file));
+          whole = whole && part.has_value();
+          if (part) parts.push_back(*std::move(part));
+        }
+      } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
+        ASSIGN_OR_RETURN(whole, AddShards(prefix, set.index, index->second, parts));
       } else {
-        ASSIGN_OR_RETURN(parts, AddShards(prefix, set.index, indexes.at(set.index)));
+        whole = false;  // its index is broken
       }
-      const std::string guess = type.empty() ? GuessType(parts.front().tensors) : std::string(type);
-      manifest_.components.push_back(MakeWholeComponent(label, guess, manifest_.files, parts));
+      if (!whole || parts.empty()) continue;
+      if (model_.layout != ModelLayout::kDiffusers && labels[i].empty()) Identify(parts);
+      const std::string label = labels[i].empty() ? name : name + "." + labels[i];
+      AddWhole(label, type.empty() ? GuessType(parts.front().contents.tensors) : std::string(type),
+               parts);
     }
     return OkStatus();
+  }
+
+  void AddWhole(const std::string& name, std::string type, std::span<const FilePart> parts) {
+    ComponentManifest component =
+        MakeWholeComponent(name, std::move(type), manifest_.files, parts);
+    if (component.tensor_count != 0) manifest_.components.push_back(std::move(component));
+  }
+
+  void Identify(std::span<const FilePart> parts) {
+    std::vector<const TensorTable*> tensors;
+    for (const FilePart& part : parts) tensors.push_back(&part.contents.tensors);
+    const ModelEvidence evidence{
+        .tensors = tensors,
+        .format = manifest_.format,
+        .metadata = parts.empty() ? nullptr : &parts.front().contents.metadata,
+        .class_name = class_name_};
+    Identification found = warmset::Identify(evidence);
+    manifest_.kind = std::move(found.kind);
+    manifest_.architectures = std::move(found.architectures);
+    manifest_.requires_models = std::move(found.requires_models);
   }
 
   StatusOr<ShardIndex> ReadShardIndex(const std::string& path) {
@@ -144,57 +200,106 @@ class Inspection {
     return index;
   }
 
-  // Every tensor is where the index says, and each name is given out once.
-  StatusOr<std::vector<FileTensors>> AddShards(const std::string& prefix,
-                                               const std::string& index_name,
-                                               const ShardIndex& index) {
+  // Every tensor is where the index says, and each name is given out once. False
+  // when a shard can't be used or a tensor is missing: findings say so.
+  StatusOr<bool> AddShards(const std::string& prefix, const std::string& index_name,
+                           const ShardIndex& index, std::vector<FilePart>& parts) {
     std::unordered_map<std::string_view, uint32_t> expected;
     expected.reserve(index.weight_map.size());
     for (const auto& [tensor, shard] : index.weight_map) expected.emplace(tensor, shard);
 
-    std::vector<FileTensors> parts;
-    size_t found = 0;
+    bool whole = true;
     for (uint32_t shard = 0; shard < index.shards.size(); ++shard) {
       const std::string path = prefix + index.shards[shard];
-      ASSIGN_OR_RETURN(FileTensors part, AddWeights(path));
-      const auto misplaced = [&](const TensorEntry& tensor) {
+      ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(path));
+      if (!part) {
+        whole = false;
+        continue;
+      }
+      TensorTable& found = part->contents.tensors;
+      TensorTable listed;
+      for (size_t i = 0; i < found.size(); ++i) {
+        const TensorView tensor = found[i];
         const auto entry = expected.find(tensor.name);
         if (entry != expected.end() && entry->second == shard) {
-          ++found;
-          return false;
+          expected.erase(entry);
+          RETURN_IF_ERROR(listed.Add(tensor));
+        } else {
+          Warn(path, fmt::format("tensor '{}' is not listed for this file in {}; it is left out",
+                                 tensor.name, index_name));
         }
-        Warn(path, ErrorCode::kCorruptedModel,
-             fmt::format("tensor '{}' is not listed for this file in {}; it is left out",
-                         tensor.name, index_name));
-        return true;
-      };
-      std::erase_if(part.tensors, misplaced);
-      parts.push_back(std::move(part));
+      }
+      found = std::move(listed);
+      parts.push_back(*std::move(part));
     }
-    if (found == expected.size()) return parts;
-
-    for (const FileTensors& part : parts) {
-      for (const TensorEntry& tensor : part.tensors) expected.erase(tensor.name);
-    }
+    if (expected.empty() || !whole) return whole;
     const auto& [tensor, shard] = *expected.begin();
-    return Error(ErrorCode::kCorruptedModel,
-                 fmt::format("{}: tensor '{}' is not in {} ({} such)", prefix + index_name, tensor,
-                             index.shards[shard], expected.size()));
+    RETURN_IF_ERROR(Note(Error(ErrorCode::kCorruptedModel,
+                               fmt::format("tensor '{}' is not in {} ({} such)", tensor,
+                                           index.shards[shard], expected.size())),
+                         prefix + index_name));
+    return false;
   }
 
-  // Reads one weights file's header and adds it to the manifest's files.
-  StatusOr<FileTensors> AddWeights(const std::string& path) {
-    ASSIGN_OR_RETURN(const os::UniqueFd fd, Open(path));
-    const ManifestFile& sighted = *sighted_.at(path);
-    auto header = ReadSafetensorsHeader(fd.get(), sighted.identity.size);
-    RETURN_IF_ERROR(CheckUnchanged(fd.get(), sighted));
-    if (!header.ok()) return Annotate(header.status(), path);
-    for (std::string& warning : header->warnings) {
-      Warn(path, ErrorCode::kCorruptedModel, std::move(warning));
+  // Reads one weights file and adds it, and the files that it names, to the
+  // manifest's files. Nothing when it can't be used: a finding says why.
+  StatusOr<std::optional<FilePart>> AddWeights(const std::string& path) {
+    const auto opened = Open(path);
+    if (!opened.ok()) {
+      RETURN_IF_ERROR(Note(opened.status(), path));
+      return std::nullopt;
     }
-    manifest_.files.push_back(sighted);
-    return FileTensors{static_cast<uint32_t>(manifest_.files.size() - 1),
-                       std::move(header->tensors), std::move(header->metadata)};
+    const ManifestFile& sighted = *sighted_.at(path);
+    FileSource source(opened->get(), sighted.identity.size);
+    FilePart part;
+    FilesBeside others(*this, path);
+    const Status status = ReadWith(source, path, others, part.contents);
+    RETURN_IF_ERROR(CheckUnchanged(opened->get(), sighted));
+    part.files.push_back(AddFile(sighted));
+    for (const ManifestFile& file : others.Files(part.contents.other_files)) {
+      part.files.push_back(AddFile(file));
+    }
+    for (Finding& finding : part.contents.findings) {
+      if (finding.path.empty()) finding.path = path;
+      AddFinding(std::move(finding));
+    }
+    for (UnplacedTensor& tensor : UnplacedTensors(part)) {
+      manifest_.unplaced.push_back(std::move(tensor));
+    }
+    AddOperators(part.contents.operators);
+    if (status.ok()) return part;
+    RETURN_IF_ERROR(Note(status, path));
+    // What is unsafe or unsupported for others may still be tensors for us.
+    const bool listed = FindingOf(status, path).verdict != Verdict::kCorrupt &&
+                        !part.contents.tensors.empty();
+    return listed ? std::optional(std::move(part)) : std::nullopt;
+  }
+
+  Status ReadWith(ByteSource& source, const std::string& path, OtherFiles& others,
+                  FileContents& contents) {
+    std::vector<std::byte> first(std::min<uint64_t>(kFileStartBytes, source.size()));
+    RETURN_IF_ERROR(source.Read(0, first));
+    const FileStart start{.name = std::string_view(path).substr(path.rfind('/') + 1),
+                          .bytes = first,
+                          .file_size = source.size()};
+    RETURN_IF_ERROR(CheckNoStandIn(start));
+    const FormatReader* reader = RecogniseFormat(start);
+    if (reader == nullptr) {
+      return Error(ErrorCode::kUnrecognizedFormat, "it is of no format that is known here");
+    }
+    if (manifest_.format.empty()) manifest_.format = reader->format();
+    const Status status = reader->Read(source, others, contents);
+    if (manifest_.format_version.empty()) manifest_.format_version = contents.format_version;
+    return status;
+  }
+
+  uint32_t AddFile(const ManifestFile& file) {
+    manifest_.files.push_back(file);
+    return static_cast<uint32_t>(manifest_.files.size() - 1);
+  }
+
+  void AddOperators(const std::vector<OperatorUse>& operators) {
+    manifest_.operators.insert(manifest_.operators.end(), operators.begin(), operators.end());
   }
 
   // A config that can't be read leaves the weights as good as they are.
@@ -203,9 +308,9 @@ class Inspection {
     auto json = ReadText(path, kMaxConfigBytes);
     auto architecture = json.ok() ? ParseArchitecture(*json) : json.status();
     if (architecture.ok()) {
-      manifest_.architecture = *std::move(architecture);
+      class_name_ = *std::move(architecture);
     } else {
-      Warn(path, CodeOf(architecture.status()), std::string(Message(architecture.status())));
+      Warn(path, std::string(Message(architecture.status())));
     }
   }
 
@@ -220,7 +325,7 @@ class Inspection {
   StatusOr<os::UniqueFd> Open(const std::string& path) {
     const auto sighted = sighted_.find(path);
     if (sighted == sighted_.end()) {
-      return Error(ErrorCode::kFileNotFound,
+      return Error(ErrorCode::kIncompleteModel,
                    fmt::format("{} is named but not there; download it again", path));
     }
     auto fd = provider_.Open(path);
@@ -249,14 +354,74 @@ class Inspection {
     return folders;
   }
 
-  void Warn(std::string path, ErrorCode code, std::string message) {
-    if (manifest_.findings.size() == kMaxFindings) return;
-    manifest_.findings.push_back({std::move(path), code, std::move(message)});
+  // Sources of the files that one file names.
+  class FilesBeside final : public OtherFiles {
+   public:
+    FilesBeside(Inspection& inspection, const std::string& path)
+        : inspection_(inspection), folder_(path.substr(0, path.rfind('/') + 1)) {}
+
+    StatusOr<ByteSource*> Open(const std::string& path) override {
+      const auto known = opened_.find(path);
+      if (known != opened_.end()) return known->second.source.get();
+      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.Open(folder_ + path));
+      Opened file;
+      file.file.path = folder_ + path;
+      ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
+      file.fd = std::move(fd);
+      file.source = std::make_unique<FileSource>(file.fd.get(), file.file.identity.size);
+      return opened_.emplace(path, std::move(file)).first->second.source.get();
+    }
+
+    // REQUIRES: each was opened.
+    std::vector<ManifestFile> Files(const std::vector<std::string>& paths) const {
+      std::vector<ManifestFile> files;
+      for (const std::string& path : paths) files.push_back(opened_.at(path).file);
+      return files;
+    }
+
+   private:
+    struct Opened {
+      ManifestFile file;
+      os::UniqueFd fd;
+      std::unique_ptr<ByteSource> source;
+    };
+    Inspection& inspection_;
+    const std::string folder_;
+    std::map<std::string, Opened> opened_;
+  };
+
+  // An error about the model's content becomes a finding; others are returned.
+  Status Note(const Status& error, const std::string& path) {
+    switch (CodeOf(error)) {
+      case ErrorCode::kFileChanged:
+      case ErrorCode::kIoError:
+      case ErrorCode::kInvalidRequest:
+      case ErrorCode::kInternal:
+        return path.empty() ? error : Annotate(error, path);
+      default:
+        AddFinding(FindingOf(error, path));
+        return OkStatus();
+    }
+  }
+
+  void Warn(std::string path, std::string message) {
+    AddFinding({.path = std::move(path), .message = std::move(message)});
+  }
+
+  // The worst are kept when there are too many.
+  void AddFinding(Finding finding) {
+    auto& findings = manifest_.findings;
+    if (findings.size() < kMaxFindings) {
+      findings.push_back(std::move(finding));
+    } else if (finding.verdict > manifest_.verdict()) {
+      findings.back() = std::move(finding);
+    }
   }
 
   const ModelFiles& model_;
   FileProvider& provider_;
   std::map<std::string, const ManifestFile*> sighted_;  // by path
+  std::string class_name_;                              // as a config says it
   Manifest manifest_;
 };
 
@@ -299,7 +464,7 @@ StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_
     return Error(ErrorCode::kInvalidRequest, "the manifest has no such file");
   }
   const ManifestFile& file = manifest.files[file_index];
-  FileTensors part{.file = file_index, .tensors = {}, .metadata = {}};
+  FilePart part{.files = {file_index}, .contents = {}};
   for (const ComponentManifest& component : manifest.components) {
     const bool has_file = std::any_of(component.runs.begin(), component.runs.end(),
                                       [&](const FileRun& run) { return run.file == file_index; });
@@ -308,16 +473,21 @@ StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_
       return component;
     }
     ASSIGN_OR_RETURN(const TensorIndex index, TensorIndex::Parse(AsBytes(component.tensor_index)));
-    part.metadata = index.metadata();
+    part.contents.metadata = index.metadata();
     for (uint64_t i = 0; i < index.tensor_count(); ++i) {
-      TensorEntry tensor = index.tensor(i);
+      const TensorEntry tensor = index.tensor(i);
       const FileRun* run = RunAt(component.runs, tensor.offset);
       if (run == nullptr || run->file != file_index) continue;
-      tensor.offset = run->file_offset + (tensor.offset - run->entry_offset);
-      part.tensors.push_back(std::move(tensor));
+      RETURN_IF_ERROR(part.contents.tensors.Add(
+          {.name = tensor.name,
+           .dtype = tensor.dtype,
+           .shape = tensor.shape,
+           .strides = {},
+           .offset = run->file_offset + (tensor.offset - run->entry_offset),
+           .bytes = tensor.bytes}));
     }
   }
-  std::sort(part.tensors.begin(), part.tensors.end(), InFileOrder);
+  part.contents.tensors.SortByPlace();
   return MakeWholeComponent(file.path, "file", manifest.files, {&part, 1});
 }
 

@@ -19,7 +19,7 @@ namespace warmset {
 // The files that make up one model, as a scan or a client found them: weights
 // and the JSON files that say how they belong together.
 struct ModelFiles {
-  ModelKind kind = ModelKind::kFile;
+  ModelLayout layout = ModelLayout::kFile;
   std::vector<ManifestFile> files;  // paths relative to the model's folder
 };
 
@@ -28,14 +28,16 @@ struct ModelFiles {
 class FileProvider {
  public:
   virtual ~FileProvider() = default;
-  // A readable regular file. REQUIRES: path is one of ModelFiles::files.
+  // A readable regular file: one of ModelFiles::files, or one that a file of the
+  // model names, relative to the model's folder. kFileNotFound when there is none,
+  // kUnsafeModel for one outside of what the model may use.
   virtual StatusOr<os::UniqueFd> Open(const std::string& path) = 0;
 };
 
-// Reads headers and the small JSON files, never tensor data. The manifest's
-// identities are those of the open files: if one is replaced meanwhile, the
-// result is kFileChanged. Other errors: kCorruptedModel, kUnsupportedFormat,
-// kFileNotFound (a shard that the index names), kIoError, and what Open() gives.
+// Reads headers and the small JSON files, never tensor data. What is wrong with
+// the model is a finding of the manifest, and what could be read in spite of it
+// is there. An error only when nothing can be said: kFileChanged when a file is
+// replaced meanwhile, kIoError, kInvalidRequest.
 StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider);
 
 // The same for one file that a client passed; name is for messages and the

@@ -40,12 +40,24 @@ class InspectTest : public testing::Test, public FileProvider {
     model_.files.push_back({path, *os::IdentifyPath(full), content_hash});
   }
 
-  StatusOr<Manifest> Inspect(ModelKind kind) {
-    model_.kind = kind;
+  StatusOr<Manifest> Inspect(ModelLayout layout) {
+    model_.layout = layout;
     ASSIGN_OR_RETURN(const std::string encoded, InspectModel(model_, *this));
     auto manifest = DecodeManifest(encoded);
     EXPECT_TRUE(manifest.ok()) << manifest.status();
     return manifest;
+  }
+
+  // The first finding of the manifest's verdict, as an error; the inspection's own
+  // error if there is no manifest.
+  Status Refusal(ModelLayout layout) {
+    ASSIGN_OR_RETURN(const Manifest manifest, Inspect(layout));
+    for (const Finding& finding : manifest.findings) {
+      if (finding.verdict != manifest.verdict()) continue;
+      if (finding.verdict == Verdict::kOk) break;
+      return Error(CodeOfVerdict(finding.verdict), finding.path + ": " + finding.message);
+    }
+    return OkStatus();
   }
 
   // The bytes that an entry of the component would have.
@@ -89,7 +101,7 @@ class InspectTest : public testing::Test, public FileProvider {
 TEST_F(InspectTest, APlainFileIsOneComponentByteForByte) {
   const std::string file = TestSafetensors({{"a", 10}, {"b", 5000}}, R"("__metadata__":{"k":"v"})");
   Write("m.safetensors", file);
-  const auto manifest = Inspect(ModelKind::kFile);
+  const auto manifest = Inspect(ModelLayout::kFile);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_THAT(Names(*manifest), ElementsAre("model:model"));
   const ComponentManifest& component = manifest->components[0];
@@ -112,7 +124,7 @@ TEST_F(InspectTest, ACheckpointIsSplitByPrefix) {
                                              {"alphas_cumprod", 64},
                                              {"first_stage_model.encoder.w", 100},
                                              {"empty", 0}}));
-  const auto manifest = Inspect(ModelKind::kFile);
+  const auto manifest = Inspect(ModelLayout::kFile);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_THAT(Names(*manifest), ElementsAre("unet:unet", "vae:vae", "text_encoder:text_encoder",
                                             "text_encoder_2:text_encoder", "other:other"));
@@ -138,7 +150,7 @@ TEST_F(InspectTest, DenoisersAreToldApart) {
                                              {"text_encoders.t5xxl.w", 8},
                                              {"text_encoders.clip_l.w", 8},
                                              {"vae.w", 8}}));
-  const auto manifest = Inspect(ModelKind::kFile);
+  const auto manifest = Inspect(ModelLayout::kFile);
   ASSERT_TRUE(manifest.ok());
   EXPECT_THAT(Names(*manifest),
               ElementsAre("transformer:transformer", "vae:vae", "text_encoder:text_encoder",
@@ -164,7 +176,7 @@ TEST_F(InspectTest, TypesOfWholeFiles) {
   for (const TypeCase& test : cases) {
     model_ = {};
     Write("m.safetensors", TestSafetensors(test.tensors));
-    const auto manifest = Inspect(ModelKind::kFile);
+    const auto manifest = Inspect(ModelLayout::kFile);
     ASSERT_TRUE(manifest.ok());
     EXPECT_THAT(Names(*manifest), ElementsAre("model:" + test.type));
   }
@@ -175,7 +187,7 @@ TEST_F(InspectTest, ShardsFollowOneAnother) {
         R"({"metadata":{},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}})");
   Write("m-1.safetensors", TestSafetensors({{"a", 5000}}));
   Write("m-2.safetensors", TestSafetensors({{"b", 123}}));
-  const auto manifest = Inspect(ModelKind::kSharded);
+  const auto manifest = Inspect(ModelLayout::kSharded);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   ASSERT_THAT(Names(*manifest), ElementsAre("model:model"));
   const ComponentManifest& model = manifest->components[0];
@@ -198,11 +210,11 @@ struct ShardCase {
 
 TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
   const std::vector<ShardCase> cases = {
-      {R"({"weight_map":{"a":"../m.safetensors"}})", ErrorCode::kCorruptedModel, "leads out"},
-      {R"({"weight_map":{"a":"/etc/passwd"}})", ErrorCode::kCorruptedModel, "leads out"},
-      {R"({"weight_map":{"a":".."}})", ErrorCode::kCorruptedModel, "leads out"},
-      {R"({"weight_map":{"a":""}})", ErrorCode::kCorruptedModel, "leads out"},
-      {R"({"weight_map":{"a":"m\u0000.safetensors"}})", ErrorCode::kCorruptedModel, "leads out"},
+      {R"({"weight_map":{"a":"../m.safetensors"}})", ErrorCode::kUnsafeModel, "leads out"},
+      {R"({"weight_map":{"a":"/etc/passwd"}})", ErrorCode::kUnsafeModel, "leads out"},
+      {R"({"weight_map":{"a":".."}})", ErrorCode::kUnsafeModel, "leads out"},
+      {R"({"weight_map":{"a":""}})", ErrorCode::kCorruptedModel, "no name of a file"},
+      {R"({"weight_map":{"a":"m\u0000.safetensors"}})", ErrorCode::kCorruptedModel, "no name of a file"},
       {R"({"weight_map":{"a":1}})", ErrorCode::kCorruptedModel, "no string"},
       {R"({"weight_map":{"a":"m.safetensors","a":"m.safetensors"}})", ErrorCode::kCorruptedModel,
        "twice"},
@@ -210,7 +222,7 @@ TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
       {R"({"weight_map":{}})", ErrorCode::kCorruptedModel, "names no file"},
       {R"([])", ErrorCode::kCorruptedModel, "no weight_map"},
       {R"({"weight_map")", ErrorCode::kCorruptedModel, "index"},
-      {R"({"weight_map":{"a":"absent.safetensors"}})", ErrorCode::kFileNotFound,
+      {R"({"weight_map":{"a":"absent.safetensors"}})", ErrorCode::kIncompleteModel,
        "absent.safetensors"},
       {R"({"weight_map":{"c":"m.safetensors"}})", ErrorCode::kCorruptedModel, "'c' is not in"},
   };
@@ -218,7 +230,7 @@ TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
     model_ = {};
     Write("m.safetensors.index.json", test.weight_map);
     Write("m.safetensors", TestSafetensors({{"a", 8}}));
-    const Status status = Inspect(ModelKind::kSharded).status();
+    const Status status = Refusal(ModelLayout::kSharded);
     EXPECT_EQ(CodeOf(status), test.code) << test.weight_map << status;
     EXPECT_THAT(std::string(Message(status)), HasSubstr(test.message)) << test.weight_map;
   }
@@ -227,29 +239,36 @@ TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
 TEST_F(InspectTest, TensorsThatNoMapNamesAreLeftOutWithAWarning) {
   Write("m.safetensors.index.json", R"({"weight_map":{"a":"m.safetensors"}})");
   Write("m.safetensors", TestSafetensors({{"a", 8}, {"extra", 8}}));
-  const auto manifest = Inspect(ModelKind::kSharded);
+  const auto manifest = Inspect(ModelLayout::kSharded);
   ASSERT_TRUE(manifest.ok());
   EXPECT_EQ(manifest->components[0].tensor_count, 1u);
   ASSERT_EQ(manifest->findings.size(), 1u);
   EXPECT_THAT(manifest->findings[0].message, HasSubstr("'extra'"));
 }
 
+TEST_F(InspectTest, APointerInPlaceOfTheWeightsIsIncomplete) {
+  Write("m.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+  const Status status = Refusal(ModelLayout::kFile);
+  EXPECT_EQ(CodeOf(status), ErrorCode::kIncompleteModel);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("git lfs pull"));
+}
+
 TEST_F(InspectTest, ATransformersFolder) {
   Write("config.json", R"({"architectures":["LlamaForCausalLM"],"model_type":"llama"})");
   Write("model.safetensors", TestSafetensors({{"model.embed", 8}}));
   Write("model.fp16.safetensors", TestSafetensors({{"model.embed", 4}}));
-  const auto manifest = Inspect(ModelKind::kTransformers);
+  const auto manifest = Inspect(ModelLayout::kTransformers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture, "LlamaForCausalLM");
+  EXPECT_EQ(manifest->architecture().name, "LlamaForCausalLM");
   EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "model.fp16:model"));
 }
 
 TEST_F(InspectTest, ABrokenConfigIsAFinding) {
   Write("config.json", "{");
   Write("model.safetensors", TestSafetensors({{"w", 8}}));
-  const auto manifest = Inspect(ModelKind::kTransformers);
+  const auto manifest = Inspect(ModelLayout::kTransformers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture, "");
+  EXPECT_EQ(manifest->architecture().name, "");
   ASSERT_EQ(manifest->findings.size(), 1u);
   EXPECT_EQ(manifest->findings[0].path, "config.json");
 }
@@ -257,7 +276,7 @@ TEST_F(InspectTest, ABrokenConfigIsAFinding) {
 TEST_F(InspectTest, AStandaloneDiffusersPartHasItsType) {
   Write("config.json", R"({"_class_name":"AutoencoderKL"})");
   Write("diffusion_pytorch_model.safetensors", TestSafetensors({{"decoder.w", 8}}));
-  EXPECT_THAT(Names(*Inspect(ModelKind::kTransformers)), ElementsAre("model:vae"));
+  EXPECT_THAT(Names(*Inspect(ModelLayout::kTransformers)), ElementsAre("model:vae"));
 }
 
 TEST_F(InspectTest, ADiffusersFolder) {
@@ -277,9 +296,9 @@ TEST_F(InspectTest, ADiffusersFolder) {
   Write("text_encoder/model.fp16.safetensors", TestSafetensors({{"t", 8}}));
   Write("text_encoder_2/model.safetensors", TestSafetensors({{"t", 8}}));
   Write("extra/model.safetensors", TestSafetensors({{"x", 8}}));
-  const auto manifest = Inspect(ModelKind::kDiffusers);
+  const auto manifest = Inspect(ModelLayout::kDiffusers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture, "StableDiffusionXLPipeline");
+  EXPECT_EQ(manifest->architecture().name, "StableDiffusionXLPipeline");
   EXPECT_THAT(Names(*manifest),
               ElementsAre("text_encoder:text_encoder", "text_encoder_2:text_encoder", "unet:unet",
                           "unet.fp16:unet"));
@@ -290,12 +309,12 @@ TEST_F(InspectTest, ADiffusersFolder) {
 
 TEST_F(InspectTest, AModelIndexThatLeadsOutIsRefused) {
   Write("model_index.json", R"({"../unet":["diffusers","UNet2DConditionModel"]})");
-  EXPECT_EQ(CodeOf(Inspect(ModelKind::kDiffusers).status()), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kUnsafeModel);
 }
 
 TEST_F(InspectTest, IdsFollowContentNotPlace) {
   const std::string content = TestSafetensors({{"w", 8}});
-  const auto id_of = [&] { return Inspect(ModelKind::kFile)->components[0].id; };
+  const auto id_of = [&] { return Inspect(ModelLayout::kFile)->components[0].id; };
   Write("a.safetensors", content);
   const ComponentId first = id_of();
   EXPECT_EQ(id_of(), first);
@@ -325,14 +344,14 @@ TEST_F(InspectTest, AFileReplacedMeanwhileIsNotedAsChanged) {
     WriteTestFile(folder_ + "/new", TestSafetensors({{"w", 9}}));
     std::filesystem::rename(folder_ + "/new", folder_ + "/m.safetensors");
   };
-  EXPECT_EQ(CodeOf(Inspect(ModelKind::kFile).status()), ErrorCode::kFileChanged);
+  EXPECT_EQ(CodeOf(Inspect(ModelLayout::kFile).status()), ErrorCode::kFileChanged);
 }
 
 TEST_F(InspectTest, FailedCallsAreErrorsOfTheFile) {
   Write("m.safetensors", TestSafetensors({{"w", 8}}));
   for (const char* call : {"open", "pread", "fstat"}) {
     os::ArmFault({.call = call, .error_number = EIO});
-    const Status status = Inspect(ModelKind::kFile).status();
+    const Status status = Inspect(ModelLayout::kFile).status();
     os::DisarmFault();
     EXPECT_EQ(CodeOf(status), ErrorCode::kIoError) << call;
   }
@@ -345,14 +364,14 @@ TEST_F(InspectTest, APassedDescriptorIsInspectedToo) {
   ASSERT_TRUE(encoded.ok()) << encoded.status();
   const auto manifest = DecodeManifest(*encoded);
   EXPECT_EQ(manifest->files[0].path, "theirs.safetensors");
-  EXPECT_EQ(manifest->components[0].id, Inspect(ModelKind::kFile)->components[0].id);
+  EXPECT_EQ(manifest->components[0].id, Inspect(ModelLayout::kFile)->components[0].id);
   const auto folder = os::OpenDirectory(folder_);
   EXPECT_EQ(CodeOf(InspectFile(folder->get(), "x").status()), ErrorCode::kInvalidRequest);
 }
 
-TEST_F(InspectTest, NoWeightsAtAllIsUnsupported) {
+TEST_F(InspectTest, AFolderWithoutWeightsIsNoModel) {
   Write("model_index.json", "{}");
-  EXPECT_EQ(CodeOf(Inspect(ModelKind::kDiffusers).status()), ErrorCode::kUnsupportedFormat);
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kUnrecognizedFormat);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "inspect/manifest.h"
 
+#include <algorithm>
+#include <bit>
 #include <set>
+#include <type_traits>
 
 #include "base/byte_reader.h"
 #include "base/strong.h"
@@ -43,10 +46,55 @@ void Write(ByteWriter& out, const ComponentManifest& component) {
   out.WriteString(component.tensor_index);
 }
 
+void Write(ByteWriter& out, const std::string& text) { out.WriteString(text); }
+void Write(ByteWriter& out, const Architecture& architecture);
+void Write(ByteWriter& out, const UnplacedTensor& tensor);
+void Write(ByteWriter& out, const OperatorUse& use);
+void Write(ByteWriter& out, const Finding& finding);
+
+// A number of items, then each.
+template <typename Item>
+void WriteAll(ByteWriter& out, const std::vector<Item>& items) {
+  out.Write(static_cast<uint32_t>(items.size()));
+  for (const Item& item : items) {
+    if constexpr (std::is_integral_v<Item>) {
+      out.Write(item);
+    } else {
+      Write(out, item);
+    }
+  }
+}
+
+void Write(ByteWriter& out, const Architecture& architecture) {
+  out.WriteString(architecture.name);
+  out.Write(std::bit_cast<uint64_t>(architecture.confidence));
+  WriteAll(out, architecture.evidence);
+}
+
+void Write(ByteWriter& out, const UnplacedTensor& tensor) {
+  out.WriteString(tensor.name);
+  out.Write(static_cast<uint16_t>(tensor.dtype));
+  WriteAll(out, tensor.shape);
+  WriteAll(out, tensor.strides);
+  out.Write(tensor.file);
+  out.Write(tensor.offset);
+  out.Write(tensor.bytes);
+}
+
+void Write(ByteWriter& out, const OperatorUse& use) {
+  out.WriteString(use.domain);
+  out.WriteString(use.name);
+  out.Write(use.opset);
+  out.Write(use.count);
+}
+
 void Write(ByteWriter& out, const Finding& finding) {
   out.WriteString(finding.path);
-  out.WriteString(ErrorCodeName(finding.code));
+  out.Write(static_cast<uint8_t>(finding.verdict));
+  out.Write(static_cast<uint8_t>(finding.category));
   out.WriteString(finding.message);
+  out.Write(static_cast<uint8_t>(finding.offset.has_value()));
+  out.Write(finding.offset.value_or(0));
 }
 
 StatusOr<std::string> ReadText(ByteReader& in, uint64_t max_bytes = kMaxText) {
@@ -117,28 +165,89 @@ StatusOr<ComponentManifest> ReadComponent(ByteReader& in, const std::vector<Mani
   return component;
 }
 
+// An item for each of a number of items. Counts are not trusted with memory: every
+// item takes some of what is left.
+template <typename Item, typename ReadItem>
+Status ReadAll(ByteReader& in, std::vector<Item>& items, ReadItem read) {
+  ASSIGN_OR_RETURN(const auto count, in.Read<uint32_t>());
+  for (uint32_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(Item item, read(in));
+    items.push_back(std::move(item));
+  }
+  return OkStatus();
+}
+
+StatusOr<std::string> ReadPlainText(ByteReader& in) { return ReadText(in); }
+
+// One of the values 0 to `last` of an enum.
+template <typename Enum>
+StatusOr<Enum> ReadEnum(ByteReader& in, Enum last) {
+  ASSIGN_OR_RETURN(const auto value, in.Read<uint8_t>());
+  if (value > static_cast<uint8_t>(last)) return Corrupt("an unknown kind of finding");
+  return static_cast<Enum>(value);
+}
+
+StatusOr<Architecture> ReadArchitecture(ByteReader& in) {
+  Architecture architecture;
+  ASSIGN_OR_RETURN(architecture.name, ReadText(in));
+  ASSIGN_OR_RETURN(const auto confidence, in.Read<uint64_t>());
+  architecture.confidence = std::bit_cast<double>(confidence);
+  if (!(architecture.confidence >= 0 && architecture.confidence <= 1)) {
+    return Corrupt("a confidence outside of 0 to 1");
+  }
+  RETURN_IF_ERROR(ReadAll(in, architecture.evidence, ReadPlainText));
+  return architecture;
+}
+
+StatusOr<UnplacedTensor> ReadUnplaced(ByteReader& in) {
+  UnplacedTensor tensor;
+  ASSIGN_OR_RETURN(tensor.name, ReadText(in, UINT32_MAX));
+  ASSIGN_OR_RETURN(const auto dtype, in.Read<uint16_t>());
+  tensor.dtype = static_cast<DType>(dtype);
+  RETURN_IF_ERROR(ReadAll(in, tensor.shape, [](ByteReader& r) { return r.Read<uint64_t>(); }));
+  RETURN_IF_ERROR(ReadAll(in, tensor.strides, [](ByteReader& r) { return r.Read<int64_t>(); }));
+  ASSIGN_OR_RETURN(tensor.file, in.Read<uint32_t>());
+  ASSIGN_OR_RETURN(tensor.offset, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(tensor.bytes, in.Read<uint64_t>());
+  return tensor;
+}
+
+StatusOr<OperatorUse> ReadOperator(ByteReader& in) {
+  OperatorUse use;
+  ASSIGN_OR_RETURN(use.domain, ReadText(in));
+  ASSIGN_OR_RETURN(use.name, ReadText(in));
+  ASSIGN_OR_RETURN(use.opset, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(use.count, in.Read<uint64_t>());
+  return use;
+}
+
 StatusOr<Finding> ReadFinding(ByteReader& in) {
   Finding finding;
   ASSIGN_OR_RETURN(finding.path, ReadText(in));
-  ASSIGN_OR_RETURN(const std::string code, ReadText(in));
-  finding.code = ErrorCodeFromName(code);
-  if (ErrorCodeName(finding.code) != code) return Corrupt("unknown error code");
+  ASSIGN_OR_RETURN(finding.verdict, ReadEnum(in, Verdict::kUnsafe));
+  ASSIGN_OR_RETURN(finding.category, ReadEnum(in, FindingCategory::kDtypeSupport));
   ASSIGN_OR_RETURN(finding.message, ReadText(in));
+  ASSIGN_OR_RETURN(const auto has_offset, in.Read<uint8_t>());
+  ASSIGN_OR_RETURN(const auto offset, in.Read<uint64_t>());
+  if (has_offset > 1 || (has_offset == 0 && offset != 0)) return Corrupt("a flag that lies");
+  if (has_offset == 1) finding.offset = offset;
   return finding;
 }
 
 }  // namespace
 
-std::string_view ModelKindName(ModelKind kind) {
-  switch (kind) {
-    case ModelKind::kFile:
+std::string_view ModelLayoutName(ModelLayout layout) {
+  switch (layout) {
+    case ModelLayout::kFile:
       return "file";
-    case ModelKind::kSharded:
+    case ModelLayout::kSharded:
       return "sharded";
-    case ModelKind::kTransformers:
+    case ModelLayout::kTransformers:
       return "transformers";
-    case ModelKind::kDiffusers:
+    case ModelLayout::kDiffusers:
       return "diffusers";
+    case ModelLayout::kOllama:
+      return "ollama";
   }
   return "?";
 }
@@ -155,20 +264,32 @@ Status SetTensorTotals(ComponentManifest& component) {
   return OkStatus();
 }
 
+Verdict Manifest::verdict() const {
+  Verdict worst = Verdict::kOk;
+  for (const Finding& finding : findings) worst = std::max(worst, finding.verdict);
+  return worst;
+}
+
+const Architecture& Manifest::architecture() const {
+  static const Architecture none;
+  return architectures.empty() ? none : architectures.front();
+}
+
 std::string EncodeManifest(const Manifest& manifest) {
   ByteWriter out;
   out.Write(kManifestMagic);
   out.Write(kManifestVersion);
-  out.Write(static_cast<uint16_t>(manifest.kind));
+  out.Write(static_cast<uint16_t>(manifest.layout));
   out.WriteString(manifest.format);
-  out.WriteString(manifest.architecture);
-  const auto write_all = [&](const auto& items) {
-    out.Write(static_cast<uint32_t>(items.size()));
-    for (const auto& item : items) Write(out, item);
-  };
-  write_all(manifest.files);
-  write_all(manifest.components);
-  write_all(manifest.findings);
+  out.WriteString(manifest.format_version);
+  out.WriteString(manifest.kind);
+  WriteAll(out, manifest.architectures);
+  WriteAll(out, manifest.requires_models);
+  WriteAll(out, manifest.files);
+  WriteAll(out, manifest.components);
+  WriteAll(out, manifest.unplaced);
+  WriteAll(out, manifest.operators);
+  WriteAll(out, manifest.findings);
   return out.Take();
 }
 
@@ -183,32 +304,28 @@ StatusOr<Manifest> DecodeManifest(std::string_view blob) {
         fmt::format("manifest version {}, this program knows {}", version, kManifestVersion));
   }
   Manifest manifest;
-  ASSIGN_OR_RETURN(const auto kind, in.Read<uint16_t>());
-  if (kind > static_cast<uint16_t>(ModelKind::kDiffusers)) return Corrupt("unknown kind of model");
-  manifest.kind = static_cast<ModelKind>(kind);
+  ASSIGN_OR_RETURN(const auto layout, in.Read<uint16_t>());
+  if (layout > static_cast<uint16_t>(ModelLayout::kOllama)) return Corrupt("unknown layout");
+  manifest.layout = static_cast<ModelLayout>(layout);
   ASSIGN_OR_RETURN(manifest.format, ReadText(in));
-  ASSIGN_OR_RETURN(manifest.architecture, ReadText(in));
-
-  // Counts are not trusted with memory: every item takes some of the budget.
-  ASSIGN_OR_RETURN(const auto file_count, in.Read<uint32_t>());
-  for (uint32_t i = 0; i < file_count; ++i) {
-    ASSIGN_OR_RETURN(ManifestFile file, ReadFile(in));
-    manifest.files.push_back(std::move(file));
-  }
+  ASSIGN_OR_RETURN(manifest.format_version, ReadText(in));
+  ASSIGN_OR_RETURN(manifest.kind, ReadText(in));
+  RETURN_IF_ERROR(ReadAll(in, manifest.architectures, ReadArchitecture));
+  RETURN_IF_ERROR(ReadAll(in, manifest.requires_models, ReadPlainText));
+  RETURN_IF_ERROR(ReadAll(in, manifest.files, ReadFile));
+  RETURN_IF_ERROR(ReadAll(in, manifest.components, [&manifest](ByteReader& reader) {
+    return ReadComponent(reader, manifest.files);
+  }));
   std::set<std::string_view> names;
-  ASSIGN_OR_RETURN(const auto component_count, in.Read<uint32_t>());
-  for (uint32_t i = 0; i < component_count; ++i) {
-    ASSIGN_OR_RETURN(ComponentManifest component, ReadComponent(in, manifest.files));
-    manifest.components.push_back(std::move(component));
-  }
   for (const ComponentManifest& component : manifest.components) {
     if (!names.insert(component.name).second) return Corrupt("two components of one name");
   }
-  ASSIGN_OR_RETURN(const auto finding_count, in.Read<uint32_t>());
-  for (uint32_t i = 0; i < finding_count; ++i) {
-    ASSIGN_OR_RETURN(Finding finding, ReadFinding(in));
-    manifest.findings.push_back(std::move(finding));
+  RETURN_IF_ERROR(ReadAll(in, manifest.unplaced, ReadUnplaced));
+  for (const UnplacedTensor& tensor : manifest.unplaced) {
+    if (tensor.file >= manifest.files.size()) return Corrupt("a tensor of a file that is not there");
   }
+  RETURN_IF_ERROR(ReadAll(in, manifest.operators, ReadOperator));
+  RETURN_IF_ERROR(ReadAll(in, manifest.findings, ReadFinding));
   if (in.remaining() != 0) return Corrupt("bytes after its end");
   return manifest;
 }

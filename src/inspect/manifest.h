@@ -9,17 +9,21 @@
 
 #include "base/digest.h"
 #include "base/status.h"
+#include "inspect/finding.h"
+#include "inspect/format_reader.h"
 #include "os/file.h"
+#include "tensor/dtype.h"
 
 namespace warmset {
 
-enum class ModelKind : uint8_t {
-  kFile = 0,          // one weights file
-  kSharded = 1,       // *.safetensors.index.json and its shards
+enum class ModelLayout : uint8_t {
+  kFile = 0,          // one weights file, and the files of data that it names
+  kSharded = 1,       // an index and its shards, or the numbered parts of a GGUF file
   kTransformers = 2,  // config.json beside weights
   kDiffusers = 3,     // model_index.json and a folder per component
+  kOllama = 4,        // an Ollama manifest and its blobs
 };
-std::string_view ModelKindName(ModelKind kind);
+std::string_view ModelLayoutName(ModelLayout layout);
 
 struct ManifestFile {
   std::string path;           // relative to the model's folder
@@ -56,19 +60,45 @@ struct ComponentManifest {
 // they are not stored beside. kCorruptedModel for an index that does not fit.
 Status SetTensorTotals(ComponentManifest& component);
 
-struct Finding {
-  std::string path;
-  ErrorCode code = ErrorCode::kInternal;
-  std::string message;
+// A tensor that can't be handed out as it lies in its file: listed, never cached.
+struct UnplacedTensor {
+  std::string name;
+  DType dtype = DType::kInvalid;
+  std::vector<uint64_t> shape;
+  std::vector<int64_t> strides;  // in elements; empty: not stored as plain elements
+  uint32_t file = 0;             // index into Manifest::files
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+
+  friend bool operator==(const UnplacedTensor&, const UnplacedTensor&) = default;
+};
+
+// What a model is taken for.
+struct Architecture {
+  std::string name;                   // "sdxl", "flux.1-dev", "llama"; empty: not known
+  double confidence = 0;              // 0 to 1
+  std::vector<std::string> evidence;  // which keys, shapes and values say so
+
+  friend bool operator==(const Architecture&, const Architecture&) = default;
 };
 
 struct Manifest {
-  ModelKind kind = ModelKind::kFile;
-  std::string format;        // "safetensors"
-  std::string architecture;  // as the files say it (config.json, model_index.json), or empty
+  ModelLayout layout = ModelLayout::kFile;
+  std::string format;          // "safetensors"; of most of the files
+  std::string format_version;  // as the format counts; may be empty
+  std::string kind;            // "checkpoint", "lora", "vae", "llm", ...; "model": not told
+  std::vector<Architecture> architectures;  // candidates, the likeliest first
+  std::vector<std::string> requires_models;  // architectures that it needs beside itself
   std::vector<ManifestFile> files;
   std::vector<ComponentManifest> components;
-  std::vector<Finding> findings;  // warnings; a model with an error has no manifest
+  std::vector<UnplacedTensor> unplaced;
+  std::vector<OperatorUse> operators;
+  std::vector<Finding> findings;
+
+  // The worst of the findings'.
+  Verdict verdict() const;
+  // The likeliest; one without a name when there is none.
+  const Architecture& architecture() const;
 
   uint64_t total_bytes() const {
     uint64_t total = 0;
@@ -80,7 +110,7 @@ struct Manifest {
 // The serialised form is what crosses from a parsing process and what the
 // catalog stores; kManifestVersion is in it, and another version is
 // kVersionMismatch (the catalog then inspects again).
-inline constexpr uint16_t kManifestVersion = 1;
+inline constexpr uint16_t kManifestVersion = 2;
 std::string EncodeManifest(const Manifest& manifest);
 // kCorruptedModel for anything that EncodeManifest would not produce.
 StatusOr<Manifest> DecodeManifest(std::string_view blob);

@@ -8,9 +8,12 @@ namespace {
 
 Manifest Example() {
   Manifest manifest;
-  manifest.kind = ModelKind::kDiffusers;
+  manifest.layout = ModelLayout::kDiffusers;
   manifest.format = "safetensors";
-  manifest.architecture = "FluxPipeline";
+  manifest.format_version = "1";
+  manifest.kind = "checkpoint";
+  manifest.architectures = {{"flux.1-dev", 0.75, {"guidance_in", "img_in [64]"}}, {"x", 0, {}}};
+  manifest.requires_models = {"flux.1-dev"};
   manifest.files = {
       {"a", {.device = 1, .inode = 2, .size = 10'000, .mtime_ns = -4, .ctime_ns = 5}, "sha256:00"},
       {"b/c", {.device = 1, .inode = 3, .size = 4096}, ""}};
@@ -23,7 +26,11 @@ Manifest Example() {
   const std::vector<TensorEntry> tensors = {{"w", DType::kF16, {3, 2}, 8192, 12}};
   component.tensor_index = EncodeTensorIndex(tensors, {{"k", "v"}}, component.entry_bytes);
   EXPECT_TRUE(SetTensorTotals(component).ok());
-  manifest.findings = {{"a", ErrorCode::kCorruptedModel, "odd"}};
+  manifest.unplaced = {{"v", DType::kF32, {2, 2}, {1, 2}, 1, 128, 16}};
+  manifest.operators = {{"ai.onnx", "Conv", 17, 3}};
+  manifest.findings = {
+      {"a", Verdict::kOk, FindingCategory::kDtypeSupport, "odd", std::nullopt},
+      {"b/c", Verdict::kUnsupported, FindingCategory::kFormatVersion, "too old", 4}};
   return manifest;
 }
 
@@ -38,7 +45,12 @@ TEST(ManifestTest, DecodesWhatWasEncoded) {
   EXPECT_EQ(decoded->components[0].id, manifest.components[0].id);
   EXPECT_EQ(decoded->components[0].tensor_count, 1u);
   EXPECT_EQ(decoded->components[0].dtype_bytes, (std::map<std::string, uint64_t>{{"F16", 12}}));
-  EXPECT_EQ(decoded->findings[0].code, ErrorCode::kCorruptedModel);
+  EXPECT_EQ(decoded->architectures, manifest.architectures);
+  EXPECT_EQ(decoded->unplaced, manifest.unplaced);
+  EXPECT_EQ(decoded->operators, manifest.operators);
+  EXPECT_EQ(decoded->findings, manifest.findings);
+  EXPECT_EQ(decoded->verdict(), Verdict::kUnsupported);
+  EXPECT_EQ(decoded->architecture().name, "flux.1-dev");
   EXPECT_EQ(decoded->total_bytes(), 14'096u);
 }
 

@@ -88,10 +88,7 @@ StatusOr<ModelIndex> ParseModelIndex(std::string_view json) {
     // ["library", "Class"]; [null, null] stands for a component left out.
     std::string_view class_name;
     if (key.starts_with('_') || value.at(1).get(class_name) != simdjson::SUCCESS) continue;
-    if (!IsBareName(key)) {
-      return Error(ErrorCode::kCorruptedModel,
-                   fmt::format("component '{}' leads out of its folder", key));
-    }
+    RETURN_IF_ERROR(CheckBareName(key));
     index.components.emplace(key, PlainWord(class_name));
   }
   return index;

@@ -22,6 +22,14 @@ bool IsBareName(std::string_view name) {
          name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
 }
 
+Status CheckBareName(std::string_view name) {
+  if (IsBareName(name)) return OkStatus();
+  const bool leads_out = name == "." || name == ".." || name.find('/') != std::string_view::npos;
+  return leads_out ? Error(ErrorCode::kUnsafeModel,
+                           fmt::format("'{}' leads out of the model's folder", name))
+                   : Corrupt(fmt::format("'{}' is no name of a file", name));
+}
+
 bool IsPrintable(std::string_view text) {
   const bool controls =
       std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
@@ -44,9 +52,7 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
   for (const auto& [tensor, value] : map) {
     std::string_view shard;
     if (value.get(shard)) return Corrupt(fmt::format("the file of '{}' is no string", tensor));
-    if (!IsBareName(shard)) {
-      return Corrupt(fmt::format("'{}' leads out of its folder", shard));
-    }
+    RETURN_IF_ERROR(CheckBareName(shard));
     if (!tensors.insert(tensor).second) {
       return Corrupt(fmt::format("'{}' is there twice", tensor));
     }

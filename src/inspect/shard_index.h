@@ -18,11 +18,16 @@ struct ShardIndex {
 };
 
 // kCorruptedModel for anything but a JSON object whose weight_map leads from
-// tensor names, each named once, to names of files without any folder.
+// tensor names, each named once, to names of files; kUnsafeModel when one of these
+// leads to another folder.
 StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
 
 // True for one part of a path: not empty, no '/', no NUL, not "." or "..".
 bool IsBareName(std::string_view name);
+
+// kUnsafeModel for a name that leads to another folder, kCorruptedModel for what
+// is no name at all.
+Status CheckBareName(std::string_view name);
 
 // True for UTF-8 without control characters: what may be shown and sent on.
 bool IsPrintable(std::string_view text);

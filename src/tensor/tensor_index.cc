@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "base/byte_reader.h"
+#include "base/digest.h"
 #include "fmt/format.h"
 
 namespace warmset {
@@ -11,20 +11,6 @@ namespace {
 constexpr uint64_t kHeaderBytes = 64;
 constexpr uint64_t kRecordBytes = 32;
 constexpr uint64_t kMetadataRecordBytes = 16;
-
-// Collects strings and answers with their offsets.
-class StringPool {
- public:
-  uint32_t Add(std::string_view text) {
-    const auto offset = static_cast<uint32_t>(data_.size());
-    data_.append(text);
-    return offset;
-  }
-  const std::string& data() const { return data_; }
-
- private:
-  std::string data_;
-};
 
 Status Corrupt(std::string_view what, uint64_t offset) {
   return Error(ErrorCode::kCorruptedModel,
@@ -54,52 +40,73 @@ struct TensorIndex::Record {
   uint64_t bytes;
 };
 
-std::string EncodeTensorIndex(std::span<const TensorEntry> tensors,
-                              const std::map<std::string, std::string>& metadata,
-                              uint64_t data_bytes) {
-  StringPool strings;
-  ByteWriter records;
-  ByteWriter dims;
-  uint32_t dims_count = 0;
-  for (const TensorEntry& tensor : tensors) {
-    records.Write(strings.Add(tensor.name));
-    records.Write(static_cast<uint32_t>(tensor.name.size()));
-    records.Write(static_cast<uint16_t>(tensor.dtype));
-    records.Write(static_cast<uint16_t>(tensor.shape.size()));
-    records.Write(dims_count);
-    records.Write(tensor.offset);
-    records.Write(tensor.bytes);
-    for (const uint64_t dim : tensor.shape) dims.Write(dim);
-    dims_count += static_cast<uint32_t>(tensor.shape.size());
-  }
+void TensorIndexBuilder::Reserve(size_t tensors) {
+  records_.Reserve(tensors * kRecordBytes);
+}
+
+uint32_t TensorIndexBuilder::AddString(std::string_view text) {
+  const auto offset = static_cast<uint32_t>(strings_.size());
+  strings_.append(text);
+  return offset;
+}
+
+void TensorIndexBuilder::Add(std::string_view name, DType dtype, std::span<const uint64_t> shape,
+                             uint64_t offset, uint64_t bytes) {
+  records_.Write(AddString(name));
+  records_.Write(static_cast<uint32_t>(name.size()));
+  records_.Write(static_cast<uint16_t>(dtype));
+  records_.Write(static_cast<uint16_t>(shape.size()));
+  records_.Write(dims_count_);
+  records_.Write(offset);
+  records_.Write(bytes);
+  dims_.WriteBytes(std::as_bytes(shape));
+  dims_count_ += static_cast<uint32_t>(shape.size());
+  ++tensor_count_;
+}
+
+std::string TensorIndexBuilder::Finish(const std::map<std::string, std::string>& metadata,
+                                       uint64_t data_bytes) && {
   ByteWriter pairs;
   for (const auto& [key, value] : metadata) {
-    pairs.Write(strings.Add(key));
+    pairs.Write(AddString(key));
     pairs.Write(static_cast<uint32_t>(key.size()));
-    pairs.Write(strings.Add(value));
+    pairs.Write(AddString(value));
     pairs.Write(static_cast<uint32_t>(value.size()));
   }
 
+  const std::string records = records_.Take();
+  const std::string dims = dims_.Take();
   ByteWriter blob;
+  blob.Reserve(kHeaderBytes + records.size() + dims.size() + pairs.data().size() +
+               strings_.size());
   blob.Write(kTensorIndexMagic);
   blob.Write(kTensorIndexVersion);
   blob.Write(static_cast<uint16_t>(kHeaderBytes));
-  blob.Write(static_cast<uint64_t>(tensors.size()));
+  blob.Write(tensor_count_);
   blob.Write(static_cast<uint64_t>(metadata.size()));
   blob.Write(data_bytes);
-  const uint64_t dims_offset = kHeaderBytes + records.data().size();
+  const uint64_t dims_offset = kHeaderBytes + records.size();
   blob.Write(dims_offset);
-  blob.Write(static_cast<uint64_t>(dims_count));
-  const uint64_t metadata_offset = dims_offset + dims.data().size();
+  blob.Write(static_cast<uint64_t>(dims_count_));
+  const uint64_t metadata_offset = dims_offset + dims.size();
   blob.Write(metadata_offset);
   blob.Write(metadata_offset + static_cast<uint64_t>(pairs.data().size()));
-  std::string out = blob.Take();
-  out.reserve(out.size() + records.data().size() + dims.data().size() + pairs.data().size() +
-              strings.data().size());
-  return out.append(records.data())
-      .append(dims.data())
-      .append(pairs.data())
-      .append(strings.data());
+  for (const std::string_view part :
+       std::initializer_list<std::string_view>{records, dims, pairs.data(), strings_}) {
+    blob.WriteBytes(AsBytes(part));
+  }
+  return blob.Take();
+}
+
+std::string EncodeTensorIndex(std::span<const TensorEntry> tensors,
+                              const std::map<std::string, std::string>& metadata,
+                              uint64_t data_bytes) {
+  TensorIndexBuilder index;
+  index.Reserve(tensors.size());
+  for (const TensorEntry& tensor : tensors) {
+    index.Add(tensor.name, tensor.dtype, tensor.shape, tensor.offset, tensor.bytes);
+  }
+  return std::move(index).Finish(metadata, data_bytes);
 }
 
 StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
@@ -150,16 +157,13 @@ StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
     if (!Inside(record.offset, record.bytes, index.data_bytes_)) {
       return Corrupt("tensor range", at + 16);
     }
-    const uint32_t bits = DTypeBits(static_cast<DType>(record.dtype));
     std::optional<uint64_t> size = 1;
     for (uint16_t d = 0; d < record.rank && size; ++d) {
       size = CheckedMultiply(*size,
                              Load<uint64_t>(blob, index.dims_offset_ + 8 * (record.first_dim + d)));
     }
-    if (size) size = CheckedMultiply(*size, bits);
-    if (bits == 0 || !size || *size % 8 != 0 || *size / 8 != record.bytes) {
-      return Corrupt("tensor size", at + 24);
-    }
+    if (size) size = DTypeBytes(static_cast<DType>(record.dtype), *size);
+    if (size != record.bytes) return Corrupt("tensor size", at + 24);
   }
   for (uint64_t i = 0; i < index.metadata_count_; ++i) {
     const uint64_t at = index.metadata_offset_ + i * kMetadataRecordBytes;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/byte_reader.h"
 #include "base/status.h"
 #include "tensor/dtype.h"
 
@@ -35,8 +36,27 @@ struct TensorEntry {
   friend bool operator==(const TensorEntry&, const TensorEntry&) = default;
 };
 
-// Serialises tensors (kept in the given order) and the file's metadata.
+// Serialises tensors, in the order they are added, and the file's metadata.
 // REQUIRES: names and metadata together are below 4 GiB, ranks <= 64.
+class TensorIndexBuilder {
+ public:
+  void Reserve(size_t tensors);
+  void Add(std::string_view name, DType dtype, std::span<const uint64_t> shape, uint64_t offset,
+           uint64_t bytes);
+  // The encoded index; call it last.
+  std::string Finish(const std::map<std::string, std::string>& metadata, uint64_t data_bytes) &&;
+
+ private:
+  uint32_t AddString(std::string_view text);
+
+  ByteWriter records_;
+  ByteWriter dims_;
+  std::string strings_;
+  uint64_t tensor_count_ = 0;
+  uint32_t dims_count_ = 0;
+};
+
+// The same for tensors that are all at hand.
 std::string EncodeTensorIndex(std::span<const TensorEntry> tensors,
                               const std::map<std::string, std::string>& metadata,
                               uint64_t data_bytes);

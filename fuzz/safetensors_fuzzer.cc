@@ -1,8 +1,9 @@
-// The first bytes of a file that calls itself safetensors.
+// A file that calls itself safetensors.
 #include <algorithm>
 
 #include "fuzz/fuzzer.h"
-#include "inspect/safetensors/header.h"
+#include "inspect/read_for_test.h"
+#include "inspect/safetensors/reader.h"
 
 using namespace warmset;
 
@@ -27,11 +28,13 @@ std::vector<std::string> Seeds() {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto header = ParseSafetensorsHeader(Bytes(data, size), size);
-  if (!header.ok()) return 0;
+  const auto contents =
+      ReadForTest(SafetensorsReader(), {reinterpret_cast<const char*>(data), size});
+  if (!contents.ok()) return 0;
   uint64_t begin = 8;
   for (size_t i = 0; i < 8; ++i) begin += uint64_t{data[i]} << (8 * i);
-  for (const TensorEntry& tensor : header->tensors) {
+  for (size_t i = 0; i < contents->tensors.size(); ++i) {
+    const TensorView tensor = contents->tensors[i];
     Promise(tensor.offset == begin, "tensors follow each other without a gap");
     begin += tensor.bytes;
   }

@@ -1,4 +1,4 @@
-#include "inspect/safetensors/header.h"
+#include "inspect/safetensors/reader.h"
 
 #include <algorithm>
 #include <array>
@@ -6,14 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <tuple>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/byte_reader.h"
 #include "base/strong.h"
 #include "fmt/format.h"
 #include "inspect/json.h"
-#include "os/file.h"
 #include "simdjson.h"
 
 namespace warmset {
@@ -22,10 +19,8 @@ namespace {
 namespace json = simdjson::ondemand;
 
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
-constexpr uint64_t kFirstReadBytes = 64 * kKiB;
 constexpr size_t kMaxNesting = 128;
 constexpr size_t kMaxWarnings = 20;
-constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 Status Corrupt(std::string_view what) { return Error(ErrorCode::kCorruptedModel, what); }
@@ -35,16 +30,18 @@ Status Corrupt(std::string_view what) { return Error(ErrorCode::kCorruptedModel,
 class HeaderParser {
  public:
   // data_begin: where in the file the tensors' bytes start.
-  HeaderParser(uint64_t data_begin, uint64_t data_bytes)
-      : data_begin_(data_begin), data_bytes_(data_bytes) {}
+  HeaderParser(uint64_t data_begin, uint64_t data_bytes, FileContents& contents)
+      : data_begin_(data_begin), data_bytes_(data_bytes), contents_(contents) {}
 
   // REQUIRES: capacity >= size + SIMDJSON_PADDING.
-  StatusOr<SafetensorsHeader> Parse(const char* text, size_t size, size_t capacity) {
+  Status Parse(const char* text, size_t size, size_t capacity) {
     begin_ = text;
     RETURN_IF_ERROR(ParseDocument(simdjson::padded_string_view(text, size, capacity)));
-    RETURN_IF_ERROR(CheckNames());
-    RETURN_IF_ERROR(CheckLayout());
-    return std::move(header_);
+    const TensorTable& tensors = contents_.tensors;
+    if (const auto twice = tensors.FindDuplicateName()) {
+      return Corrupt(fmt::format("header: two tensors named '{}'", tensors[*twice].name));
+    }
+    return CheckLayout();
   }
 
  private:
@@ -85,7 +82,7 @@ class HeaderParser {
       if (const auto error = field.value().get_string().get(text)) {
         return Annotate(Json(error), fmt::format("metadata '{}'", key));
       }
-      if (!header_.metadata.emplace(key, text).second) {
+      if (!contents_.metadata.emplace(key, text).second) {
         return Corrupt(fmt::format("header: two metadata values for '{}'", key));
       }
     }
@@ -93,16 +90,15 @@ class HeaderParser {
   }
 
   Status ParseTensor(std::string_view name, json::value value) {
-    TensorEntry tensor;
+    TensorView tensor;
     tensor.name = name;
-    const Status status = ParseInfo(value, tensor);
-    if (!status.ok()) return Annotate(status, fmt::format("tensor '{}'", name));
-    header_.tensors.push_back(std::move(tensor));
-    return OkStatus();
+    Status status = ParseInfo(value, tensor);
+    if (status.ok()) status = contents_.tensors.Add(tensor);
+    return Annotate(status, fmt::format("tensor '{}'", name));
   }
 
   // {"dtype": ..., "shape": [...], "data_offsets": [begin, end]} in any order.
-  Status ParseInfo(json::value value, TensorEntry& tensor) {
+  Status ParseInfo(json::value value, TensorView& tensor) {
     json::object info;
     if (const auto error = value.get_object().get(info)) return Json(error);
     std::optional<DType> dtype;
@@ -120,7 +116,7 @@ class HeaderParser {
       } else if (key == "shape") {
         if (seen_shape) return Corrupt("two shape fields");
         seen_shape = true;
-        RETURN_IF_ERROR(ParseShape(content, tensor.shape));
+        RETURN_IF_ERROR(ParseShape(content));
       } else if (key == "data_offsets") {
         if (offsets) return Corrupt("two data_offsets fields");
         ASSIGN_OR_RETURN(offsets, ParseOffsets(content));
@@ -140,6 +136,7 @@ class HeaderParser {
                                  begin, end, data_bytes_));
     }
     tensor.dtype = *dtype;
+    tensor.shape = shape_;
     tensor.offset = data_begin_ + begin;
     tensor.bytes = end - begin;
     return CheckSize(tensor);
@@ -149,22 +146,22 @@ class HeaderParser {
     std::string_view name;
     if (const auto error = value.get_string().get(name)) return Json(error);
     const auto dtype = DTypeFromName(name);
-    if (!dtype) return Corrupt(fmt::format("unknown dtype '{}'", name));
+    if (!dtype || *dtype > kLastSafetensorsDType) {
+      return Corrupt(fmt::format("unknown dtype '{}'", name));
+    }
     return *dtype;
   }
 
-  Status ParseShape(json::value value, std::vector<uint64_t>& shape) {
+  Status ParseShape(json::value value) {
+    shape_.clear();
     json::array dims;
     if (const auto error = value.get_array().get(dims)) return Json(error);
     for (auto item : dims) {
       uint64_t dim = 0;
       if (const auto error = item.get_uint64().get(dim)) return Json(error);
-      shape.push_back(dim);
+      shape_.push_back(dim);
     }
-    if (shape.size() <= kMaxTensorRank) return OkStatus();
-    return Error(
-        ErrorCode::kUnsupportedFormat,
-        fmt::format("{} dimensions; at most {} are supported", shape.size(), kMaxTensorRank));
+    return OkStatus();
   }
 
   StatusOr<std::array<uint64_t, 2>> ParseOffsets(json::value value) {
@@ -182,7 +179,7 @@ class HeaderParser {
 
   // The product is formed from left to right, as the reference does it: a zero
   // saves what comes after it, not what overflowed before.
-  static Status CheckSize(const TensorEntry& tensor) {
+  static Status CheckSize(const TensorView& tensor) {
     std::optional<uint64_t> size = 1;
     for (const uint64_t dim : tensor.shape) {
       size = CheckedMultiply(*size, dim);
@@ -198,47 +195,40 @@ class HeaderParser {
     return OkStatus();
   }
 
-  Status CheckNames() const {
-    absl::flat_hash_set<std::string_view, std::hash<std::string_view>> names;
-    names.reserve(header_.tensors.size());
-    for (const TensorEntry& tensor : header_.tensors) {
-      if (!names.insert(tensor.name).second) {
-        return Corrupt(fmt::format("header: two tensors named '{}'", tensor.name));
-      }
-    }
-    return OkStatus();
-  }
-
   // Sorts, and checks that the tensors fill the data without holes or overlaps.
   Status CheckLayout() {
-    std::vector<TensorEntry>& tensors = header_.tensors;
-    if (!std::is_sorted(tensors.begin(), tensors.end(), InFileOrder)) {
-      std::sort(tensors.begin(), tensors.end(), InFileOrder);
-    }
+    TensorTable& tensors = contents_.tensors;
+    tensors.SortByPlace();
     uint64_t end = data_begin_;
-    for (const TensorEntry& tensor : tensors) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const TensorView tensor = tensors[i];
       if (tensor.offset != end) {
-        return Corrupt(fmt::format("tensor '{}': begins at {}, where the one before it ends at {}",
-                                   tensor.name, tensor.offset - data_begin_, end - data_begin_));
+        return AtOffset(
+            Corrupt(fmt::format("tensor '{}': begins at {}, where the one before it ends at {}",
+                                tensor.name, tensor.offset - data_begin_, end - data_begin_)),
+            tensor.offset);
       }
       end += tensor.bytes;
     }
-    if (end != data_begin_ + data_bytes_) {
-      return Corrupt(fmt::format("the file has {} bytes of data, its tensors take {}", data_bytes_,
-                                 end - data_begin_));
-    }
-    return OkStatus();
+    if (end == data_begin_ + data_bytes_) return OkStatus();
+    return AtOffset(Corrupt(fmt::format("the file has {} bytes of data, its tensors take {}",
+                                        data_bytes_, end - data_begin_)),
+                    end);
   }
 
   void Warn(std::string warning) {
-    if (header_.warnings.size() < kMaxWarnings) header_.warnings.push_back(std::move(warning));
+    if (contents_.findings.size() == kMaxWarnings) return;
+    Finding finding;
+    finding.message = std::move(warning);
+    contents_.findings.push_back(std::move(finding));
   }
 
   Status Json(simdjson::error_code error) const {
     const char* at = nullptr;
     if (document_ != nullptr && document_->current_location().get(at) == simdjson::SUCCESS) {
-      return Corrupt(fmt::format("header: {} near offset {}", JsonErrorText(error),
-                                 kLengthBytes + static_cast<uint64_t>(at - begin_)));
+      const uint64_t offset = kLengthBytes + static_cast<uint64_t>(at - begin_);
+      return AtOffset(
+          Corrupt(fmt::format("header: {} near offset {}", JsonErrorText(error), offset)), offset);
     }
     return Corrupt(fmt::format("header: {}", JsonErrorText(error)));
   }
@@ -248,82 +238,62 @@ class HeaderParser {
   const char* begin_ = nullptr;
   json::document* document_ = nullptr;  // while ParseDocument() runs
   bool seen_metadata_ = false;
-  SafetensorsHeader header_;
+  std::vector<uint64_t> shape_;  // of the tensor at hand
+  FileContents& contents_;
 };
 
 // The length of the JSON text, from the file's first bytes.
-StatusOr<uint64_t> HeaderLength(std::string_view first, uint64_t file_size) {
-  if (first.starts_with(kLfsPointer)) {
-    return Corrupt(
-        "this is a Git LFS pointer and not the weights; fetch them with `git lfs pull` or "
-        "download the file again");
-  }
-  if (file_size < kLengthBytes) {
-    return Corrupt(fmt::format("{} bytes are too few for a header", file_size));
-  }
+StatusOr<uint64_t> HeaderLength(ByteSource& file) {
   uint64_t length = 0;
-  std::memcpy(&length, first.data(), sizeof length);
+  if (file.size() < sizeof length) {
+    return Corrupt(fmt::format("{} bytes are too few for a header", file.size()));
+  }
+  RETURN_IF_ERROR(file.Read(0, std::as_writable_bytes(std::span(&length, 1))));
   if (length > kMaxSafetensorsHeaderBytes) {
     return Corrupt(fmt::format("the header's length is {}, at most {} is allowed", length,
                                kMaxSafetensorsHeaderBytes));
   }
-  if (length > file_size - kLengthBytes) {
+  if (length > file.size() - sizeof length) {
     return Corrupt(fmt::format("the header's length is {}, the file has {} bytes: it is cut off",
-                               length, file_size));
+                               length, file.size()));
   }
   return length;
 }
 
-// read(buffer, offset) fills the buffer from the file.
-template <typename Read>
-StatusOr<SafetensorsHeader> ReadHeader(uint64_t file_size, Read read) {
-  const uint64_t first = std::min(kFirstReadBytes, file_size);
-  uint64_t capacity = first + simdjson::SIMDJSON_PADDING;
-  auto buffer = std::make_unique_for_overwrite<char[]>(capacity);
-  RETURN_IF_ERROR(read(std::as_writable_bytes(std::span(buffer.get(), first)), 0));
-  ASSIGN_OR_RETURN(const uint64_t length, HeaderLength({buffer.get(), first}, file_size));
-
-  const uint64_t data_begin = kLengthBytes + length;
-  if (data_begin > first) {
-    capacity = data_begin + simdjson::SIMDJSON_PADDING;
-    auto larger = std::make_unique_for_overwrite<char[]>(capacity);
-    std::memcpy(larger.get(), buffer.get(), first);
-    RETURN_IF_ERROR(
-        read(std::as_writable_bytes(std::span(larger.get() + first, data_begin - first)), first));
-    buffer = std::move(larger);
-  }
-  // Leading white space is accepted as the reference does; all else, a byte
-  // order mark for one, is not.
-  const std::string_view text(buffer.get() + kLengthBytes, length);
+// What a header begins with. Leading white space is accepted as the reference
+// does; all else, a byte order mark for one, is not.
+bool BeginsWithBrace(std::string_view text) {
   const size_t start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos || text[start] != '{') {
-    return Corrupt("header: it does not begin with '{'");
-  }
-  HeaderParser parser(data_begin, file_size - data_begin);
-  return parser.Parse(text.data(), length, capacity - kLengthBytes);
+  return start != std::string_view::npos && text[start] == '{';
 }
 
 }  // namespace
 
-bool InFileOrder(const TensorEntry& a, const TensorEntry& b) {
-  return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
-}
-
-StatusOr<SafetensorsHeader> ReadSafetensorsHeader(int fd, uint64_t file_size) {
-  return ReadHeader(file_size, [fd](std::span<std::byte> buffer, uint64_t offset) {
-    return os::ReadExactly(fd, buffer, offset);
-  });
-}
-
-StatusOr<SafetensorsHeader> ParseSafetensorsHeader(std::span<const std::byte> file_start,
-                                                   uint64_t file_size) {
-  return ReadHeader(file_size, [file_start](std::span<std::byte> buffer, uint64_t offset) {
-    if (offset > file_start.size() || buffer.size() > file_start.size() - offset) {
-      return Corrupt("the file ends before its header");
+FormatReader::Match SafetensorsReader::Recognise(const FileStart& start) const {
+  uint64_t length = 0;
+  if (start.bytes.size() > sizeof length) {
+    std::memcpy(&length, start.bytes.data(), sizeof length);
+    const auto text = start.bytes.subspan(sizeof length);
+    if (length <= kMaxSafetensorsHeaderBytes &&
+        BeginsWithBrace({reinterpret_cast<const char*>(text.data()), text.size()})) {
+      return Match::kByContent;
     }
-    std::memcpy(buffer.data(), file_start.data() + offset, buffer.size());
-    return OkStatus();
-  });
+  }
+  return start.name.ends_with(".safetensors") ? Match::kByName : Match::kNo;
+}
+
+Status SafetensorsReader::Read(ByteSource& file, OtherFiles&, FileContents& contents) const {
+  ASSIGN_OR_RETURN(const uint64_t length, HeaderLength(file));
+  const uint64_t capacity = length + simdjson::SIMDJSON_PADDING;
+  const auto buffer = std::make_unique_for_overwrite<char[]>(capacity);
+  RETURN_IF_ERROR(
+      file.Read(kLengthBytes, std::as_writable_bytes(std::span(buffer.get(), length))));
+  if (!BeginsWithBrace({buffer.get(), length})) {
+    return AtOffset(Corrupt("header: it does not begin with '{'"), kLengthBytes);
+  }
+  const uint64_t data_begin = kLengthBytes + length;
+  return HeaderParser(data_begin, file.size() - data_begin, contents)
+      .Parse(buffer.get(), length, capacity);
 }
 
 }  // namespace warmset

@@ -1,4 +1,4 @@
-#include "inspect/safetensors/header.h"
+#include "inspect/safetensors/reader.h"
 
 #include <cstring>
 
@@ -6,10 +6,12 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "inspect/read_for_test.h"
 
 namespace warmset {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -21,8 +23,8 @@ std::string File(std::string_view header, uint64_t data_bytes) {
   return file.append(header).append(data_bytes, 'd');
 }
 
-StatusOr<SafetensorsHeader> Parse(const std::string& file) {
-  return ParseSafetensorsHeader(AsBytes(file), file.size());
+StatusOr<FileContents> Parse(const std::string& file) {
+  return ReadForTest(SafetensorsReader(), file);
 }
 
 std::string Info(std::string_view dtype, std::string_view shape, std::string_view offsets) {
@@ -55,7 +57,7 @@ std::string Ones(size_t rank) {
 
 constexpr std::string_view kMax = "18446744073709551615";
 
-TEST(SafetensorsHeaderTest, TensorsComeInTheOrderOfTheFile) {
+TEST(SafetensorsReaderTest, TensorsComeInTheOrderOfTheFile) {
   const std::string header = R"({"__metadata__":{"format":"pt"},"b":)" +
                              Info("F16", "[2]", "[8,12]") + R"(,"a":)" +
                              Info("F32", "[2,1]", "[0,8]") + "}";
@@ -63,10 +65,16 @@ TEST(SafetensorsHeaderTest, TensorsComeInTheOrderOfTheFile) {
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const uint64_t begin = 8 + header.size();
   ASSERT_EQ(parsed->tensors.size(), 2u);
-  EXPECT_EQ(parsed->tensors[0], (TensorEntry{"a", DType::kF32, {2, 1}, begin, 8}));
-  EXPECT_EQ(parsed->tensors[1], (TensorEntry{"b", DType::kF16, {2}, begin + 8, 4}));
+  const TensorView a = parsed->tensors[0];
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(a.dtype, DType::kF32);
+  EXPECT_THAT(a.shape, ElementsAre(2, 1));
+  EXPECT_EQ(a.offset, begin);
+  EXPECT_EQ(a.bytes, 8u);
+  EXPECT_EQ(parsed->tensors[1].name, "b");
+  EXPECT_EQ(parsed->tensors[1].offset, begin + 8);
   EXPECT_EQ(parsed->metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
-  EXPECT_TRUE(parsed->warnings.empty());
+  EXPECT_TRUE(parsed->findings.empty());
 }
 
 struct Accepted {
@@ -106,7 +114,7 @@ std::vector<Accepted> AcceptedFiles() {
 INSTANTIATE_TEST_SUITE_P(, AcceptedHeader, testing::ValuesIn(AcceptedFiles()),
                          [](const auto& test) { return std::string(test.param.name); });
 
-TEST(SafetensorsHeaderTest, EveryDTypeHasItsSize) {
+TEST(SafetensorsReaderTest, EveryDTypeHasItsSize) {
   struct Case {
     std::string_view dtype;
     uint64_t bits;
@@ -124,14 +132,14 @@ TEST(SafetensorsHeaderTest, EveryDTypeHasItsSize) {
   }
 }
 
-TEST(SafetensorsHeaderTest, UnknownFieldsAreAWarning) {
+TEST(SafetensorsReaderTest, UnknownFieldsAreAWarning) {
   for (const std::string_view field :
        {R"("x":1)", R"("x":-0)", R"("x":123456789012345678901234567890)", R"("x":{"a":[null]})",
         R"("x":[true,false,"s",1.5e3])", R"("Dtype":"F32")"}) {
     const auto parsed = Parse(File(WithField(field), 4));
     ASSERT_TRUE(parsed.ok()) << field << parsed.status();
-    ASSERT_EQ(parsed->warnings.size(), 1u) << field;
-    EXPECT_THAT(parsed->warnings[0], HasSubstr("unknown field"));
+    ASSERT_EQ(parsed->findings.size(), 1u) << field;
+    EXPECT_THAT(parsed->findings[0].message, HasSubstr("unknown field"));
   }
   EXPECT_TRUE(Parse(File(WithField(R"("x":)" + Nested(126)), 4)).ok());
 }
@@ -162,10 +170,6 @@ std::vector<Broken> BrokenFiles() {
       {"length_above_limit", std::string("\1\xe1\xf5\5\0\0\0\0", 8) + "{}", "100000000"},
       {"length_at_limit", std::string("\0\xe1\xf5\5\0\0\0\0", 8) + "{}", "cut off"},
       {"huge_length", std::string(8, '\xff') + "{}", "at most"},
-      {"lfs_pointer",
-       "version https://git-lfs.github.com/spec/v1\noid "
-       "sha256:4d7a\nsize 12345\n",
-       "git lfs pull"},
       {"byte_order_mark", File("\xef\xbb\xbf{}", 0), "begin with '{'"},
       {"array", File("[]", 0), "begin with '{'"},
       {"trailing_nul", File(std::string("{}\0", 3), 0), "header"},
@@ -259,7 +263,7 @@ std::vector<Broken> BrokenFiles() {
 INSTANTIATE_TEST_SUITE_P(, BrokenFile, testing::ValuesIn(BrokenFiles()),
                          [](const auto& test) { return std::string(test.param.name); });
 
-TEST(SafetensorsHeaderTest, AFileCutOffAtAnyByteIsRefused) {
+TEST(SafetensorsReaderTest, AFileCutOffAtAnyByteIsRefused) {
   const std::string whole =
       File(R"({"__metadata__":{"k":"v"},"a":)" + Info("F32", "[2,1]", "[0,8]") + R"(,"b":)" +
                Info("U8", "[3]", "[8,11]") + "}  ",
@@ -270,12 +274,12 @@ TEST(SafetensorsHeaderTest, AFileCutOffAtAnyByteIsRefused) {
   }
 }
 
-TEST(SafetensorsHeaderTest, ErrorsNameTheTensor) {
+TEST(SafetensorsReaderTest, ErrorsNameTheTensor) {
   const Status status = Parse(File(Tensor("F32", "[2]", "[0,4]"), 4)).status();
   EXPECT_THAT(std::string(Message(status)), StartsWith("tensor 't': "));
 }
 
-TEST(SafetensorsHeaderTest, AHeaderLargerThanTheFirstRead) {
+TEST(SafetensorsReaderTest, ALargeHeader) {
   std::string header = "{";
   uint64_t offset = 0;
   for (int i = 0; i < 5000; ++i) {
@@ -288,7 +292,7 @@ TEST(SafetensorsHeaderTest, AHeaderLargerThanTheFirstRead) {
   const auto parsed = Parse(File(header, offset));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->tensors.size(), 5000u);
-  EXPECT_EQ(parsed->tensors.back().name, "layer.4999.weight");
+  EXPECT_EQ(parsed->tensors[4999].name, "layer.4999.weight");
 }
 
 }  // namespace

@@ -1,0 +1,29 @@
+#include "inspect/format_reader.h"
+
+#include "inspect/safetensors/reader.h"
+
+namespace warmset {
+
+std::span<const FormatReader* const> FormatReaders() {
+  static const SafetensorsReader safetensors;
+  static const FormatReader* const readers[] = {&safetensors};
+  return readers;
+}
+
+const FormatReader* RecogniseFormat(const FileStart& start) {
+  const FormatReader* by_name = nullptr;
+  for (const FormatReader* reader : FormatReaders()) {
+    switch (reader->Recognise(start)) {
+      case FormatReader::Match::kByContent:
+        return reader;
+      case FormatReader::Match::kByName:
+        if (by_name == nullptr) by_name = reader;
+        break;
+      case FormatReader::Match::kNo:
+        break;
+    }
+  }
+  return by_name;
+}
+
+}  // namespace warmset
