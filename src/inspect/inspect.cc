@@ -21,7 +21,6 @@
 namespace warmset {
 namespace {
 
-constexpr size_t kMaxIndexBytes = 128 * kMiB;  // of a million tensors
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
 
@@ -191,7 +190,7 @@ class Inspection {
   }
 
   StatusOr<ShardIndex> ReadShardIndex(const std::string& path) {
-    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxIndexBytes));
+    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxShardIndexBytes));
     auto index = ParseShardIndex(json);
     if (!index.ok()) return Annotate(index.status(), path);
     if (index->shards.empty()) {
@@ -363,7 +362,7 @@ class Inspection {
     StatusOr<ByteSource*> Open(const std::string& path) override {
       const auto known = opened_.find(path);
       if (known != opened_.end()) return known->second.source.get();
-      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.Open(folder_ + path));
+      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.OpenOther(folder_ + path));
       Opened file;
       file.file.path = folder_ + path;
       ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
@@ -430,6 +429,10 @@ class PassedFile final : public FileProvider {
  public:
   explicit PassedFile(int fd) : fd_(fd) {}
   StatusOr<os::UniqueFd> Open(const std::string&) override { return os::Duplicate(fd_); }
+  StatusOr<os::UniqueFd> OpenOther(const std::string& path) override {
+    return Error(ErrorCode::kIncompleteModel,
+                 fmt::format("it needs {} beside it, and was passed alone", path));
+  }
 
  private:
   const int fd_;

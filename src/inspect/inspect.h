@@ -28,10 +28,12 @@ struct ModelFiles {
 class FileProvider {
  public:
   virtual ~FileProvider() = default;
-  // A readable regular file: one of ModelFiles::files, or one that a file of the
-  // model names, relative to the model's folder. kFileNotFound when there is none,
-  // kUnsafeModel for one outside of what the model may use.
+  // A readable regular file, one of ModelFiles::files, by its path there.
   virtual StatusOr<os::UniqueFd> Open(const std::string& path) = 0;
+  // The same for a path that comes out of a file of the model, relative to the
+  // model's folder: kIncompleteModel when there is no such file, kUnsafeModel for
+  // one outside of what the model may use.
+  virtual StatusOr<os::UniqueFd> OpenOther(const std::string& path) { return Open(path); }
 };
 
 // Reads headers and the small JSON files, never tensor data. What is wrong with
