@@ -28,9 +28,15 @@ StatusOr<UniqueFd> OpenPath(const std::string& path, int flags) {
   return fd;
 }
 
+// As fstat(), which Debian 12's C library makes a call that could also name a
+// file: the sandbox has to refuse that one.
+int StatDescriptor(int fd, struct stat& st) {
+  return static_cast<int>(::syscall(SYS_fstat, fd, &st));
+}
+
 Status RequireRegularFile(int fd, const std::string& name) {
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return ErrnoError(errno, "stat " + name);
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat " + name);
   if (!S_ISREG(st.st_mode)) {
     return Error(ErrorCode::kInvalidRequest, name + " is not a regular file");
   }
@@ -110,7 +116,7 @@ Status CheckReadableFile(int fd) {
 StatusOr<FileIdentity> Identify(int fd) {
   if (const int fault = InjectedFault("fstat")) return ErrnoError(fault, "stat a file");
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return ErrnoError(errno, "stat a file");
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
   return IdentityOf(st);
 }
 
