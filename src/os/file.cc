@@ -78,8 +78,15 @@ StatusOr<UniqueFd> OpenBeneath(int directory_fd, const std::string& relative_pat
       ::syscall(SYS_openat2, directory_fd, relative_path.c_str(), &how, sizeof how)));
   if (!fd.valid()) {
     if (errno == EXDEV) {
-      return Error(ErrorCode::kPermissionDenied,
+      return Error(ErrorCode::kUnsafeModel,
                    fmt::format("open {}: the path leads out of its folder", relative_path));
+    }
+    if (errno == ELOOP) {
+      return Error(ErrorCode::kCorruptedModel,
+                   fmt::format("open {}: its symlinks lead to no file", relative_path));
+    }
+    if (errno == ENOTDIR || errno == ENAMETOOLONG) {  // nothing can be there
+      return Error(ErrorCode::kFileNotFound, fmt::format("open {}: no such file", relative_path));
     }
     return ErrnoError(errno, "open " + relative_path);
   }
@@ -118,6 +125,12 @@ StatusOr<FileIdentity> Identify(int fd) {
   struct stat st {};
   if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
   return IdentityOf(st);
+}
+
+StatusOr<uint64_t> CountLinks(int fd) {
+  struct stat st {};
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
+  return st.st_nlink;
 }
 
 StatusOr<FileIdentity> IdentifyPath(const std::string& path) {
