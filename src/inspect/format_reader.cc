@@ -1,12 +1,14 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/gguf/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
   static const SafetensorsReader safetensors;
-  static const FormatReader* const readers[] = {&safetensors};
+  static const GgufReader gguf;
+  static const FormatReader* const readers[] = {&safetensors, &gguf};
   return readers;
 }
 
