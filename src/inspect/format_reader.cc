@@ -1,12 +1,14 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/onnx/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
   static const SafetensorsReader safetensors;
-  static const FormatReader* const readers[] = {&safetensors};
+  static const OnnxReader onnx;
+  static const FormatReader* const readers[] = {&safetensors, &onnx};
   return readers;
 }
 
