@@ -42,7 +42,6 @@ struct FileContents {
   // strings (arrays by their length), ONNX's metadata_props and producer.
   std::map<std::string, std::string> metadata;
   std::vector<OperatorUse> operators;
-  bool is_program = false;  // it says what to compute: a model even without tensors
   std::vector<Finding> findings;  // with an empty path: this file
 };
 

@@ -59,7 +59,8 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && !is_program_ && manifest_.verdict() == Verdict::kOk) {
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
       AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
@@ -267,7 +268,6 @@ class Inspection {
       manifest_.unplaced.push_back(std::move(tensor));
     }
     AddOperators(part.contents.operators);
-    is_program_ = is_program_ || part.contents.is_program;
     if (status.ok()) return part;
     RETURN_IF_ERROR(Note(status, path));
     // What is unsafe or unsupported for others may still be tensors for us.
@@ -423,7 +423,6 @@ class Inspection {
   FileProvider& provider_;
   std::map<std::string, const ManifestFile*> sighted_;  // by path
   std::string class_name_;                              // as a config says it
-  bool is_program_ = false;
   Manifest manifest_;
 };
 

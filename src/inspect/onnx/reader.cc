@@ -441,7 +441,6 @@ Status OnnxReader::Read(ByteSource& file, OtherFiles& others, FileContents& cont
                              "external data",
                              file.size(), kMaxOnnxBytes));
   }
-  contents.is_program = true;
   return ModelReader(file, others, contents).Read();
 }
 
