@@ -1,14 +1,16 @@
 #include "inspect/format_reader.h"
 
 #include "inspect/gguf/reader.h"
+#include "inspect/onnx/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
-  static const SafetensorsReader safetensors;
   static const GgufReader gguf;
-  static const FormatReader* const readers[] = {&safetensors, &gguf};
+  static const OnnxReader onnx;
+  static const SafetensorsReader safetensors;
+  static const FormatReader* const readers[] = {&gguf, &onnx, &safetensors};
   return readers;
 }
 
