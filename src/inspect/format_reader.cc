@@ -1,12 +1,15 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/pytorch/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
+  static const PytorchReader pytorch;
   static const SafetensorsReader safetensors;
-  static const FormatReader* const readers[] = {&safetensors};
+  // A pickle may be made to look like a safetensors file, not the other way about.
+  static const FormatReader* const readers[] = {&pytorch, &safetensors};
   return readers;
 }
 
