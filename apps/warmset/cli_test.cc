@@ -37,7 +37,7 @@ TEST_P(EveryCommand, UnknownFlagIsAUsageError) {
 INSTANTIATE_TEST_SUITE_P(Commands, EveryCommand,
                          ::testing::Values("serve", "run", "scan", "list", "show", "cache",
                                            "uncache", "path", "load", "unload", "ps", "devices",
-                                           "doctor", "config", "shutdown"),
+                                           "inspect", "doctor", "config", "shutdown"),
                          [](const auto& command) { return std::string(command.param); });
 
 class EveryDaemonCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};

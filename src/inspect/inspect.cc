@@ -59,7 +59,8 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
       AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
