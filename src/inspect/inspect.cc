@@ -60,7 +60,11 @@ class Inspection {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
     if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
-      AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
+      if (manifest_.files.empty()) {
+        AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
+      } else if (manifest_.unplaced.empty()) {
+        Warn("", "it is well-formed and has no tensors");
+      }
     }
     return std::move(manifest_);
   }
