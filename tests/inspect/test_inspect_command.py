@@ -286,3 +286,36 @@ def test_text_says_what_to_do(tmp_path):
     assert head.split()[:2] == ["VERDICT", "PATH"]
     assert row.split()[0] == "incomplete"
     assert "git lfs pull" in finding
+
+
+def tensor_of(path, dtype, nbytes):
+    return write_file(path, {"t": {"dtype": dtype, "shape": [nbytes // 2],
+                                   "data_offsets": [0, nbytes]}}, bytes(nbytes))
+
+
+@pytest.mark.parametrize("dtype, device, verdict, category", [
+    ("BF16", "nvidia:8.6", "ok", None), ("BF16", "nvidia:7.5", "unsupported", "dtype_support"),
+    ("BF16", "amd:gfx1100", "ok", None), ("BF16", "intel:arc", "ok", None),
+    ("F16", "nvidia:t4", "ok", None), ("BF16", "cpu", "ok", None), ("F16", "host:0", "ok", None),
+    ("F16", "nvidia:8.6,memory=1KiB", "unsupported", "device_memory"),
+    ("F16", "cpu,memory=2100", "ok", "device_memory"),
+    ("F16", "cpu,memory=1MiB", "ok", None)])
+def test_a_device_counts(tmp_path, inspect, dtype, device, verdict, category):
+    path = tensor_of(tmp_path / "m.safetensors", dtype, 2048)
+    line, = inspect(path, flags=["--device", device])
+    assert line["verdict"] == verdict
+    assert [finding["category"] for finding in line["findings"]] == ([category] if category else [])
+    assert all(finding["category"] == "device_memory" or "take a copy" in finding["message"]
+               for finding in line["findings"])
+
+
+def test_a_model_fits_component_by_component(tmp_path, fixtures, inspect):
+    folder = fixtures.make_diffusers(tmp_path / "m", 4)
+    line, = inspect(folder, flags=["--device", "nvidia:8.6,memory=3MiB"])
+    assert line["verdict"] == "ok"
+    finding, = line["findings"]
+    assert finding["category"] == "device_memory"
+    assert "one at a time" in finding["message"]
+    line, = inspect(folder, flags=["--device", "nvidia:8.6,memory=1MiB"])
+    assert line["verdict"] == "unsupported"
+    assert "'unet'" in line["findings"][0]["message"]
