@@ -65,8 +65,11 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   reserve_ = std::make_unique<MemoryReserve>(*budget_, options_.reserve);
   pool_ = std::make_unique<ThreadPool>(options_.load_threads + 2);
   leases_ = std::make_unique<LeaseTable>([this](const Lease&) { CountOrphansSoon(); });
+  ASSIGN_OR_RETURN(auto eviction, MakeEvictionPolicy(options_.eviction, limit.value()));
+  ASSIGN_OR_RETURN(const auto component_usage, catalog_->ComponentUsage());
   cache_ = std::make_unique<ComponentCache>(
-      *loop_, *budget_, *reserve_, *catalog_, options_.load_threads,
+      *loop_, *budget_, *reserve_, *catalog_, std::move(eviction), LoadCosts(component_usage),
+      options_.load_threads,
       ComponentCache::Events{
           .changed =
               [this](const ComponentId& id) {

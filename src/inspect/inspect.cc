@@ -59,12 +59,9 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
-      if (manifest_.files.empty()) {
-        AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
-      } else if (manifest_.unplaced.empty()) {
-        Warn("", "it is well-formed and has no tensors");
-      }
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
+      AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
   }
