@@ -32,6 +32,7 @@ StatusOr<InspectedModel> Inspect(const Target& target,
   }
   findings.insert(findings.end(), target.findings.begin(), target.findings.end());
   if (device) {
+    inspected.device = device->name;
     const auto of_device = CheckDevice(inspected.manifest, *device);
     findings.insert(findings.end(), of_device.begin(), of_device.end());
   }
