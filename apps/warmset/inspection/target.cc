@@ -70,9 +70,18 @@ StatusOr<std::vector<Target>> TargetsIn(const std::string& folder, const std::st
   return targets;
 }
 
+// "model-00001-of-00003.gguf": with the others it makes one model.
+bool IsFirstPart(std::string_view name) {
+  constexpr std::string_view kFirst = "-00001-of-";
+  const size_t mark = name.rfind(kFirst);
+  return mark != std::string_view::npos && name.ends_with(".gguf") &&
+         name.substr(mark) != "-00001-of-00001.gguf";
+}
+
 // A file that says how others belong together.
 bool SpeaksForOthers(const std::string& name) {
-  return name == "config.json" || name == "model_index.json" || IndexStem(name).has_value();
+  return name == "config.json" || name == "model_index.json" || IndexStem(name).has_value() ||
+         IsFirstPart(name);
 }
 
 // The file, or the model in its folder that it speaks for.
