@@ -22,14 +22,22 @@
 namespace warmset {
 namespace {
 
-constexpr size_t kMaxIndexBytes = 128 * kMiB;  // of a million tensors
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
+constexpr size_t kMaxMessageBytes = 1000;
 
 constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
+
+// A message may quote a name of any length.
+std::string Shortened(std::string message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  size_t end = kMaxMessageBytes;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end) + "…";
+}
 
 // "text_encoder" for "text_encoder_3".
 std::string_view WithoutNumber(std::string_view folder) {
@@ -62,7 +70,8 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
       AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
@@ -198,7 +207,7 @@ class Inspection {
   }
 
   StatusOr<ShardIndex> ReadShardIndex(const std::string& path) {
-    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxIndexBytes));
+    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxShardIndexBytes));
     auto index = ParseShardIndex(json);
     if (!index.ok()) return Annotate(index.status(), path);
     if (index->shards.empty()) {
@@ -392,7 +401,7 @@ class Inspection {
     StatusOr<ByteSource*> Open(const std::string& path) override {
       const auto known = opened_.find(path);
       if (known != opened_.end()) return known->second.source.get();
-      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.Open(folder_ + path));
+      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.OpenOther(folder_ + path));
       Opened file;
       file.file.path = folder_ + path;
       ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
@@ -439,6 +448,7 @@ class Inspection {
 
   // The worst are kept when there are too many.
   void AddFinding(Finding finding) {
+    finding.message = Shortened(std::move(finding.message));
     auto& findings = manifest_.findings;
     if (findings.size() < kMaxFindings) {
       findings.push_back(std::move(finding));
@@ -452,16 +462,6 @@ class Inspection {
   std::map<std::string, const ManifestFile*> sighted_;  // by path
   std::string class_name_;                              // as a config says it
   Manifest manifest_;
-};
-
-// Gives out one descriptor of somebody else.
-class PassedFile final : public FileProvider {
- public:
-  explicit PassedFile(int fd) : fd_(fd) {}
-  StatusOr<os::UniqueFd> Open(const std::string&) override { return os::Duplicate(fd_); }
-
- private:
-  const int fd_;
 };
 
 // The run that a tensor at that entry offset lies in.
@@ -479,13 +479,24 @@ StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provid
   return EncodeManifest(manifest);
 }
 
-StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+StatusOr<PassedModel> PassedModel::Of(int fd, const std::string& name) {
   RETURN_IF_ERROR(os::CheckReadableFile(fd));
-  ModelFiles model;
+  ModelFiles files;
   ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(fd));
-  model.files.push_back({.path = name, .identity = identity, .content_hash = ""});
-  PassedFile provider(fd);
-  return InspectModel(model, provider);
+  files.files.push_back({.path = name, .identity = identity, .content_hash = ""});
+  return PassedModel(fd, std::move(files));
+}
+
+StatusOr<os::UniqueFd> PassedModel::Open(const std::string&) { return os::Duplicate(fd_); }
+
+StatusOr<os::UniqueFd> PassedModel::OpenOther(const std::string& path) {
+  return Error(ErrorCode::kIncompleteModel,
+               fmt::format("it needs {} beside it, and was passed alone", path));
+}
+
+StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+  ASSIGN_OR_RETURN(PassedModel model, PassedModel::Of(fd, name));
+  return InspectModel(model.files(), model);
 }
 
 StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_t file_index) {

@@ -447,6 +447,14 @@ TEST_F(InspectTest, APassedDescriptorIsInspectedToo) {
   EXPECT_EQ(CodeOf(InspectFile(folder->get(), "x").status()), ErrorCode::kInvalidRequest);
 }
 
+TEST_F(InspectTest, AFileWithoutTensorsIsFine) {
+  Write("m.safetensors", TestSafetensors({}));
+  const auto manifest = Inspect(ModelLayout::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_TRUE(manifest->components.empty());
+}
+
 TEST_F(InspectTest, AFolderWithoutWeightsIsNoModel) {
   Write("model_index.json", "{}");
   EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kUnrecognizedFormat);
