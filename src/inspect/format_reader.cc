@@ -1,15 +1,18 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/dduf/reader.h"
 #include "inspect/pytorch/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
+  static const DdufReader dduf;
   static const PytorchReader pytorch;
   static const SafetensorsReader safetensors;
-  // A pickle may be made to look like a safetensors file, not the other way about.
-  static const FormatReader* const readers[] = {&pytorch, &safetensors};
+  // Of zip archives, DDUF's are the special ones. A pickle may be made to look like a
+  // safetensors file, not the other way about.
+  static const FormatReader* const readers[] = {&dduf, &pytorch, &safetensors};
   return readers;
 }
 
