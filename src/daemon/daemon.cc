@@ -12,6 +12,7 @@
 #include "fmt/ranges.h"
 #include "os/file.h"
 #include "os/memory_file.h"
+#include "os/sandbox.h"
 #include "os/signal_fd.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
@@ -78,8 +79,12 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
       });
+  inspectors_ = std::make_unique<InspectorPool>();
+  if (const auto landlock = os::ProbeLandlock(); !landlock.ok()) {
+    spdlog::warn("models are read behind seccomp alone: {}", Message(landlock.status()));
+  }
   library_ = std::make_unique<LibraryService>(
-      *loop_, *catalog_, registry_, options_,
+      *loop_, *catalog_, *inspectors_, registry_, options_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   RETURN_IF_ERROR(library_->Restore());
   ASSIGN_OR_RETURN(const auto usage, catalog_->ModelUsage());
@@ -88,7 +93,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   }
   uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
   passed_files_ = std::make_unique<PassedFiles>(
-      *loop_, *pool_, registry_, *library_, *catalog_,
+      *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   ASSIGN_OR_RETURN(PathLinks links, PathLinks::Create(LinksFolder(options_.socket)));
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,

@@ -1,6 +1,8 @@
 #include "inspect/format_reader.h"
 
 #include "inspect/dduf/reader.h"
+#include "inspect/gguf/reader.h"
+#include "inspect/onnx/reader.h"
 #include "inspect/pytorch/reader.h"
 #include "inspect/safetensors/reader.h"
 
@@ -8,11 +10,13 @@ namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
   static const DdufReader dduf;
+  static const GgufReader gguf;
+  static const OnnxReader onnx;
   static const PytorchReader pytorch;
   static const SafetensorsReader safetensors;
   // Of zip archives, DDUF's are the special ones. A pickle may be made to look like a
-  // safetensors file, not the other way about.
-  static const FormatReader* const readers[] = {&dduf, &pytorch, &safetensors};
+  // file of the formats behind it, not the other way about.
+  static const FormatReader* const readers[] = {&dduf, &pytorch, &gguf, &safetensors, &onnx};
   return readers;
 }
 
