@@ -12,6 +12,7 @@
 #include "fmt/format.h"
 #include "inspect/components.h"
 #include "inspect/format_reader.h"
+#include "inspect/gguf/split.h"
 #include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
 #include "inspect/shard_index.h"
@@ -45,6 +46,8 @@ std::string_view WithoutNumber(std::string_view folder) {
       end != std::string_view::npos && end + 1 < folder.size() && end > 0 && folder[end] == '_';
   return numbered ? folder.substr(0, end) : folder;
 }
+
+std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // What stands where the weights should be.
 Status CheckNoStandIn(const FileStart& start) {
@@ -97,6 +100,7 @@ class Inspection {
     }
     ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
     if (!part) return OkStatus();
+    RETURN_IF_ERROR(CheckNotAlone(model_.files.front().path, part->contents));
     Identify({&*part, 1});
     const auto groups = GroupTensors(part->contents.tensors);
     if (groups.size() == 1 || part->files.size() != 1) {
@@ -164,6 +168,9 @@ class Inspection {
           ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(prefix + file));
           whole = whole && part.has_value();
           if (part) parts.push_back(*std::move(part));
+        }
+        if (set.parts > 1) {
+          ASSIGN_OR_RETURN(whole, CheckParts(prefix, set, parts));
         }
       } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
         ASSIGN_OR_RETURN(whole, AddShards(prefix, set.index, index->second, parts));
@@ -250,6 +257,30 @@ class Inspection {
     return false;
   }
 
+  // Whether the parts of a split GGUF file are all there and fit each other: a
+  // finding says why not.
+  StatusOr<bool> CheckParts(const std::string& prefix, const WeightSet& set,
+                            std::span<const FilePart> parts) {
+    std::vector<const FileContents*> contents;
+    for (const FilePart& part : parts) contents.push_back(&part.contents);
+    Status status = CheckGgufPartNames(set.stem, set.parts, set.files);
+    if (status.ok() && parts.size() < set.files.size()) return false;
+    if (status.ok()) status = CheckGgufParts(contents);
+    if (!status.ok()) RETURN_IF_ERROR(Note(status, prefix + set.files.front()));
+    return status.ok();
+  }
+
+  // A file on its own may be one part of a split one.
+  Status CheckNotAlone(const std::string& path, const FileContents& file) {
+    const uint64_t count = GgufPartCount(file);
+    if (count == 1) return OkStatus();
+    FilesBeside beside(*this, path);
+    const Status status = FindOtherGgufParts(BaseName(path), file, beside);
+    if (!status.ok()) return Note(status, path);
+    Warn(path, fmt::format("it is one of {} parts; the model needs all of them", count));
+    return OkStatus();
+  }
+
   // Reads one weights file and adds it, and the files that it names, to the
   // manifest's files. Nothing when it can't be used: a finding says why.
   StatusOr<std::optional<FilePart>> AddWeights(const std::string& path) {
@@ -288,9 +319,7 @@ class Inspection {
                   FileContents& contents) {
     std::vector<std::byte> first(std::min<uint64_t>(kFileStartBytes, source.size()));
     RETURN_IF_ERROR(source.Read(0, first));
-    const FileStart start{.name = std::string_view(path).substr(path.rfind('/') + 1),
-                          .bytes = first,
-                          .file_size = source.size()};
+    const FileStart start{.name = BaseName(path), .bytes = first, .file_size = source.size()};
     RETURN_IF_ERROR(CheckNoStandIn(start));
     const FormatReader* reader = RecogniseFormat(start);
     if (reader == nullptr) {

@@ -1,5 +1,8 @@
 // What a file or folder is, without a daemon: inspect.
+#include <optional>
+
 #include "commands.h"
+#include "inspect/compatibility/device_check.h"
 #include "inspection/model_folder.h"
 #include "inspection/report.h"
 #include "inspection/target.h"
@@ -10,9 +13,11 @@ namespace {
 struct InspectArguments {
   std::vector<std::string> paths;
   bool tensors = false;
+  std::optional<DeviceProfile> device;
 };
 
-StatusOr<InspectedModel> Inspect(const Target& target) {
+StatusOr<InspectedModel> Inspect(const Target& target,
+                                 const std::optional<DeviceProfile>& device) {
   InspectedModel inspected{.path = target.path, .manifest = {}};
   if (!target.model.files.empty()) {
     ModelFolder files(target.folder, target.model);
@@ -26,6 +31,11 @@ StatusOr<InspectedModel> Inspect(const Target& target) {
     }
   }
   findings.insert(findings.end(), target.findings.begin(), target.findings.end());
+  if (device) {
+    inspected.device = device->name;
+    const auto of_device = CheckDevice(inspected.manifest, *device);
+    findings.insert(findings.end(), of_device.begin(), of_device.end());
+  }
   return inspected;
 }
 
@@ -43,7 +53,7 @@ class InspectRun {
         continue;
       }
       for (const Target& target : *targets) {
-        auto inspected = Inspect(target);
+        auto inspected = Inspect(target, arguments_.device);
         const Status shown = inspected.ok() ? Add(*std::move(inspected)) : inspected.status();
         if (!shown.ok()) Fail(target.path, shown);
       }
@@ -95,6 +105,16 @@ void AddInspect(CLI::App& app, Context& context) {
   command->add_option("PATH", arguments->paths, "files, models' folders or folders of models")
       ->required();
   command->add_flag("--tensors", arguments->tensors, "list the tensors too");
+  const auto parse_device = [arguments](const std::string& text) {
+    auto device = ParseDeviceProfile(text);
+    if (!device.ok()) throw CLI::ValidationError("--device", std::string(Message(device.status())));
+    arguments->device = *std::move(device);
+  };
+  command
+      ->add_option_function<std::string>("--device", parse_device,
+                                         "also whether it can be used there: cpu, nvidia:8.6, "
+                                         "amd:gfx1100, ...,memory=24GiB")
+      ->type_name("DEVICE");
   OnCommand(command, context, RunInspect, arguments);
 }
 

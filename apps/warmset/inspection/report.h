@@ -17,6 +17,7 @@ namespace warmset::cli {
 struct InspectedModel {
   std::string path;  // as it is shown
   Manifest manifest;
+  std::string device;  // that the findings are about, too; may be empty
 };
 
 // One tensor of a model, where it lies in its files.

@@ -79,6 +79,7 @@ StatusOr<std::string> ReportJson(const InspectedModel& model, bool with_tensors)
   JsonWriter json(line);
   json.BeginObject();
   json.Field("path", model.path);
+  if (!model.device.empty()) json.Field("device", model.device);
   json.Field("verdict", VerdictName(manifest.verdict()));
   json.Field("format", manifest.format);
   json.Field("format_version", manifest.format_version);

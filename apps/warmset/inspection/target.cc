@@ -104,8 +104,9 @@ StatusOr<std::vector<Target>> FindTargets(const std::string& path) {
     return TargetsIn(absolute, path);
   }
   const auto file = os::OpenForRead(path);
-  if (!file.ok() && CodeOf(file.status()) == ErrorCode::kFileNotFound &&
-      fs::is_symlink(fs::symlink_status(path))) {
+  std::error_code nowhere;
+  if (!file.ok() && fs::is_symlink(fs::symlink_status(path, nowhere)) &&
+      !fs::exists(path, nowhere)) {
     return std::vector<Target>{
         Only(path, warmset::FindingOf(
                        Error(ErrorCode::kIncompleteModel,
