@@ -94,7 +94,7 @@ void PassedFiles::OnIdentified(std::shared_ptr<const os::UniqueFd> file,
 StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string& name) const {
   Inspected inspected;
   ASSIGN_OR_RETURN(inspected.identity, os::Identify(fd));
-  ASSIGN_OR_RETURN(Inspected found, inspector_.InspectFile(fd, name));
+  ASSIGN_OR_RETURN(warmset::Inspected found, inspector_.InspectFile(fd, name));
   inspected.manifest = std::move(found.manifest);
   Describe(inspected.manifest, inspected.summary);
   inspected.summary.revision = DigestOf<RevisionId>(AsBytes(found.encoded));
