@@ -10,7 +10,8 @@ std::vector<TensorEntry> SomeTensors() {
   return {{"encoder.weight", DType::kBF16, {2, 3}, 64, 12},
           {"scale", DType::kF32, {}, 0, 4},
           {"packed", DType::kF4, {4}, 8, 2},
-          {"empty", DType::kI64, {0, 7}, 80, 0}};
+          {"empty", DType::kI64, {0, 7}, 80, 0},
+          {"huge and empty", DType::kQ4_0, {uint64_t{1} << 63, 64, 0}, 80, 0}};
 }
 
 std::string SomeBlob() { return EncodeTensorIndex(SomeTensors(), {{"format", "pt"}}, 80); }

@@ -16,7 +16,7 @@ constexpr size_t kMaxOperatorNameBytes = 1 * kKiB;
 constexpr size_t kMaxAttributes = 4096;  // of a node
 constexpr size_t kMaxOperators = 65'536;
 constexpr uint64_t kTensorOverhead = 96;  // in tables, here and later
-// A graph in an attribute of a node of a graph.
+// A graph or tensor in an attribute of a node of a graph.
 constexpr int kNestingOfSubgraph = 3;
 
 // AttributeProto.AttributeType; the rest of them is only compared.
@@ -277,7 +277,8 @@ Status GraphReader::ReadType(WireSpan span, int nesting, ValueType& type) {
 Status GraphReader::ReadNodes(WireSpan parent, uint32_t number, const Surroundings& at) {
   WireMessage fields(source_, parent);
   while (fields.Next()) {
-    if (fields.field().Is(number, WireType::kBytes)) {
+    if (!fields.field().Is(number, WireType::kBytes)) continue;
+    if (!IsTooDeep(at.nesting + 1, fields.field().offset)) {
       RETURN_IF_ERROR(ReadNode(fields.field().content, at));
     }
   }
@@ -300,7 +301,8 @@ Status GraphReader::ReadNode(WireSpan span, const Surroundings& at) {
   absl::flat_hash_set<std::string> names;
   WireMessage fields(source_, span);
   while (fields.Next()) {
-    if (fields.field().Is(5, WireType::kBytes)) {
+    if (!fields.field().Is(5, WireType::kBytes)) continue;
+    if (!IsTooDeep(at.nesting + 2, fields.field().offset)) {
       RETURN_IF_ERROR(ReadAttribute(fields.field().content, at, node, names));
     }
   }
@@ -459,6 +461,8 @@ Status GraphReader::ReadAttributeValues(WireSpan span, const Surroundings& at, c
     const bool is_graph = holds == 5 || holds == 10;
     const bool is_sparse = holds == 11 || holds == 12;
     if (!is_tensor && !is_graph && !is_sparse) continue;
+    const int nesting = at.nesting + kNestingOfSubgraph;
+    if (IsTooDeep(nesting, field.offset)) continue;
     std::string name = fmt::format("{}{}/{}", at.prefix, label, attribute.name);
     if (is_list) name += fmt::format("/{}", index++);
     const bool is_constant = node.domain.empty() && node.op_type == "Constant" && !is_list &&
@@ -469,12 +473,6 @@ Status GraphReader::ReadAttributeValues(WireSpan span, const Surroundings& at, c
     } else if (is_sparse) {
       RETURN_IF_ERROR(ReadSparseTensor(field.content, std::move(name)));
     } else {
-      const int nesting = at.nesting + kNestingOfSubgraph;
-      if (nesting > kMaxNesting) {
-        Broken(field.offset, fmt::format("graphs are nested deeper than protobuf's {} messages",
-                                         kMaxNesting));
-        continue;
-      }
       RETURN_IF_ERROR(ReadGraph(field.content, {.opsets = at.opsets,
                                                 .scopes = at.scopes,
                                                 .prefix = name + "/",
@@ -584,6 +582,12 @@ Status GraphReader::ReadName(const WireField& field, std::string& name) {
 
 void GraphReader::Broken(uint64_t offset, std::string_view what) {
   problems_.Add(AtOffset(Error(ErrorCode::kCorruptedModel, what), offset));
+}
+
+bool GraphReader::IsTooDeep(int nesting, uint64_t offset) {
+  if (nesting <= kMaxNesting) return false;
+  Broken(offset, fmt::format("its messages are nested deeper than protobuf's {}", kMaxNesting));
+  return true;
 }
 
 void GraphReader::ListOperators() {

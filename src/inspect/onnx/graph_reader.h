@@ -122,6 +122,8 @@ class GraphReader {
   Status ReadName(const WireField& field, std::string& name);
   // Of a message that was walked before: then its mistakes are noted already.
   static Status UnlessNoted(const Status& status);
+  // Notes it, if a message is nested so deep that no loader reads it.
+  bool IsTooDeep(int nesting, uint64_t offset);
   // Notes a broken rule; reading goes on.
   void Broken(uint64_t offset, std::string_view what);
 
