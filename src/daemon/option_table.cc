@@ -81,6 +81,16 @@ constexpr std::array kTable = {
           return OkStatus();
         },
         [](const Options& options) { return std::string(options.deep_scan ? "deep" : "shallow"); }},
+    OptionRow{"discover.extra_model_paths", "--comfyui-paths", "FILE",
+              "ComfyUI's extra_model_paths.yaml, whose folders are roots too; may be repeated",
+              OptionShape::kPaths,
+              [](Options& options, const Texts& texts) {
+                options.extra_model_paths = texts;
+                return OkStatus();
+              },
+              [](const Options& options) {
+                return fmt::format("{}", fmt::join(options.extra_model_paths, ", "));
+              }},
     OptionRow{"models.watch", "--watch", "on|off", "notice changes below the roots at once",
               OptionShape::kBoolean,
               [](Options& options, const Texts& texts) {
@@ -113,6 +123,14 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return fmt::format("{}", options.load_threads); }},
+    OptionRow{"memory.eviction", "--eviction", "POLICY",
+              "which component leaves RAM first: ew3, adaptive, lru, lfu, gdsf, s3fifo or sieve",
+              OptionShape::kText,
+              [](Options& options, const Texts& texts) {
+                options.eviction = texts[0];
+                return OkStatus();
+              },
+              [](const Options& options) { return options.eviction; }},
     OptionRow{"device", "--device", "ID[,memory=SIZE][,pool=POOL]",
               "device to load on, such as host:0,memory=4GiB,pool=dedicated; may be repeated",
               OptionShape::kDevices,

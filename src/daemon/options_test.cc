@@ -96,10 +96,13 @@ log_level = "debug"
 roots = ["models", "~/more", "/srv/models/"]
 scan_depth = "shallow"
 watch = false
+[discover]
+extra_model_paths = ["~/ComfyUI/extra_model_paths.yaml"]
 [memory]
 ram_limit = "8GiB"
 reserve = 1073741824
 load_threads = 3
+eviction = "sieve"
 [access]
 uids = [1000, 1001]
 [[device]]
@@ -119,9 +122,12 @@ pool = "dedicated"
               ElementsAre(folder_ + "/conf/models", folder_ + "/more", "/srv/models"));
   EXPECT_FALSE(options->deep_scan);
   EXPECT_FALSE(options->watch);
+  EXPECT_THAT(options->extra_model_paths,
+              ElementsAre(folder_ + "/ComfyUI/extra_model_paths.yaml"));
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
   EXPECT_EQ(options->load_threads, 3u);
+  EXPECT_EQ(options->eviction, "sieve");
   EXPECT_THAT(options->allowed_uids, ElementsAre(1000u, 1001u));
   ASSERT_EQ(options->devices.size(), 2u);
   EXPECT_EQ(options->devices[1].memory, ByteCount(4 * kGiB));
@@ -216,6 +222,7 @@ TEST_F(OptionsTest, ValidateRefusesWhatCannotWork) {
        std::vector<std::pair<std::string, std::string>>{{"socket", "/" + std::string(120, 'x')},
                                                         {"memory.load_threads", "0"},
                                                         {"memory.load_threads", "65"},
+                                                        {"memory.eviction", "mru"},
                                                         {"log_level", "loud"},
                                                         {"device", "host"},
                                                         {"device", "host:"},

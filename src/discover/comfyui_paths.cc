@@ -8,10 +8,12 @@
 #include "discover/folder_kinds.h"
 #include "fmt/format.h"
 #include "inspect/shard_index.h"
+#include "os/file.h"
 
 namespace warmset {
 namespace {
 
+constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr std::string_view kBlank = " \t\r";
 
 std::string_view Trim(std::string_view text) {
@@ -232,6 +234,20 @@ StatusOr<std::vector<ComfyUiFolder>> ParseComfyUiPaths(std::string_view yaml,
     }
   }
   return folders;
+}
+
+StatusOr<std::vector<Root>> ReadComfyUiPaths(const std::string& path, const std::string& home) {
+  ASSIGN_OR_RETURN(const std::string yaml, os::ReadSmallFile(path, kMaxFileBytes));
+  auto folders = ParseComfyUiPaths(yaml, ParentOf(path), home);
+  if (!folders.ok()) return Annotate(folders.status(), path);
+  std::vector<Root> roots;
+  for (ComfyUiFolder& folder : *folders) {
+    roots.push_back({.path = std::move(folder.path),
+                     .deep = true,
+                     .folder_kind = std::move(folder.kind),
+                     .may_be_absent = true});
+  }
+  return roots;
 }
 
 }  // namespace warmset

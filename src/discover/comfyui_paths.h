@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "discover/scanner.h"
 
 namespace warmset {
 
@@ -26,5 +27,9 @@ struct ComfyUiFolder {
 StatusOr<std::vector<ComfyUiFolder>> ParseComfyUiPaths(std::string_view yaml,
                                                        const std::string& file_folder,
                                                        const std::string& home);
+
+// Its folders as roots, scanned with the folders below them; those that are not there
+// are no finding. Errors name the file.
+StatusOr<std::vector<Root>> ReadComfyUiPaths(const std::string& path, const std::string& home);
 
 }  // namespace warmset

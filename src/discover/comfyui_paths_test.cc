@@ -1,5 +1,6 @@
 #include "discover/comfyui_paths.h"
 
+#include "discover/tree_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -70,6 +71,23 @@ TEST(ComfyUiPathsTest, NothingComesOfNothing) {
   EXPECT_THAT(*Parse(""), IsEmpty());
   EXPECT_THAT(*Parse("# only this\n\n"), IsEmpty());
   EXPECT_THAT(*Parse("x:\n  vae:\n"), IsEmpty());
+}
+
+TEST(ComfyUiPathsTest, FoldersBecomeRoots) {
+  TreeForTest tree;
+  tree.AddFile("extra_model_paths.yaml", "x:\n  loras: models/loras\n");
+  const auto roots = ReadComfyUiPaths(tree.path() + "/extra_model_paths.yaml", "/home/me");
+  ASSERT_TRUE(roots.ok()) << roots.status();
+  ASSERT_EQ(roots->size(), 1u);
+  EXPECT_EQ((*roots)[0].path, tree.path() + "/models/loras");
+  EXPECT_EQ((*roots)[0].folder_kind, "loras");
+  EXPECT_TRUE((*roots)[0].may_be_absent);
+
+  tree.AddFile("bad.yaml", "nonsense");
+  const Status bad = ReadComfyUiPaths(tree.path() + "/bad.yaml", "/home/me").status();
+  EXPECT_EQ(CodeOf(bad), ErrorCode::kInvalidConfig);
+  EXPECT_THAT(std::string(Message(bad)), HasSubstr("/bad.yaml: line 1"));
+  EXPECT_EQ(CodeOf(ReadComfyUiPaths("/no/such.yaml", "/").status()), ErrorCode::kFileNotFound);
 }
 
 struct BrokenPaths {

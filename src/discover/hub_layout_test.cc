@@ -7,6 +7,7 @@
 #include "discover/tree_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "isolate/inspector.h"
 
 namespace warmset {
 namespace {
@@ -56,7 +57,7 @@ TEST_P(HubCacheTest, IsToldWithItsPlace) {
     tree.Add(std::vector{entry});
   }
   ShardListCache cache;
-  LocalShardLister lister;
+  InProcessInspector lister;
   const ScanWalk walk = Scanner(cache, lister).LookAt(tree.path() + "/" + kRepo);
 
   Verdict worst = Verdict::kOk;
@@ -165,7 +166,7 @@ class HubScanTest : public testing::Test {
 
   TreeForTest tree_;
   ShardListCache cache_;
-  LocalShardLister lister_;
+  InProcessInspector lister_;
 };
 
 TEST_F(HubScanTest, OnlyModelReposCount) {

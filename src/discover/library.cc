@@ -9,9 +9,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "discover/model_folder.h"
 #include "discover/names.h"
 #include "fmt/format.h"
-#include "inspect/inspect.h"
 
 namespace warmset {
 namespace {
@@ -20,38 +20,6 @@ namespace {
 constexpr size_t kBatch = 64;
 // How long a manifest outlives its last model: a drive may be away for a while.
 constexpr auto kKeepInspections = std::chrono::hours(24 * 30);
-
-// Opens what a sighting lists, and nothing else.
-class SightedFiles final : public FileProvider {
- public:
-  explicit SightedFiles(const std::string& folder) : folder_(folder) {}
-  StatusOr<os::UniqueFd> Open(const std::string& path) override {
-    return os::OpenForRead(folder_ + "/" + path);
-  }
-
- private:
-  const std::string& folder_;
-};
-
-InspectionRow Inspect(const Sighting& sighting) {
-  SightedFiles files(sighting.folder);
-  InspectionRow row{.revision = sighting.revision, .manifest = {}, .failure = {}};
-  StatusOr<std::string> manifest = std::string();
-  if (!sighting.model.files.empty()) manifest = InspectModel(sighting.model, files);
-  if (manifest.ok()) manifest = WithFindings(sighting, *std::move(manifest));
-  if (manifest.ok()) {
-    row.manifest = *std::move(manifest);
-  } else {
-    row.failure = manifest.status();
-  }
-  return row;
-}
-
-// True for what will be so again as long as the files do not change.
-bool IsLasting(const Status& failure) {
-  return failure.ok() || CodeOf(failure) == ErrorCode::kCorruptedModel ||
-         CodeOf(failure) == ErrorCode::kUnsupportedFormat;
-}
 
 ModelSummary SummaryOf(const Sighting& sighting, std::string name, const Manifest& manifest) {
   ModelSummary summary;
@@ -75,11 +43,6 @@ std::set<std::string> PathsOf(const std::vector<Root>& roots) {
   return paths;
 }
 
-StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
-  if (!row.failure.ok()) return row.failure;
-  return DecodeManifest(row.manifest);
-}
-
 // What is wrong with a model, by the worst of its findings. REQUIRES: its verdict is
 // not kOk.
 ScanFinding WorstOf(const Sighting& sighting, const std::vector<Finding>& findings) {
@@ -89,6 +52,45 @@ ScanFinding WorstOf(const Sighting& sighting, const std::vector<Finding>& findin
   const bool in_folder = worst.path.empty() || sighting.model.layout == ModelLayout::kFile;
   return {in_folder ? sighting.path : sighting.folder + "/" + worst.path,
           CodeOfVerdict(worst.verdict), worst.message};
+}
+
+StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
+  if (!row.failure.ok()) return row.failure;
+  return DecodeManifest(row.manifest);
+}
+
+// What an inspector said of a sighting.
+struct Inspection {
+  StatusOr<Manifest> manifest;
+  InspectionRow row;
+  bool lasting = true;  // it will be so again as long as the files do not change
+};
+
+Inspection Inspect(Inspector& inspector, const Sighting& sighting) {
+  Inspected inspected;
+  if (!sighting.model.files.empty()) {
+    ModelFolder folder(sighting.folder);
+    auto result = inspector.Inspect(sighting.model, folder);
+    if (!result.ok()) {
+      const Status& failure = result.status();
+      const bool lasting = CodeOf(failure) == ErrorCode::kCorruptedModel ||
+                           CodeOf(failure) == ErrorCode::kUnsupportedFormat;
+      return {failure, {sighting.revision, {}, failure}, lasting};
+    }
+    inspected = *std::move(result);
+  }
+  AddFindings(sighting, inspected.manifest);
+  if (!sighting.findings.empty()) inspected.encoded = EncodeManifest(inspected.manifest);
+  return {std::move(inspected.manifest),
+          {sighting.revision, std::move(inspected.encoded), OkStatus()},
+          inspected.lasting};
+}
+
+// What is worth keeping of it in the catalog.
+std::vector<InspectionRow> RowsToKeep(Inspection& inspection) {
+  std::vector<InspectionRow> rows;
+  if (inspection.lasting) rows.push_back(std::move(inspection.row));
+  return rows;
 }
 
 // What the catalog has, if it is of use.
@@ -103,8 +105,13 @@ std::optional<InspectionRow> Recall(Catalog& catalog, const RevisionId& revision
 // One scan: what was walked, compared step by step with what is known.
 class Library::ScanInProgress {
  public:
-  ScanInProgress(Catalog& catalog, unsigned threads, const Progress& progress, std::stop_token stop)
-      : catalog_(catalog), threads_(threads), progress_(progress), stop_(std::move(stop)) {}
+  ScanInProgress(Catalog& catalog, Inspector& inspector, unsigned threads,
+                 const Progress& progress, std::stop_token stop)
+      : catalog_(catalog),
+        inspector_(inspector),
+        threads_(threads),
+        progress_(progress),
+        stop_(std::move(stop)) {}
 
   StatusOr<ScanReport> Run(const std::vector<Root>& roots, ScanWalk walk,
                            const KnownModels& known) {
@@ -214,12 +221,16 @@ class Library::ScanInProgress {
   }
 
   void InspectBatch(std::span<Candidate* const> batch) {
-    std::vector<InspectionRow> rows(batch.size());
+    absl::Mutex mutex;
+    std::vector<InspectionRow> rows;  // guarded by the mutex
     std::atomic<size_t> next = 0;
     const auto work = [&] {
       for (size_t i = next++; i < batch.size(); i = next++) {
-        rows[i] = Inspect(*batch[i]->sighting);
-        batch[i]->Take(ManifestIn(rows[i]));
+        Inspection inspection = Inspect(inspector_, *batch[i]->sighting);
+        batch[i]->Take(std::move(inspection.manifest));
+        if (!inspection.lasting) continue;
+        absl::MutexLock lock(&mutex);
+        rows.push_back(std::move(inspection.row));
       }
     };
     {
@@ -228,7 +239,6 @@ class Library::ScanInProgress {
       work();
     }
     report_.headers_read += batch.size();
-    std::erase_if(rows, [](const InspectionRow& row) { return !IsLasting(row.failure); });
     NoteCatalog(catalog_.Apply({.models = {}, .removed = {}, .inspections = std::move(rows)}));
   }
 
@@ -285,6 +295,7 @@ class Library::ScanInProgress {
   }
 
   Catalog& catalog_;
+  Inspector& inspector_;
   const unsigned threads_;
   const Progress& progress_;
   const std::stop_token stop_;
@@ -295,8 +306,8 @@ class Library::ScanInProgress {
   bool catalog_failed_ = false;
 };
 
-Library::Library(Catalog& catalog, unsigned inspect_threads)
-    : catalog_(catalog), inspect_threads_(std::max(1u, inspect_threads)) {}
+Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads)
+    : catalog_(catalog), inspector_(inspector), inspect_threads_(std::max(1u, inspect_threads)) {}
 
 StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& roots) {
   ASSIGN_OR_RETURN(const std::vector<ModelRow> rows, catalog_.Models());
@@ -323,12 +334,11 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
   const std::vector<Root> roots = Normalized(given_roots);
   RememberRoots(roots);
   absl::MutexLock scan_lock(&scan_mutex_);
-  LocalShardLister lister;
   const auto on_folder = [&](uint64_t files, const std::string& folder) {
     if (progress) progress({.files = files, .done = 0, .total = 0, .item = folder});
   };
-  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_, lister).Walk(roots, on_folder, stop));
-  ScanInProgress scan(catalog_, inspect_threads_, progress, stop);
+  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_, inspector_).Walk(roots, on_folder, stop));
+  ScanInProgress scan(catalog_, inspector_, inspect_threads_, progress, stop);
   ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk), SnapshotKnown()));
   for (const ModelSummary& model : report.added) Remember(model);
   for (const ModelSummary& model : report.changed) Remember(model);
@@ -340,15 +350,17 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
 StatusOr<ModelSummary> Library::Reinspect(const ModelSummary& model) {
   const auto look = [&]() -> StatusOr<ModelSummary> {
     ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
-    const InspectionRow row = Inspect(sighting);
-    ASSIGN_OR_RETURN(const Manifest manifest, ManifestIn(row));
+    Inspection inspection = Inspect(inspector_, sighting);
+    ASSIGN_OR_RETURN(const Manifest manifest, std::move(inspection.manifest));
     if (manifest.verdict() == Verdict::kUnrecognized) {
       const ScanFinding finding = WorstOf(sighting, manifest.findings);
       return Error(finding.code, finding.path + ": " + finding.message);
     }
     ModelSummary summary = SummaryOf(sighting, model.name, manifest);
     // A catalog that can't be written is told by the next scan.
-    (void)catalog_.Apply({.models = {ToRow(summary)}, .removed = {}, .inspections = {row}});
+    (void)catalog_.Apply({.models = {ToRow(summary)},
+                          .removed = {},
+                          .inspections = RowsToKeep(inspection)});
     return summary;
   };
   auto summary = look();
@@ -370,11 +382,11 @@ StatusOr<Manifest> Library::ManifestOf(const ModelSummary& model) {
   if (sighting.revision != model.revision) {
     return Error(ErrorCode::kFileChanged, fmt::format("{} has changed", model.path));
   }
-  const InspectionRow row = Inspect(sighting);
-  if (row.failure.ok()) {
-    (void)catalog_.Apply({.models = {}, .removed = {}, .inspections = {row}});
+  Inspection inspection = Inspect(inspector_, sighting);
+  if (inspection.row.failure.ok()) {
+    (void)catalog_.Apply({.models = {}, .removed = {}, .inspections = RowsToKeep(inspection)});
   }
-  return ManifestIn(row);
+  return std::move(inspection.manifest);
 }
 
 StatusOr<Sighting> Library::SightAgain(const ModelSummary& model) {
@@ -384,8 +396,7 @@ StatusOr<Sighting> Library::SightAgain(const ModelSummary& model) {
     if (const auto known = roots_.find(model.root); known != roots_.end()) root = known->second;
   }
   ShardListCache none;
-  LocalShardLister lister;
-  ScanWalk walk = Scanner(none, lister).Revisit(root, model.folder);
+  ScanWalk walk = Scanner(none, inspector_).Revisit(root, model.folder);
   for (Sighting& sighting : walk.sightings) {
     if (sighting.id == model.id) return std::move(sighting);
   }

@@ -28,6 +28,9 @@ namespace fs = std::filesystem;
 constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 constexpr const char* kOldCommit = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
+// A pickle of an empty dictionary: of a known format, and no model.
+const std::string kPlainData("\x80\x02}q\x00.", 6);
+
 class LibraryTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -47,7 +50,7 @@ class LibraryTest : public testing::Test {
     auto opened = Catalog::Open(folder_ + "/catalog.db");
     ASSERT_TRUE(opened.ok()) << opened.status();
     catalog_ = *std::move(opened);
-    library_ = std::make_unique<Library>(*catalog_);
+    library_ = std::make_unique<Library>(*catalog_, inspector_);
     auto restored = library_->Restore({{root_}});
     ASSERT_TRUE(restored.ok());
     models_.clear();
@@ -107,6 +110,7 @@ class LibraryTest : public testing::Test {
   std::string folder_;
   std::string root_;
   std::unique_ptr<Catalog> catalog_;
+  InProcessInspector inspector_;
   std::unique_ptr<Library> library_;
   std::map<ModelId, ModelSummary> models_;
 };
@@ -180,7 +184,7 @@ TEST_F(LibraryTest, WhatCantBeUsedIsKnownWithItsVerdict) {
   Write("torn.safetensors", TestSafetensors({{"w", 8}}).substr(0, 40));
   Write("lfs.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
   Write("gated.safetensors", "Access to model org/name is restricted. Please log in.");
-  Write("text.pth", "no model at all");
+  Write("data.pth", kPlainData);
   ::mkfifo((root_ + "/fifo.safetensors").c_str(), 0600);
   const auto findings = UnorderedElementsAre(
       AllOf(Field(&ScanFinding::path, root_ + "/torn.safetensors"),
@@ -190,7 +194,7 @@ TEST_F(LibraryTest, WhatCantBeUsedIsKnownWithItsVerdict) {
             Field(&ScanFinding::message, HasSubstr("git lfs pull"))),
       AllOf(Field(&ScanFinding::path, root_ + "/gated.safetensors"),
             Field(&ScanFinding::code, ErrorCode::kAccessRestricted)),
-      AllOf(Field(&ScanFinding::path, root_ + "/text.pth"),
+      AllOf(Field(&ScanFinding::path, root_ + "/data.pth"),
             Field(&ScanFinding::code, ErrorCode::kUnrecognizedFormat)));
   EXPECT_THAT(Scan().findings, findings);
   EXPECT_THAT(Names(), ElementsAre("gated.safetensors", "good.safetensors", "lfs.safetensors",
@@ -221,13 +225,13 @@ TEST_F(LibraryTest, WhatIsNoModelAnyMoreIsRemoved) {
   WriteModel("m.pth");
   Scan();
   const ModelSummary before = Named("m.pth");
-  Write("m.pth", "some text in place of it");
+  Write("m.pth", kPlainData);
   EXPECT_EQ(CodeOf(library_->Reinspect(before).status()), ErrorCode::kUnrecognizedFormat);
   models_.clear();
   EXPECT_EQ(Scan().findings.size(), 1u);
   WriteModel("m.pth");
   Scan();
-  Write("m.pth", "some text in place of it");
+  Write("m.pth", kPlainData);
   EXPECT_EQ(Scan().removed.size(), 1u);
 }
 

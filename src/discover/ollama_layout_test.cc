@@ -4,6 +4,7 @@
 #include "discover/tree_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "isolate/inspector.h"
 
 namespace warmset {
 namespace {
@@ -43,7 +44,7 @@ class OllamaStoreTest : public testing::Test {
 
   TreeForTest tree_;
   ShardListCache cache_;
-  LocalShardLister lister_;
+  InProcessInspector lister_;
   const std::string library_ = "models/manifests/registry.ollama.ai/library/";
 };
 

@@ -68,8 +68,13 @@ std::optional<Folder> ScanWalkState::ListFor(const std::string& path, const Plac
   if (!folder) return std::nullopt;
   for (const os::DirectoryEntry& entry : folder->entries) {
     const bool hidden = entry.name.starts_with('.') && entry.name != kAccessRecordName;
-    if (hidden && entry.name != name) continue;
-    AddEntry(*folder, entry, place, entry.name == name || IsOfInterest(entry.name));
+    const bool asked_for = entry.name == name;
+    if (hidden && !asked_for) continue;
+    if (!asked_for && !IsPrintable(entry.name)) {
+      NoteUnprintable(*folder, entry);
+      continue;
+    }
+    AddEntry(*folder, entry, place, asked_for || IsOfInterest(entry.name));
   }
   return folder;
 }
@@ -97,6 +102,15 @@ std::optional<Folder> ScanWalkState::ListEntries(const std::string& path, const 
   return folder;
 }
 
+void ScanWalkState::NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry) {
+  const bool may_hold_models =
+      entry.type == os::FileType::kDirectory || entry.type == os::FileType::kSymlink ||
+      (entry.type == os::FileType::kRegular && IsOfInterest(entry.name));
+  if (!may_hold_models) return;
+  Note(folder.path + "/" + entry.name, ErrorCode::kInvalidName,
+       "its name has control characters or is not UTF-8; rename it");
+}
+
 void ScanWalkState::AddEntry(Folder& folder, const os::DirectoryEntry& entry, const Place& place,
                              bool of_interest) {
   const bool symlink = entry.type == os::FileType::kSymlink;
@@ -105,11 +119,6 @@ void ScanWalkState::AddEntry(Folder& folder, const os::DirectoryEntry& entry, co
     return;
   }
   const std::string path = folder.path + "/" + entry.name;
-  if (!IsPrintable(entry.name)) {
-    Note(path, ErrorCode::kInvalidName,
-         "its name has control characters or is not UTF-8; rename it");
-    return;
-  }
   if (entry.type == os::FileType::kDirectory) {
     folder.folders.emplace_back(entry.name, false);
     return;

@@ -105,6 +105,7 @@ class ScanWalkState {
 
  private:
   std::optional<Folder> ListEntries(const std::string& path, const Place& place);
+  void NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry);
   void AddEntry(Folder& folder, const os::DirectoryEntry& entry, const Place& place,
                 bool of_interest);
   // In a hub repo: what is wrong with a link, by its text when it leads nowhere.

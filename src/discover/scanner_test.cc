@@ -5,6 +5,7 @@
 #include "discover/tree_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "isolate/inspector.h"
 
 namespace warmset {
 namespace {
@@ -45,7 +46,7 @@ class ScannerTest : public testing::Test {
 
   TreeForTest tree_;
   ShardListCache cache_;
-  LocalShardLister lister_;
+  InProcessInspector lister_;
 };
 
 TEST_F(ScannerTest, EveryFormatByItsName) {

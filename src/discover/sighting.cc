@@ -1,24 +1,16 @@
 #include "discover/sighting.h"
 
-#include <utility>
-
 #include "base/byte_reader.h"
-#include "inspect/manifest.h"
 
 namespace warmset {
 
-StatusOr<std::string> WithFindings(const Sighting& sighting, std::string encoded) {
-  if (sighting.findings.empty()) return encoded;
-  Manifest manifest;
+void AddFindings(const Sighting& sighting, Manifest& manifest) {
   if (sighting.model.files.empty()) {
     manifest.layout = sighting.model.layout;
     manifest.kind = "model";
-  } else {
-    ASSIGN_OR_RETURN(manifest, DecodeManifest(encoded));
   }
   manifest.findings.insert(manifest.findings.end(), sighting.findings.begin(),
                            sighting.findings.end());
-  return EncodeManifest(manifest);
 }
 
 Verdict VerdictOf(const ScanFinding& finding) {

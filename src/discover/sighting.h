@@ -12,6 +12,7 @@
 #include "catalog/catalog.h"
 #include "inspect/finding.h"
 #include "inspect/inspect.h"
+#include "inspect/manifest.h"
 
 namespace warmset {
 
@@ -34,10 +35,9 @@ struct Sighting {
   std::vector<Finding> findings;
 };
 
-// The manifest of a model after its inspection: with the findings of the scan.
-// `encoded` is InspectModel()'s; not needed for a sighting without files.
-// kCorruptedModel when it can't be decoded.
-StatusOr<std::string> WithFindings(const Sighting& sighting, std::string encoded);
+// Adds the findings of the scan to what the inspection found; of a sighting without
+// files that is nothing.
+void AddFindings(const Sighting& sighting, Manifest& manifest);
 
 // Something that a scan could not use, or that is odd.
 struct ScanFinding {

@@ -13,6 +13,7 @@
 #include "inspect/access_record.h"
 #include "inspect/components.h"
 #include "inspect/format_reader.h"
+#include "inspect/gguf/split.h"
 #include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
 #include "inspect/ollama/manifest.h"
@@ -26,9 +27,18 @@ namespace {
 
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
+constexpr size_t kMaxMessageBytes = 1000;
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
+
+// A message may quote a name of any length.
+std::string Shortened(std::string message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  size_t end = kMaxMessageBytes;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end) + "…";
+}
 
 // "text_encoder" for "text_encoder_3".
 std::string_view WithoutNumber(std::string_view folder) {
@@ -37,6 +47,8 @@ std::string_view WithoutNumber(std::string_view folder) {
       end != std::string_view::npos && end + 1 < folder.size() && end > 0 && folder[end] == '_';
   return numbered ? folder.substr(0, end) : folder;
 }
+
+std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // Builds the manifest of one model. Used once.
 class Inspection {
@@ -49,7 +61,8 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) NoteNoWeights();
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) NoteNoWeights();
     const Verdict verdict = manifest_.verdict();
     if (verdict == Verdict::kIncomplete || verdict == Verdict::kUnrecognized) {
       RETURN_IF_ERROR(AddAccessRecord());
@@ -103,6 +116,7 @@ class Inspection {
     }
     ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
     if (!part) return OkStatus();
+    RETURN_IF_ERROR(CheckNotAlone(model_.files.front().path, part->contents));
     Identify({&*part, 1});
     const auto groups = GroupTensors(part->contents.tensors);
     if (groups.size() == 1 || part->files.size() != 1) {
@@ -220,14 +234,8 @@ class Inspection {
           whole = whole && part.has_value();
           if (part) parts.push_back(*std::move(part));
         }
-        if (set.missing_count != 0) {
-          whole = false;
-          RETURN_IF_ERROR(Note(Error(ErrorCode::kIncompleteModel,
-                                     fmt::format("{} of {} parts are missing; download {} again",
-                                                 set.missing_count,
-                                                 set.missing_count + set.files.size(),
-                                                 set.first_missing)),
-                               prefix + set.first_missing));
+        if (set.sharded()) {
+          ASSIGN_OR_RETURN(whole, CheckParts(prefix, set, parts));
         }
       } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
         ASSIGN_OR_RETURN(whole, AddShards(prefix, set.index, index->second, parts));
@@ -314,6 +322,38 @@ class Inspection {
     return false;
   }
 
+  // Whether numbered parts are all there and fit each other: a finding says why not.
+  StatusOr<bool> CheckParts(const std::string& prefix, const WeightSet& set,
+                            std::span<const FilePart> parts) {
+    if (set.missing_count != 0) {
+      RETURN_IF_ERROR(Note(
+          Error(ErrorCode::kIncompleteModel,
+                fmt::format("{} is not there ({} of {} parts are missing); download it again",
+                            set.first_missing, set.missing_count,
+                            set.missing_count + set.files.size())),
+          prefix + set.first_missing));
+      return false;
+    }
+    if (parts.size() < set.files.size()) return false;
+    if (set.suffix != ".gguf") return true;
+    std::vector<const FileContents*> contents;
+    for (const FilePart& part : parts) contents.push_back(&part.contents);
+    const Status status = CheckGgufParts(contents);
+    if (!status.ok()) RETURN_IF_ERROR(Note(status, prefix + set.files.front()));
+    return status.ok();
+  }
+
+  // A file on its own may be one part of a split one.
+  Status CheckNotAlone(const std::string& path, const FileContents& file) {
+    const uint64_t count = GgufPartCount(file);
+    if (count == 1) return OkStatus();
+    FilesBeside beside(*this, path);
+    const Status status = FindOtherGgufParts(BaseName(path), file, beside);
+    if (!status.ok()) return Note(status, path);
+    Warn(path, fmt::format("it is one of {} parts; the model needs all of them", count));
+    return OkStatus();
+  }
+
   // Reads one weights file and adds it, and the files that it names, to the
   // manifest's files. Nothing when it can't be used: a finding says why.
   StatusOr<std::optional<FilePart>> AddWeights(const std::string& path) {
@@ -352,9 +392,7 @@ class Inspection {
                   FileContents& contents) {
     std::vector<std::byte> first(std::min<uint64_t>(kFileStartBytes, source.size()));
     RETURN_IF_ERROR(source.Read(0, first));
-    const FileStart start{.name = std::string_view(path).substr(path.rfind('/') + 1),
-                          .bytes = first,
-                          .file_size = source.size()};
+    const FileStart start{.name = BaseName(path), .bytes = first, .file_size = source.size()};
     RETURN_IF_ERROR(CheckNoStandIn(start));
     const FormatReader* reader = RecogniseFormat(start);
     if (reader == nullptr) {
@@ -436,11 +474,16 @@ class Inspection {
     StatusOr<ByteSource*> Open(const std::string& path) override {
       const auto known = opened_.find(path);
       if (known != opened_.end()) return known->second.source.get();
-      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.OpenOther(folder_ + path));
       Opened file;
       file.file.path = folder_ + path;
-      ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
-      file.fd = std::move(fd);
+      if (const auto sighted = inspection_.sighted_.find(file.file.path);
+          sighted != inspection_.sighted_.end()) {
+        ASSIGN_OR_RETURN(file.fd, inspection_.Open(file.file.path));
+        file.file = *sighted->second;
+      } else {
+        ASSIGN_OR_RETURN(file.fd, inspection_.provider_.OpenOther(file.file.path));
+        ASSIGN_OR_RETURN(file.file.identity, os::Identify(file.fd.get()));
+      }
       file.source = std::make_unique<FileSource>(file.fd.get(), file.file.identity.size);
       return opened_.emplace(path, std::move(file)).first->second.source.get();
     }
@@ -483,6 +526,7 @@ class Inspection {
 
   // The worst are kept when there are too many.
   void AddFinding(Finding finding) {
+    finding.message = Shortened(std::move(finding.message));
     auto& findings = manifest_.findings;
     if (findings.size() < kMaxFindings) {
       findings.push_back(std::move(finding));
@@ -496,20 +540,6 @@ class Inspection {
   std::map<std::string, const ManifestFile*> sighted_;  // by path
   std::string class_name_;                              // as a config says it
   Manifest manifest_;
-};
-
-// Gives out one descriptor of somebody else.
-class PassedFile final : public FileProvider {
- public:
-  explicit PassedFile(int fd) : fd_(fd) {}
-  StatusOr<os::UniqueFd> Open(const std::string&) override { return os::Duplicate(fd_); }
-  StatusOr<os::UniqueFd> OpenOther(const std::string& path) override {
-    return Error(ErrorCode::kIncompleteModel,
-                 fmt::format("it needs {} beside it, and was passed alone", path));
-  }
-
- private:
-  const int fd_;
 };
 
 // The run that a tensor at that entry offset lies in.
@@ -527,13 +557,24 @@ StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provid
   return EncodeManifest(manifest);
 }
 
-StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+StatusOr<PassedModel> PassedModel::Of(int fd, const std::string& name) {
   RETURN_IF_ERROR(os::CheckReadableFile(fd));
-  ModelFiles model;
+  ModelFiles files;
   ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(fd));
-  model.files.push_back({.path = name, .identity = identity, .content_hash = ""});
-  PassedFile provider(fd);
-  return InspectModel(model, provider);
+  files.files.push_back({.path = name, .identity = identity, .content_hash = ""});
+  return PassedModel(fd, std::move(files));
+}
+
+StatusOr<os::UniqueFd> PassedModel::Open(const std::string&) { return os::Duplicate(fd_); }
+
+StatusOr<os::UniqueFd> PassedModel::OpenOther(const std::string& path) {
+  return Error(ErrorCode::kIncompleteModel,
+               fmt::format("it needs {} beside it, and was passed alone", path));
+}
+
+StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+  ASSIGN_OR_RETURN(PassedModel model, PassedModel::Of(fd, name));
+  return InspectModel(model.files(), model);
 }
 
 StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_t file_index) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -46,8 +47,25 @@ class FileProvider {
 // replaced meanwhile, kIoError, kInvalidRequest.
 StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider);
 
-// The same for one file that a client passed; name is for messages and the
-// manifest's file. The descriptor stays the caller's.
+// One file that a client passed, as a model of its own. The descriptor stays the
+// caller's and must outlive it; it gives out copies. Thread-safe.
+class PassedModel final : public FileProvider {
+ public:
+  // name is for messages and the manifest's file. kInvalidRequest unless the
+  // descriptor is a regular file that is open for reading.
+  static StatusOr<PassedModel> Of(int fd, const std::string& name);
+
+  const ModelFiles& files() const { return files_; }
+  StatusOr<os::UniqueFd> Open(const std::string& path) override;
+  StatusOr<os::UniqueFd> OpenOther(const std::string& path) override;
+
+ private:
+  PassedModel(int fd, ModelFiles files) : fd_(fd), files_(std::move(files)) {}
+  int fd_;
+  ModelFiles files_;
+};
+
+// InspectModel() of a file that a client passed.
 StatusOr<std::string> InspectFile(int fd, const std::string& name);
 
 // A component that covers one whole file of the manifest byte for byte, with all

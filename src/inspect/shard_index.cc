@@ -71,11 +71,6 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
   return index;
 }
 
-StatusOr<ShardIndex> ReadShardIndex(int index_fd) {
-  ASSIGN_OR_RETURN(const std::string json, os::ReadSmallFile(index_fd, kMaxShardIndexBytes));
-  return ParseShardIndex(json);
-}
-
 StatusOr<std::vector<std::string>> ReadNamedFiles(int index_fd) {
   ASSIGN_OR_RETURN(const std::string json, os::ReadSmallFile(index_fd, kMaxShardIndexBytes));
   if (json.find("\"weight_map\"") != std::string::npos) {
