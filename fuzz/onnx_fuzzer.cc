@@ -31,7 +31,8 @@ std::vector<std::string> Seeds() {
                     Opset("local", 1) + Bytes(2, "producer") +
                         Function("f", FunctionNode("g", "x", "y", NodeDomain("local"))) +
                         Function("g", FunctionNode("Relu", "x", "y"))),
-      ModelOf(3, AddGraph(weight, Input("w")), Opset("", 7)) + Bytes(20, Bytes(2, AddGraph(weight))),
+      ModelOf(3, AddGraph(weight, Input("w")), Opset("", 7)) +
+          Bytes(20, Bytes(2, AddGraph(weight))),
   };
 }
 

@@ -39,6 +39,7 @@ class LibraryService {
                  ModelRegistry& registry, const Options& options, OnDropped on_dropped);
 
   // Fills the registry from the catalog; blocks. Call once, before the rest.
+  // kInvalidConfig when a file of ComfyUI's folders can't be read.
   Status Restore();
 
   // Calls done later and exactly once. A path becomes a root until restart.
@@ -72,6 +73,7 @@ class LibraryService {
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
   Library library_;
+  const std::vector<std::string> comfyui_paths_;
   std::vector<Root> roots_;
   const bool watch_;
   std::unique_ptr<Watcher> watcher_;

@@ -98,21 +98,19 @@ std::vector<Broken> BrokenGraphs() {
   return {
       {"graph_without_name", Model(Node("Identity", "x", "y") + Input("x") + Output("y")),
        "no name"},
-      {"duplicate_initializer", AddModel(Weight(), Initializer(Weight())),
-       "two initializers 'w'"},
+      {"duplicate_initializer", AddModel(Weight(), Initializer(Weight())), "two initializers 'w'"},
       {"initializer_without_name", AddModel(Weight(), Initializer(Weight(""))), "no name"},
       {"duplicate_sparse_initializer",
-       AddModel(Weight(), Bytes(15, Bytes(1, Weight()) + Bytes(2, RawTensor("", 7, {2}, 16)) +
-                                        Number(3, 9))),
+       AddModel(Weight(),
+                Bytes(15, Bytes(1, Weight()) + Bytes(2, RawTensor("", 7, {2}, 16)) + Number(3, 9))),
        "two initializers 'w'"},
       {"initializer_is_no_input_in_ir_3", ModelOf(3, AddGraph(Weight()), Opset("", 7)),
        "no input of its graph"},
       {"duplicate_input", IdentityModel(Input("x")), "two inputs 'x'"},
-      {"input_without_name", IdentityModel(Bytes(11, Bytes(2, Bytes(1, Number(1, 1))))),
-       "no name"},
+      {"input_without_name", IdentityModel(Bytes(11, Bytes(2, Bytes(1, Number(1, 1))))), "no name"},
       {"input_without_type", IdentityModel(Bytes(11, Bytes(1, "v"))), "no type"},
-      {"input_without_element_type", IdentityModel(Bytes(11, Bytes(1, "v") + Bytes(2, Bytes(1, "")))),
-       "no type"},
+      {"input_without_element_type",
+       IdentityModel(Bytes(11, Bytes(1, "v") + Bytes(2, Bytes(1, "")))), "no type"},
       {"type_nested_too_deep", IdentityModel(Bytes(11, Bytes(1, "v") + Bytes(2, deep_type))),
        "nested deeper"},
       {"output_of_no_node", IdentityModel(Output("missing")), "made by no node"},
@@ -121,19 +119,20 @@ std::vector<Broken> BrokenGraphs() {
       {"cycle_of_nodes", IdentityModel(loop), "uses 'b'"},
       {"node_uses_itself", IdentityModel(Node("Identity", "a", "a")), "uses 'a'"},
       {"undefined_input", IdentityModel(Node("Identity", "nothing", "a")), "uses 'nothing'"},
-      {"output_made_twice",
-       IdentityModel(Node("Identity", "x", "a") + Node("Identity", "x", "a")), "there already"},
+      {"output_made_twice", IdentityModel(Node("Identity", "x", "a") + Node("Identity", "x", "a")),
+       "there already"},
       {"output_is_an_input", IdentityModel(Node("Identity", "x", "x")), "there already"},
       {"output_twice_in_a_node", IdentityModel(Node("Split", "x", "a,a")), "there already"},
       {"output_hides_an_outer_name",
-       IdentityModel(Node("Identity", "x", "a") + If("i", "z", ConstantGraph("a"),
-                                                     ConstantGraph("b"))),
+       IdentityModel(Node("Identity", "x", "a") +
+                     If("i", "z", ConstantGraph("a"), ConstantGraph("b"))),
        "there already"},
       {"subgraph_sees_no_later_names",
-       IdentityModel(Node("If", "x", "z",
-                          GraphAttribute("then_branch", Node("Identity", "later", "q") +
-                                                            GraphName() + Bytes(12, Bytes(1, "q")))) +
-                     Node("Identity", "x", "later")),
+       IdentityModel(
+           Node("If", "x", "z",
+                GraphAttribute("then_branch", Node("Identity", "later", "q") + GraphName() +
+                                                  Bytes(12, Bytes(1, "q")))) +
+           Node("Identity", "x", "later")),
        "uses 'later'"},
       {"names_of_a_subgraph_stay_in_it",
        IdentityModel(If("i", "z", ConstantGraph("a"), ConstantGraph("b")) +
@@ -148,8 +147,8 @@ std::vector<Broken> BrokenGraphs() {
        IdentityModel(Node("LeakyRelu", "x", "a",
                           Attribute("alpha", 1, Float(2, 1)) + Attribute("alpha", 1, Float(2, 2)))),
        "there twice"},
-      {"attribute_without_name", IdentityModel(Node("LeakyRelu", "x", "a", Attribute("", 1, Float(2, 1)))),
-       "no name"},
+      {"attribute_without_name",
+       IdentityModel(Node("LeakyRelu", "x", "a", Attribute("", 1, Float(2, 1)))), "no name"},
       {"attribute_without_type",
        IdentityModel(Node("LeakyRelu", "x", "a", Bytes(5, Bytes(1, "alpha") + Float(2, 1)))),
        "no type"},
@@ -159,11 +158,13 @@ std::vector<Broken> BrokenGraphs() {
        IdentityModel(Node("LeakyRelu", "x", "a", Attribute("alpha", 2, Float(2, 1)))),
        "another type"},
       {"attribute_with_two_values",
-       IdentityModel(Node("LeakyRelu", "x", "a", Attribute("alpha", 1, Float(2, 1) + Number(3, 1)))),
+       IdentityModel(
+           Node("LeakyRelu", "x", "a", Attribute("alpha", 1, Float(2, 1) + Number(3, 1)))),
        "several types"},
       {"attribute_with_two_graphs",
-       IdentityModel(Node("If", "x", "a", Attribute("then_branch", 5, Bytes(6, ConstantGraph("b")) +
-                                                                         Bytes(6, ConstantGraph("c"))))),
+       IdentityModel(Node("If", "x", "a",
+                          Attribute("then_branch", 5,
+                                    Bytes(6, ConstantGraph("b")) + Bytes(6, ConstantGraph("c"))))),
        "two values"},
       {"attribute_refers_and_has_a_value",
        Model(AddGraph(Weight()),
@@ -223,8 +224,8 @@ std::vector<Broken> BrokenTensors() {
       {"packed_number_cut_off", tensor(TensorHead("w", 7, {1}) + Bytes(7, "\x80")), "cut off"},
       {"unknown_data_location", tensor(RawTensor("w", kFloat, {2}, 8) + Number(14, 2)),
        "data_location is 2"},
-      {"rank_65", tensor(TensorHead("w", kFloat, {}) + Bytes(1, std::string(65, '\1')) +
-                         Bytes(9, "rrrr")),
+      {"rank_65",
+       tensor(TensorHead("w", kFloat, {}) + Bytes(1, std::string(65, '\1')) + Bytes(9, "rrrr")),
        "more than 64", kUnsupported},
       {"sparse_without_values", sparse(indices + Number(3, 9)), "no values"},
       {"sparse_without_dims", sparse(Bytes(1, Weight()) + indices), "no dims"},
@@ -275,8 +276,8 @@ std::vector<Broken> BrokenExternalData() {
       {"huge_length", External("w.bin", ExternalEntry("length", "18446744073709551615")),
        "outside of"},
       {"offset_and_length_overflow",
-       External("w.bin", ExternalEntry("offset", "8") +
-                             ExternalEntry("length", "18446744073709551612")),
+       External("w.bin",
+                ExternalEntry("offset", "8") + ExternalEntry("length", "18446744073709551612")),
        "outside of"},
       {"length_below_the_shape", External("w.bin", ExternalEntry("length", "4")), "make 8"},
       {"file_ends_early", External("w.bin", ExternalEntry("offset", "96")), "make 8"},
@@ -287,16 +288,16 @@ std::vector<Broken> BrokenExternalData() {
        AddModel(TensorHead("w", 8, {2}) + ExternalEntry("location", "w.bin") + Number(14, 1)),
        "text"},
       {"outside_in_a_subgraph",
-       IdentityModel(If(
-           "i", "z", ConstantGraph("a"),
-           ConstantGraph("b") +
-               Initializer(ExternalTensor("w", {2}, ExternalEntry("location", "../w.bin"))))),
+       IdentityModel(
+           If("i", "z", ConstantGraph("a"),
+              ConstantGraph("b") +
+                  Initializer(ExternalTensor("w", {2}, ExternalEntry("location", "../w.bin"))))),
        "outside", kUnsafe},
       {"outside_in_a_constant",
-       IdentityModel(Node("Constant", "", "c",
-                          TensorAttribute("value", ExternalTensor("", {2},
-                                                                  ExternalEntry("location",
-                                                                                "../w.bin"))))),
+       IdentityModel(
+           Node("Constant", "", "c",
+                TensorAttribute("value",
+                                ExternalTensor("", {2}, ExternalEntry("location", "../w.bin"))))),
        "outside", kUnsafe},
       {"outside_beside_a_broken_shape",
        AddModel(ExternalTensor("w", {kInt64Max, kInt64Max}, ExternalEntry("location", "../w.bin"))),
@@ -339,11 +340,12 @@ std::vector<Broken> BrokenFunctions() {
       {"functions_call_each_other", Calls({"1", "2", "0"}), "calls itself"},
       {"uncalled_function_calls_itself", Calls({"", "1"}), "calls itself"},
       {"call_in_a_subgraph",
-       IdentityModel("", opset + Function("f", FunctionNode("If", "x", "y",
-                                                            GraphAttribute("then_branch",
-                                                                           Node("f", "x", "z",
-                                                                                NodeDomain("local")) +
-                                                                               GraphName())))),
+       IdentityModel(
+           "", opset + Function("f", FunctionNode(
+                                         "If", "x", "y",
+                                         GraphAttribute("then_branch",
+                                                        Node("f", "x", "z", NodeDomain("local")) +
+                                                            GraphName())))),
        "calls itself"},
       {"chain_of_too_many_calls", Calls(Chain(150, "{n}")), "more than 100 calls"},
       {"calls_unfold_without_bounds", Calls(Chain(60, "{n},{n}")), "unfold", kUnsupported},
@@ -370,8 +372,8 @@ std::vector<Broken> BrokenFunctions() {
       {"function_with_a_duplicate_opset",
        IdentityModel("", opset + Function("f", FunctionOpset("", 17))), "two opset_import"},
       {"function_with_opset_29",
-       IdentityModel("", opset + Bytes(25, Bytes(1, "f") + Bytes(10, "local") +
-                                               FunctionOpset("", 29))),
+       IdentityModel("",
+                     opset + Bytes(25, Bytes(1, "f") + Bytes(10, "local") + FunctionOpset("", 29))),
        "version 29", kUnsupported},
   };
 }

@@ -68,10 +68,10 @@ TEST(OnnxReaderTest, WeightsHiddenInConstantsAndSubgraphsAreFound) {
            NodeName("fill") + TensorAttribute("value", RawTensor("", kFloat, {1}, 4))) +
       If("outer", "e", branch, ConstantGraph("f"))));
   ASSERT_TRUE(contents.ok()) << contents.status();
-  EXPECT_THAT(TensorNames(*contents),
-              ElementsAre("c", "fill/value", "outer/then_branch/w",
-                          "outer/then_branch/inner/then_branch/a",
-                          "outer/then_branch/inner/else_branch/b", "outer/else_branch/f"));
+  EXPECT_THAT(
+      TensorNames(*contents),
+      ElementsAre("c", "fill/value", "outer/then_branch/w", "outer/then_branch/inner/then_branch/a",
+                  "outer/then_branch/inner/else_branch/b", "outer/else_branch/f"));
 }
 
 TEST(OnnxReaderTest, ListsOfTensorsAndSparseTensors) {
@@ -79,15 +79,15 @@ TEST(OnnxReaderTest, ListsOfTensorsAndSparseTensors) {
   const std::string indices = RawTensor("", 7, {2}, 16);
   const std::string sparse = Bytes(1, values) + Bytes(2, indices) + Number(3, 10);
   const auto contents = Parse(IdentityModel(
-      Bytes(15, sparse) + Node("Constant", "", "c", Attribute("sparse_value", 11, Bytes(22, sparse))) +
-      Node("Many", "x", "m",
-           NodeName("many") + NodeDomain("com.x") +
-               Attribute("ts", 9, Bytes(10, Weight()) + Bytes(10, Weight()))),
+      Bytes(15, sparse) +
+          Node("Constant", "", "c", Attribute("sparse_value", 11, Bytes(22, sparse))) +
+          Node("Many", "x", "m",
+               NodeName("many") + NodeDomain("com.x") +
+                   Attribute("ts", 9, Bytes(10, Weight()) + Bytes(10, Weight()))),
       Opset("com.x", 1)));
   ASSERT_TRUE(contents.ok()) << contents.status();
-  EXPECT_THAT(TensorNames(*contents),
-              ElementsAre("s/values", "s/indices", "c/values", "c/indices", "many/ts/0",
-                          "many/ts/1"));
+  EXPECT_THAT(TensorNames(*contents), ElementsAre("s/values", "s/indices", "c/values", "c/indices",
+                                                  "many/ts/0", "many/ts/1"));
 }
 
 TEST(OnnxReaderTest, NamesAreMadeUnique) {
@@ -119,8 +119,7 @@ TEST(OnnxReaderTest, FunctionsAreCalledAndReadButAreNoOperators) {
 TEST(OnnxReaderTest, TrainingGraphsSeeTheInferenceGraphsNames) {
   const std::string algorithm = Node("Add", "w,x", "v") + GraphName() +
                                 Initializer(Weight("rate")) + Bytes(12, Bytes(1, "v"));
-  const auto contents =
-      Parse(AddModel(Weight()) + Bytes(20, Bytes(2, algorithm)));
+  const auto contents = Parse(AddModel(Weight()) + Bytes(20, Bytes(2, algorithm)));
   ASSERT_TRUE(contents.ok()) << contents.status();
   EXPECT_THAT(TensorNames(*contents), ElementsAre("w", "training_info/0/algorithm/rate"));
 }
@@ -165,13 +164,15 @@ TEST(OnnxReaderTest, EveryDataTypeHasItsSize) {
     size_t bytes;  // of 8 elements
   };
   for (const auto& [data_type, dtype, bytes] :
-       {Case{1, "F32", 32}, Case{2, "U8", 8}, Case{3, "I8", 8}, Case{4, "U16", 16},
-        Case{5, "I16", 16}, Case{6, "I32", 32}, Case{7, "I64", 64}, Case{9, "BOOL", 8},
-        Case{10, "F16", 16}, Case{11, "F64", 64}, Case{12, "U32", 32}, Case{13, "U64", 64},
-        Case{14, "C64", 64}, Case{15, "C128", 128}, Case{16, "BF16", 16}, Case{17, "F8_E4M3", 8},
-        Case{18, "F8_E4M3FNUZ", 8}, Case{19, "F8_E5M2", 8}, Case{20, "F8_E5M2FNUZ", 8},
-        Case{21, "U4", 4}, Case{22, "I4", 4}, Case{23, "F4", 4}, Case{24, "F8_E8M0", 8},
-        Case{25, "U2", 2}, Case{26, "I2", 2}, Case{27, "F6_E2M3", 6}, Case{28, "F6_E3M2", 6}}) {
+       {Case{1, "F32", 32},         Case{2, "U8", 8},           Case{3, "I8", 8},
+        Case{4, "U16", 16},         Case{5, "I16", 16},         Case{6, "I32", 32},
+        Case{7, "I64", 64},         Case{9, "BOOL", 8},         Case{10, "F16", 16},
+        Case{11, "F64", 64},        Case{12, "U32", 32},        Case{13, "U64", 64},
+        Case{14, "C64", 64},        Case{15, "C128", 128},      Case{16, "BF16", 16},
+        Case{17, "F8_E4M3", 8},     Case{18, "F8_E4M3FNUZ", 8}, Case{19, "F8_E5M2", 8},
+        Case{20, "F8_E5M2FNUZ", 8}, Case{21, "U4", 4},          Case{22, "I4", 4},
+        Case{23, "F4", 4},          Case{24, "F8_E8M0", 8},     Case{25, "U2", 2},
+        Case{26, "I2", 2},          Case{27, "F6_E2M3", 6},     Case{28, "F6_E3M2", 6}}) {
     const auto contents = Parse(AddModel(RawTensor("w", data_type, {8}, bytes)));
     ASSERT_TRUE(contents.ok()) << data_type << contents.status();
     EXPECT_EQ(DTypeName(contents->tensors[0].dtype), dtype);
@@ -199,9 +200,8 @@ TEST(OnnxReaderTest, ExternalDataIsListedInItsFile) {
 }
 
 TEST(OnnxReaderTest, WarningsLeaveTheModelUsable) {
-  const std::string no_shape =
-      Model(Node("Identity", "x", "y") + GraphName() + Output("y") +
-            Bytes(11, Bytes(1, "x") + Bytes(2, Bytes(1, Number(1, 1)))));
+  const std::string no_shape = Model(Node("Identity", "x", "y") + GraphName() + Output("y") +
+                                     Bytes(11, Bytes(1, "x") + Bytes(2, Bytes(1, Number(1, 1)))));
   for (const auto& [file, message] : std::map<std::string, std::string>{
            {AddModel(RawTensor("w", kFloat, {2}, 9)), "of which 8 are used"},
            {AddModel(Weight() + ExternalEntry("location", "w.bin")), "does not use"},
@@ -232,8 +232,8 @@ TEST(OnnxReaderTest, OldModels) {
 TEST(OnnxReaderTest, TheWorstOfSeveralProblemsIsTheError) {
   const std::string outside = ExternalTensor("v", {2}, ExternalEntry("location", "../v.bin"));
   const std::string missing = ExternalTensor("u", {2}, ExternalEntry("location", "u.bin"));
-  const std::string file = AddModel(RawTensor("w", kFloat, {3}, 8),
-                                    Initializer(missing) + Initializer(outside));
+  const std::string file =
+      AddModel(RawTensor("w", kFloat, {3}, 8), Initializer(missing) + Initializer(outside));
   MemorySource source(AsBytes(file));
   FilesForTest others;
   FileContents contents;
@@ -254,8 +254,8 @@ TEST(OnnxReaderTest, ErrorsOfOtherFilesGoThrough) {
     int opened = 0;
   };
   const std::string entry = ExternalEntry("location", "w.bin");
-  const std::string file = AddModel(ExternalTensor("w", {2}, entry),
-                                    Initializer(ExternalTensor("v", {2}, entry)));
+  const std::string file =
+      AddModel(ExternalTensor("w", {2}, entry), Initializer(ExternalTensor("v", {2}, entry)));
   MemorySource source(AsBytes(file));
   Symlinks others;
   FileContents contents;

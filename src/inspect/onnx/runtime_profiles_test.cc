@@ -50,7 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Missing{"", "Affine", 13, "onnxruntime", "taken away in version 10"},
                     Missing{"", "SimplifiedLayerNormalization", 17, "onnx", "neither"},
                     Missing{"ai.onnx.ml", "TreeEnsemble", 4, "onnxruntime", "since version 5"},
-                    Missing{"com.microsoft", "NoSuchOperator", 1, "onnxruntime", "custom operators"},
+                    Missing{"com.microsoft", "NoSuchOperator", 1, "onnxruntime",
+                            "custom operators"},
                     Missing{"com.microsoft", "FusedMatMul", 1, "onnx", "custom operators"},
                     Missing{"com.example", "Op", 1, "onnxruntime", "custom operators"},
                     Missing{"ai.onnx.contrib", "BertTokenizer", 1, "onnxruntime", "custom"}));

@@ -14,7 +14,9 @@ inline std::string Varint(uint64_t value) {
   for (; value > 0x7f; value >>= 7) out += static_cast<char>(value | 0x80);
   return out + static_cast<char>(value);
 }
-inline std::string Tag(uint64_t field, uint64_t wire_type) { return Varint(field << 3 | wire_type); }
+inline std::string Tag(uint64_t field, uint64_t wire_type) {
+  return Varint(field << 3 | wire_type);
+}
 inline std::string Number(uint64_t field, uint64_t value) { return Tag(field, 0) + Varint(value); }
 inline std::string Bytes(uint64_t field, std::string_view content) {
   return Tag(field, 2) + Varint(content.size()) + std::string(content);
@@ -77,8 +79,8 @@ inline std::string Names(uint64_t field, std::string_view names) {
   }
   return out;
 }
-inline std::string Node(std::string_view op_type, std::string_view inputs,
-                        std::string_view outputs, std::string_view rest = "") {
+inline std::string Node(std::string_view op_type, std::string_view inputs, std::string_view outputs,
+                        std::string_view rest = "") {
   return Bytes(1, Names(1, inputs) + Names(2, outputs) + Bytes(4, op_type) + std::string(rest));
 }
 inline std::string NodeName(std::string_view name) { return Bytes(3, name); }
@@ -86,8 +88,7 @@ inline std::string NodeDomain(std::string_view domain) { return Bytes(7, domain)
 
 // FLOAT [1]
 inline std::string ValueInfo(std::string_view name) {
-  return Bytes(1, name) +
-         Bytes(2, Bytes(1, Number(1, kFloat) + Bytes(2, Bytes(1, Number(1, 1)))));
+  return Bytes(1, name) + Bytes(2, Bytes(1, Number(1, kFloat) + Bytes(2, Bytes(1, Number(1, 1)))));
 }
 inline std::string Input(std::string_view name) { return Bytes(11, ValueInfo(name)); }
 inline std::string Output(std::string_view name) { return Bytes(12, ValueInfo(name)); }
@@ -126,9 +127,9 @@ inline std::string AddModel(std::string_view weight, std::string_view rest = "")
 }
 // y = Identity(x), and the given parts of a graph before it.
 inline std::string IdentityModel(std::string_view parts, std::string_view model_rest = "") {
-  return Model(std::string(parts) + Node("Identity", "x", "y") + GraphName() + Input("x") +
-                   Output("y"),
-               model_rest);
+  return Model(
+      std::string(parts) + Node("Identity", "x", "y") + GraphName() + Input("x") + Output("y"),
+      model_rest);
 }
 
 // An If with both branches, each a graph of its own.
