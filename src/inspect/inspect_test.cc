@@ -259,8 +259,9 @@ TEST_F(InspectTest, ATransformersFolder) {
   Write("model.fp16.safetensors", TestSafetensors({{"model.embed", 4}}));
   const auto manifest = Inspect(ModelLayout::kTransformers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture().name, "LlamaForCausalLM");
-  EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "model.fp16:model"));
+  EXPECT_EQ(manifest->kind, "llm");
+  EXPECT_EQ(manifest->architecture().name, "llama");
+  EXPECT_THAT(Names(*manifest), ElementsAre("model:llm", "model.fp16:llm"));
 }
 
 TEST_F(InspectTest, ABrokenConfigIsAFinding) {
@@ -298,7 +299,8 @@ TEST_F(InspectTest, ADiffusersFolder) {
   Write("extra/model.safetensors", TestSafetensors({{"x", 8}}));
   const auto manifest = Inspect(ModelLayout::kDiffusers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture().name, "StableDiffusionXLPipeline");
+  EXPECT_EQ(manifest->kind, "pipeline");
+  EXPECT_EQ(manifest->architecture().name, "sdxl");
   EXPECT_THAT(Names(*manifest),
               ElementsAre("text_encoder:text_encoder", "text_encoder_2:text_encoder", "unet:unet",
                           "unet.fp16:unet"));
