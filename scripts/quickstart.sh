@@ -26,7 +26,7 @@ scripts/install-deps.sh
 python=$(scripts/venv.sh quickstart scripts/quickstart-requirements.txt)/bin/python
 export CCACHE_NOHASHDIR=1
 cmake --preset release >/dev/null
-cmake --build build/release --target warmset warmsetd warmset-worker -- --quiet
+cmake --build build/release --target warmset warmsetd warmset-worker warmset-inspect -- --quiet
 PATH=$PWD/build/release/bin:$PATH
 
 hub=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub}

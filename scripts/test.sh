@@ -5,6 +5,7 @@
 # Usage: scripts/test.sh [PART...]
 #   unit        the rooms' tests and those of the tree
 #   python      the Python package's tests and its types
+#   inspect     `warmset inspect` beside the libraries that own the formats
 #   e2e         the end-to-end tests with real processes; as root, a second time
 #               as an unprivileged user
 #   semantics   examples/semantics.py beside plain safetensors
@@ -12,11 +13,11 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-parts=${*:-unit python e2e semantics}
+parts=${*:-unit python inspect e2e semantics}
 for part in $parts; do
   case $part in
-    unit | python | e2e | semantics) ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    unit | python | inspect | e2e | semantics) ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 
@@ -42,6 +43,7 @@ run_pytest() {
   shift
   (cd "$tree" && "${run_as[@]}" env PYTHONPATH="$tree/python" PYTHONDONTWRITEBYTECODE=1 \
     WARMSET_BIN_DIR="$tree/build/dev/bin" WARMSET_TEST_MODELS="$tree/.cache/models" \
+    WARMSET_REAL_MODELS="$tree/.cache/real-models" \
     "$venv_python" -m pytest -q -p no:cacheprovider -o tmp_path_retention_policy=failed \
     --junitxml="$report" "$@")
 }
@@ -84,6 +86,9 @@ for part in $parts; do
     python)
       step types check_types
       step python run_pytest "$reports/python.xml" python/tests ;;
+    inspect)
+      scripts/fetch-models.sh --all >/dev/null || exit 1
+      step inspect run_pytest "$reports/inspect.xml" tests/inspect ;;
     e2e)
       step e2e run_pytest "$reports/e2e.xml" tests/e2e
       [ "$(id -u)" -ne 0 ] || step e2e-unprivileged e2e_unprivileged ;;

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Top to bottom, as in docs/architecture.md: a room includes itself and rooms above.
 ROOMS = (
-    "base", "tensor", "codec", "os", "catalog", "inspect", "discover", "cache", "device",
+    "base", "tensor", "codec", "os", "catalog", "inspect", "isolate", "discover", "cache", "device",
     "sync", "wire", "client", "worker", "daemon",
 )
 # What a room may include instead of everything above it.

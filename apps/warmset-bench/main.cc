@@ -6,6 +6,7 @@
 #include "benchmarks.h"
 #include "codec_bench.h"
 #include "fmt/format.h"
+#include "policy_bench.h"
 
 namespace {
 
@@ -62,6 +63,25 @@ int main(int argc, char** argv) {
   command->add_option("--rounds", codec.rounds, "interleaved rounds")->capture_default_str();
   Example(command, "warmset-bench codec --file model.safetensors");
   command->callback([&] { action = [&] { return RunCodec(codec); }; });
+
+  PolicyOptions policy;
+  command = app.add_subcommand("policy", "Eviction policies on a trace of requests");
+  auto* const trace = command->add_option("--trace", policy.trace, "CSV: time_s,user,objects");
+  auto* const sizes = command->add_option("--sizes", policy.sizes, "CSV: id,bytes,load_s");
+  trace->needs(sizes);
+  command->add_option("--generate", policy.generate, "real-like, swap, scan or loop")
+      ->capture_default_str()
+      ->excludes(trace);
+  command->add_option("--capacity", policy.capacities, "sizes of the RAM")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--warmup", policy.warmup, "share of the requests that is not counted")
+      ->capture_default_str();
+  command->add_option("--seed", policy.seed, "of the generated trace")->capture_default_str();
+  bool json = true;
+  command->add_flag("--json", json, "accepted; the output is always JSON");
+  Example(command, "warmset-bench policy --trace T.csv --sizes S.csv --capacity 24GB,48GB");
+  command->callback([&] { action = [&] { return RunPolicy(policy); }; });
 
   std::string child_model;
   uint64_t child_step = 0;

@@ -30,7 +30,7 @@ int Main(int argc, char** argv) {
   app.footer("Each command explains itself: warmset COMMAND --help");
   for (const auto add :
        {AddServe, AddRun, AddScan, AddList, AddShow, AddCache, AddUncache, AddPath, AddLoad,
-        AddUnload, AddPs, AddDevices, AddDoctor, AddConfig, AddShutdown}) {
+        AddUnload, AddPs, AddDevices, AddInspect, AddDoctor, AddConfig, AddShutdown}) {
     add(app, context);
   }
   try {

@@ -37,7 +37,7 @@ TEST_P(EveryCommand, UnknownFlagIsAUsageError) {
 INSTANTIATE_TEST_SUITE_P(Commands, EveryCommand,
                          ::testing::Values("serve", "run", "scan", "list", "show", "cache",
                                            "uncache", "path", "load", "unload", "ps", "devices",
-                                           "doctor", "config", "shutdown"),
+                                           "inspect", "doctor", "config", "shutdown"),
                          [](const auto& command) { return std::string(command.param); });
 
 class EveryDaemonCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};
@@ -143,8 +143,9 @@ TEST_F(CliTest, DoctorWorksWithoutADaemon) {
     EXPECT_EQ(fields.at("mend").string_value().empty(), ok) << item.DebugString();
   }
   for (const char* const name :
-       {"kernel", "huge pages", "io_uring", "memory", "overcommit", "locked memory", "open files",
-        "mappings", "inotify watches", "catalog", "root", "programs", "socket", "python"}) {
+       {"kernel", "huge pages", "isolation", "io_uring", "memory", "overcommit", "locked memory",
+        "open files", "mappings", "inotify watches", "catalog", "root", "programs", "socket",
+        "python"}) {
     EXPECT_EQ(health.count(name), 1u) << name;
   }
   EXPECT_EQ(health.at("daemon"), "warn");

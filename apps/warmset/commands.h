@@ -17,6 +17,7 @@ void AddLoad(CLI::App& app, Context& context);
 void AddUnload(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 void AddDevices(CLI::App& app, Context& context);
+void AddInspect(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);

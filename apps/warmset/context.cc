@@ -58,11 +58,16 @@ StatusOr<int> Context::Show(const google::protobuf::Message& reply,
 }
 
 int Context::Report(const Status& error) const {
-  const v1::Error message = wire::ToProto(error);
   if (json) {
-    const auto document = ToJson(message);
+    const auto document = ToJson(wire::ToProto(error));
     if (document.ok()) PrintOut(fmt::format("{{\"error\": {}}}\n", *document));
   }
+  ReportError(error);
+  return kExitFailure;
+}
+
+void ReportError(const Status& error) {
+  const v1::Error message = wire::ToProto(error);
   const Style style(UseColours(STDERR_FILENO));
   std::string text = fmt::format("{} {}: {}\n", style.Red("warmset:"), Printable(message.code()),
                                  Printable(message.message()));
@@ -70,7 +75,6 @@ int Context::Report(const Status& error) const {
     text += fmt::format("  {}\n", Printable(candidate));
   }
   std::fputs(text.c_str(), stderr);
-  return kExitFailure;
 }
 
 CLI::App* AddCommand(CLI::App& app, Context& context, const std::string& name,

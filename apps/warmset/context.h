@@ -65,6 +65,9 @@ StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 // The text as a JSON string, quotes included.
 std::string JsonQuote(std::string_view text);
 
+// The failure as a line on stderr.
+void ReportError(const Status& error);
+
 // What stdout is, for output that does not go through Context::Show.
 Screen StdoutScreen();
 void PrintOut(std::string_view text);

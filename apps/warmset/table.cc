@@ -45,16 +45,19 @@ std::vector<size_t> Table::Widths(size_t screen_columns) const {
 
 std::string Table::Render(const Screen& screen) const {
   const std::vector<size_t> widths = Widths(screen.columns);
-  const auto line = [&](auto cell_of) {
+  const auto line = [&](const Style& style, auto cell_of) {
     std::string text;
     for (size_t i = 0; i < columns_.size(); ++i) {
       if (i > 0) text.append(kGap, ' ');
-      text += Pad(ShortenMiddle(cell_of(i), widths[i]), widths[i], columns_[i].right);
+      const std::string cell =
+          Pad(ShortenMiddle(cell_of(i), widths[i]), widths[i], columns_[i].right);
+      text += columns_[i].paint != nullptr ? columns_[i].paint(style, cell) : cell;
     }
     return text.substr(0, text.find_last_not_of(' ') + 1);
   };
-  std::string text = screen.style.Bold(line([&](size_t i) { return columns_[i].title; })) + "\n";
-  for (const auto& row : rows_) text += line([&](size_t i) { return row[i]; }) + "\n";
+  const std::string headline = line(Style(false), [&](size_t i) { return columns_[i].title; });
+  std::string text = screen.style.Bold(headline) + "\n";
+  for (const auto& row : rows_) text += line(screen.style, [&](size_t i) { return row[i]; }) + "\n";
   return text;
 }
 

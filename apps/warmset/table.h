@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text.h"
@@ -22,6 +23,8 @@ class Table {
     std::string title;
     bool right = false;
     bool shrinks = false;
+    // Colours a cell, blanks around it included.
+    std::string (*paint)(const Style& style, std::string_view cell) = nullptr;
   };
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace warmset {
@@ -132,6 +133,22 @@ constexpr std::optional<uint64_t> DTypeBytes(DType dtype, uint64_t elements) {
     return std::nullopt;
   }
   return bytes;
+}
+
+// Elements of a tensor of that shape: 0 as soon as one dimension is, whatever the
+// others are; nothing when they would not fit.
+constexpr std::optional<uint64_t> ElementsOf(std::span<const uint64_t> shape) {
+  std::optional<uint64_t> elements = 1;
+  for (const uint64_t dim : shape) {
+    if (dim == 0) return 0;
+    uint64_t product = 0;
+    if (!elements || __builtin_mul_overflow(*elements, dim, &product)) {
+      elements = std::nullopt;
+    } else {
+      elements = product;
+    }
+  }
+  return elements;
 }
 
 // Nothing for a name that is not in the table above.

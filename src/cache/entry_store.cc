@@ -16,9 +16,15 @@ constexpr size_t kNamedHolders = 5;
 struct EntryStore::Record {
   std::unique_ptr<Entry> entry;
   std::vector<ComponentId> ids;  // under which it is visible; none: dropped
+  ComponentId key;               // of ids, by which the policy knows it
   Holds holds;
 
   bool held() const { return holds.leases + holds.pins > 0; }
+  CachedObject object() const {
+    return {.id = key,
+            .bytes = entry->memory().value(),
+            .load_seconds = std::chrono::duration<double>(entry->load_time()).count()};
+  }
   uint32_t& count(HoldKind kind) { return kind == HoldKind::kLease ? holds.leases : holds.pins; }
 };
 
@@ -35,7 +41,7 @@ StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
   const BudgetUse use = budget_.Use();
   ByteCount stays = use.total() - use.reserve;
   for (const auto& [entry, record] : records_) {
-    if (MayEvict(*entry)) stays -= entry->memory();
+    if (!record->held()) stays -= entry->memory();
   }
   if (stays + bytes > use.limit) return NoRoom(bytes, use.limit - std::min(use.limit, stays));
 
@@ -44,9 +50,7 @@ StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
   while (true) {
     const Status claimed = Claim(room.memory.reservation, bytes);
     if (claimed.ok()) return room;
-    const Entry* victim = policy_->Victim([this](const Entry& entry) { return MayEvict(entry); });
-    if (victim == nullptr) return claimed;
-    Evict(*victim, room.evicted);
+    if (!EvictOne(room.evicted)) return claimed;
   }
 }
 
@@ -61,9 +65,7 @@ std::vector<ComponentId> EntryStore::ShrinkToLimit() {
   while (true) {
     const BudgetUse use = budget_.Use();
     if (use.total() <= use.limit) return evicted;
-    const Entry* victim = policy_->Victim([this](const Entry& entry) { return MayEvict(entry); });
-    if (victim == nullptr) return evicted;
-    Evict(*victim, evicted);
+    if (!EvictOne(evicted)) return evicted;
   }
 }
 
@@ -116,7 +118,6 @@ EntryHold EntryStore::Publish(std::unique_ptr<Entry> entry) {
   record->entry = std::move(entry);
   Record& published = *record;
   records_.emplace(key, std::move(record));
-  policy_->OnPublish(*key);
   Show(published, id);
   return EntryHold(*this, published, HoldKind::kPin);
 }
@@ -125,10 +126,8 @@ EntryHold EntryStore::PublishAs(const ComponentId& component, const EntryHold& t
   Record& record = *twin.record_;
   if (FindRecord(component) == &record) return twin.Again(HoldKind::kPin);
   Drop(component);
-  if (record.ids.empty()) {  // dropped while it was compared
-    record.entry->SetMemoryKind(MemoryKind::kEntries);
-    policy_->OnPublish(*record.entry);
-  }
+  // It may have been dropped while it was compared.
+  if (record.ids.empty()) record.entry->SetMemoryKind(MemoryKind::kEntries);
   Show(record, component);
   return twin.Again(HoldKind::kPin);
 }
@@ -136,6 +135,9 @@ EntryHold EntryStore::PublishAs(const ComponentId& component, const EntryHold& t
 void EntryStore::Show(Record& record, const ComponentId& id) {
   visible_[id] = &record;
   record.ids.push_back(id);
+  if (record.ids.size() > 1) return;
+  record.key = id;
+  policy_->Insert(record.object());
 }
 
 EntryStore::Record* EntryStore::FindRecord(const ComponentId& component) const {
@@ -156,7 +158,7 @@ std::vector<ComponentId> EntryStore::SharedBy(const ComponentId& component) cons
 std::optional<EntryHold> EntryStore::Hold(const ComponentId& component, HoldKind kind) {
   Record* record = FindRecord(component);
   if (record == nullptr) return std::nullopt;
-  policy_->OnUse(*record->entry);
+  policy_->Request(record->object());
   return EntryHold(*this, *record, kind);
 }
 
@@ -170,8 +172,14 @@ EntryStore::Dropped EntryStore::Drop(const ComponentId& component) {
   if (record == nullptr) return Dropped::kNotThere;
   visible_.erase(component);
   std::erase(record->ids, component);
-  if (!record->ids.empty()) return Dropped::kShared;
-  policy_->OnRemove(*record->entry);
+  if (record->key == component) policy_->Remove(component);
+  if (!record->ids.empty()) {
+    if (record->key == component) {
+      record->key = record->ids.front();
+      policy_->Insert(record->object());
+    }
+    return Dropped::kShared;
+  }
   if (record->held()) {
     record->entry->SetMemoryKind(MemoryKind::kDropped);
     return Dropped::kHeld;
@@ -180,13 +188,15 @@ EntryStore::Dropped EntryStore::Drop(const ComponentId& component) {
   return Dropped::kFreed;
 }
 
-void EntryStore::Evict(const Entry& victim, std::vector<ComponentId>& evicted) {
-  const std::vector<ComponentId> ids = records_.at(&victim)->ids;
+bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
+  const auto victim = policy_->Victim(
+      [this](const ComponentId& id) { return !FindRecord(id)->held(); });
+  if (!victim) return false;
+  const std::vector<ComponentId> ids = FindRecord(*victim)->ids;
   for (const ComponentId& id : ids) Drop(id);
   evicted.insert(evicted.end(), ids.begin(), ids.end());
+  return true;
 }
-
-bool EntryStore::MayEvict(const Entry& entry) const { return !records_.at(&entry)->held(); }
 
 std::vector<ComponentId> EntryStore::Components() const {
   std::vector<ComponentId> components;

@@ -15,7 +15,7 @@
 #include "base/strong.h"
 #include "cache/budget.h"
 #include "cache/entry.h"
-#include "cache/eviction_policy.h"
+#include "cache/eviction/eviction_policy.h"
 #include "cache/reserve.h"
 
 namespace warmset {
@@ -31,7 +31,7 @@ class EntryStore {
   using Describe = std::function<std::string(const ComponentId&)>;
 
   EntryStore(Budget& budget, MemoryReserve& reserve, Describe describe,
-             std::unique_ptr<EvictionPolicy> policy = std::make_unique<LruPolicy>());
+             std::unique_ptr<EvictionPolicy> policy);
   ~EntryStore();
   EntryStore(const EntryStore&) = delete;
   EntryStore& operator=(const EntryStore&) = delete;
@@ -54,6 +54,10 @@ class EntryStore {
   // agree. Hold it, ask SameContent() on another thread, then give both to
   // PublishAs or the new one to Publish.
   std::optional<EntryHold> FindTwin(const Entry& entry);
+
+  // Tells the policy of a request for a component that is not there. What is there
+  // is counted by Hold().
+  void NoteMiss(const CachedObject& object) { policy_->Request(object); }
 
   // Makes the entry visible under its component's id, and returns a hold on it.
   // An entry that is there already under that id is dropped.
@@ -97,8 +101,8 @@ class EntryStore {
   Record* FindRecord(const ComponentId& component) const;
   void Show(Record& record, const ComponentId& id);
   void Unhold(Record& record, HoldKind kind);
-  bool MayEvict(const Entry& entry) const;
-  void Evict(const Entry& victim, std::vector<ComponentId>& evicted);
+  // False when nothing may be evicted.
+  bool EvictOne(std::vector<ComponentId>& evicted);
   Status Claim(Reservation& reservation, ByteCount bytes);
   Status NoRoom(ByteCount wanted, ByteCount available) const;
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cache/entry_loader.h"
+#include "cache/eviction/queue_policies.h"
 #include "cache/model_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -39,7 +40,8 @@ class EntryStoreTest : public ::testing::Test {
   Budget budget_{ByteCount(2 * kModelBytes + 64 * kKiB)};
   MemoryReserve reserve_{budget_, ByteCount(0)};
   EntryStore store_{budget_, reserve_,
-                    [](const ComponentId& id) { return "model " + id.Hex() + ", held by pid 7"; }};
+                    [](const ComponentId& id) { return "model " + id.Hex() + ", held by pid 7"; },
+                    std::make_unique<LruPolicy>()};
   std::vector<ComponentId> evicted_;
   const ModelForTest a_{kModelBytes, 1};
   const ModelForTest b_{kModelBytes, 2};
@@ -162,7 +164,8 @@ TEST_F(EntryStoreTest, ALoweredLimitEvictsWhatMayGo) {
 TEST(EntryStoreWithReserveTest, TakesTouchedMemoryAndNeverExceedsTheLimit) {
   Budget budget(ByteCount(100 * kMiB));
   MemoryReserve reserve(budget, ByteCount(64 * kMiB));
-  EntryStore store(budget, reserve, [](const ComponentId& id) { return id.Hex(); });
+  EntryStore store(budget, reserve, [](const ComponentId& id) { return id.Hex(); },
+                   std::make_unique<LruPolicy>());
   reserve.WaitUntilSettled();
   {
     const auto room = store.MakeRoom(ByteCount(20 * kMiB));

@@ -32,14 +32,10 @@ bool ItemsInside(uint64_t offset, uint64_t count, uint64_t size, uint64_t limit)
   return offset <= limit && count <= (limit - offset) / size;
 }
 
-// Bytes of a tensor; nothing when they are no whole blocks, or when the product
-// taken from left to right overflows (as safetensors takes it).
+// Nothing when they are no whole blocks, or would not fit.
 std::optional<uint64_t> BytesOf(DType dtype, std::span<const uint64_t> shape) {
-  uint64_t size = 1;
-  for (const uint64_t dim : shape) {
-    if (__builtin_mul_overflow(size, dim, &size)) return std::nullopt;
-  }
-  return DTypeBytes(dtype, size);
+  const auto elements = ElementsOf(shape);
+  return elements ? DTypeBytes(dtype, *elements) : std::nullopt;
 }
 
 ClientError Corrupt(std::string_view what, uint64_t offset) {

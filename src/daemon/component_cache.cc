@@ -9,13 +9,28 @@
 
 namespace warmset {
 
+LoadCosts::LoadCosts(const std::unordered_map<ComponentId, Usage>& usage) {
+  for (const auto& [component, use] : usage) {
+    if (use.load_seconds > 0) Set(component, use.load_seconds);
+  }
+}
+
+double LoadCosts::Of(const ComponentId& component, uint64_t bytes) const {
+  constexpr double kAssumedBytesPerSecond = 2e9;
+  const auto measured = seconds_.find(component);
+  return measured == seconds_.end() ? static_cast<double>(bytes) / kAssumedBytesPerSecond
+                                    : measured->second;
+}
+
 ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve,
-                               Catalog& catalog, unsigned load_threads, Events events)
+                               Catalog& catalog, std::unique_ptr<EvictionPolicy> policy,
+                               LoadCosts costs, unsigned load_threads, Events events)
     : loop_(loop),
       catalog_(catalog),
       load_threads_(load_threads),
       events_(std::move(events)),
-      store_(budget, reserve, events_.describe),
+      store_(budget, reserve, events_.describe, std::move(policy)),
+      costs_(std::move(costs)),
       threads_(std::make_unique<ThreadPool>(load_threads)) {}
 
 void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
@@ -24,6 +39,8 @@ void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
     loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, {}}); });
     return;
   }
+  const uint64_t bytes = EntryMemory(source.component).value();
+  store_.NoteMiss({.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)});
   SharedFlight& flight = flights_[id];
   if (flight == nullptr) {
     flight = std::make_shared<Flight>();
@@ -170,6 +187,7 @@ void ComponentCache::OnCompared(const SharedFlight& flight, std::unique_ptr<Entr
 
 void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
+  costs_.Set(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
   spdlog::info("{}: {} in RAM", flight->source.label,

@@ -40,6 +40,20 @@ struct LoadProgress {
   uint64_t total = 0;
 };
 
+// What loading each component took the last time.
+class LoadCosts {
+ public:
+  LoadCosts() = default;
+  explicit LoadCosts(const std::unordered_map<ComponentId, Usage>& usage);
+
+  void Set(const ComponentId& component, double seconds) { seconds_[component] = seconds; }
+  // An estimate by its size for one that was never loaded.
+  double Of(const ComponentId& component, uint64_t bytes) const;
+
+ private:
+  std::unordered_map<ComponentId, double> seconds_;
+};
+
 // The RAM tier. Loop thread only, and so are the holds that it gives; files are
 // read on threads of its own.
 class ComponentCache {
@@ -61,7 +75,8 @@ class ComponentCache {
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
-                 unsigned load_threads, Events events);
+                 std::unique_ptr<EvictionPolicy> policy, LoadCosts costs, unsigned load_threads,
+                 Events events);
 
   // Calls done, later and exactly once, with the component's entry. A call for
   // one that is being loaded joins that load. Errors are those of LoadEntry(),
@@ -113,6 +128,7 @@ class ComponentCache {
   const unsigned load_threads_;
   const Events events_;
   EntryStore store_;
+  LoadCosts costs_;
   std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
   std::unordered_map<ComponentId, std::set<ModelId>> users_;
   std::map<ComponentId, SharedFlight> flights_;          // queued and running

@@ -12,6 +12,7 @@
 #include "fmt/ranges.h"
 #include "os/file.h"
 #include "os/memory_file.h"
+#include "os/sandbox.h"
 #include "os/signal_fd.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
@@ -65,8 +66,11 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   reserve_ = std::make_unique<MemoryReserve>(*budget_, options_.reserve);
   pool_ = std::make_unique<ThreadPool>(options_.load_threads + 2);
   leases_ = std::make_unique<LeaseTable>([this](const Lease&) { CountOrphansSoon(); });
+  ASSIGN_OR_RETURN(auto eviction, MakeEvictionPolicy(options_.eviction, limit.value()));
+  ASSIGN_OR_RETURN(const auto component_usage, catalog_->ComponentUsage());
   cache_ = std::make_unique<ComponentCache>(
-      *loop_, *budget_, *reserve_, *catalog_, options_.load_threads,
+      *loop_, *budget_, *reserve_, *catalog_, std::move(eviction), LoadCosts(component_usage),
+      options_.load_threads,
       ComponentCache::Events{
           .changed =
               [this](const ComponentId& id) {
@@ -75,8 +79,12 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
       });
+  inspectors_ = std::make_unique<InspectorPool>();
+  if (const auto landlock = os::ProbeLandlock(); !landlock.ok()) {
+    spdlog::warn("models are read behind seccomp alone: {}", Message(landlock.status()));
+  }
   library_ = std::make_unique<LibraryService>(
-      *loop_, *catalog_, registry_, options_,
+      *loop_, *catalog_, *inspectors_, registry_, options_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   RETURN_IF_ERROR(library_->Restore());
   ASSIGN_OR_RETURN(const auto usage, catalog_->ModelUsage());
@@ -85,7 +93,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   }
   uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
   passed_files_ = std::make_unique<PassedFiles>(
-      *loop_, *pool_, registry_, *library_, *catalog_,
+      *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   ASSIGN_OR_RETURN(PathLinks links, PathLinks::Create(LinksFolder(options_.socket)));
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,

@@ -20,6 +20,7 @@
 #include "daemon/path_service.h"
 #include "daemon/request_dispatcher.h"
 #include "daemon/state_view.h"
+#include "isolate/inspector_pool.h"
 #include "os/event_loop.h"
 #include "os/unique_fd.h"
 #include "wire/server.h"
@@ -63,6 +64,7 @@ class Daemon {
   ModelRegistry registry_;
   std::unique_ptr<LeaseTable> leases_;
   std::unique_ptr<ComponentCache> cache_;
+  std::unique_ptr<InspectorPool> inspectors_;
   std::unique_ptr<LibraryService> library_;
   std::unique_ptr<ModelUse> uses_;
   std::unique_ptr<PassedFiles> passed_files_;

@@ -23,12 +23,13 @@ bool OnlyTouched(const ModelSummary& before, const ModelSummary& now) {
 
 }  // namespace
 
-LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, ModelRegistry& registry,
-                               const Options& options, OnDropped on_dropped)
+LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector& inspector,
+                               ModelRegistry& registry, const Options& options,
+                               OnDropped on_dropped)
     : loop_(loop),
       registry_(registry),
       on_dropped_(std::move(on_dropped)),
-      library_(catalog),
+      library_(catalog, inspector),
       watch_(options.watch) {
   for (const std::string& root : options.roots) roots_.push_back({root, options.deep_scan});
 }

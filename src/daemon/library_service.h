@@ -35,8 +35,8 @@ class LibraryService {
   using OnDropped = std::function<void(const std::vector<ModelId>&,
                                        const std::vector<ComponentId>&)>;
 
-  LibraryService(os::EventLoop& loop, Catalog& catalog, ModelRegistry& registry,
-                 const Options& options, OnDropped on_dropped);
+  LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector& inspector,
+                 ModelRegistry& registry, const Options& options, OnDropped on_dropped);
 
   // Fills the registry from the catalog; blocks. Call once, before the rest.
   Status Restore();

@@ -113,6 +113,14 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return fmt::format("{}", options.load_threads); }},
+    OptionRow{"memory.eviction", "--eviction", "POLICY",
+              "which component leaves RAM first: ew3, adaptive, lru, lfu, gdsf, s3fifo or sieve",
+              OptionShape::kText,
+              [](Options& options, const Texts& texts) {
+                options.eviction = texts[0];
+                return OkStatus();
+              },
+              [](const Options& options) { return options.eviction; }},
     OptionRow{"device", "--device", "ID[,memory=SIZE][,pool=POOL]",
               "device to load on, such as host:0,memory=4GiB,pool=dedicated; may be repeated",
               OptionShape::kDevices,

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "cache/eviction/eviction_policy.h"
 #include "daemon/option_file.h"
 #include "daemon/option_table.h"
 #include "fmt/format.h"
@@ -194,6 +195,9 @@ Status Options::Validate() const {
   }
   if (load_threads < 1 || load_threads > 64) {
     return InvalidKey("memory.load_threads", "takes 1 to 64");
+  }
+  if (const auto policy = MakeEvictionPolicy(eviction, 0); !policy.ok()) {
+    return InvalidKey("memory.eviction", Message(policy.status()));
   }
   if (std::find(kLogLevels.begin(), kLogLevels.end(), log_level) == kLogLevels.end()) {
     return InvalidKey("log_level",

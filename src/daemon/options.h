@@ -43,6 +43,7 @@ struct Options {
   std::string ram_limit = "50%";  // a size or a share, see ResolveRamLimit
   ByteCount reserve{256 * kMiB};  // touched memory kept ready; counts within the RAM limit
   unsigned load_threads = 2;      // components that load at the same time
+  std::string eviction = "ew3";   // which component leaves RAM first, see EvictionPolicyNames()
 
   std::string log_level = "info";  // trace, debug, info, warning or error
 

@@ -100,6 +100,7 @@ watch = false
 ram_limit = "8GiB"
 reserve = 1073741824
 load_threads = 3
+eviction = "sieve"
 [access]
 uids = [1000, 1001]
 [[device]]
@@ -122,6 +123,7 @@ pool = "dedicated"
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
   EXPECT_EQ(options->load_threads, 3u);
+  EXPECT_EQ(options->eviction, "sieve");
   EXPECT_THAT(options->allowed_uids, ElementsAre(1000u, 1001u));
   ASSERT_EQ(options->devices.size(), 2u);
   EXPECT_EQ(options->devices[1].memory, ByteCount(4 * kGiB));
@@ -216,6 +218,7 @@ TEST_F(OptionsTest, ValidateRefusesWhatCannotWork) {
        std::vector<std::pair<std::string, std::string>>{{"socket", "/" + std::string(120, 'x')},
                                                         {"memory.load_threads", "0"},
                                                         {"memory.load_threads", "65"},
+                                                        {"memory.eviction", "mru"},
                                                         {"log_level", "loud"},
                                                         {"device", "host"},
                                                         {"device", "host:"},

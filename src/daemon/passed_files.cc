@@ -5,7 +5,6 @@
 #include <set>
 
 #include "fmt/format.h"
-#include "inspect/inspect.h"
 #include "os/file.h"
 
 namespace warmset {
@@ -45,12 +44,14 @@ bool HasFile(const ComponentManifest& component, uint32_t file) {
 }  // namespace
 
 PassedFiles::PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-                         LibraryService& library, Catalog& catalog, OnDropped on_dropped)
+                         LibraryService& library, Catalog& catalog, Inspector& inspector,
+                         OnDropped on_dropped)
     : loop_(loop),
       pool_(pool),
       registry_(registry),
       library_(library),
       catalog_(catalog),
+      inspector_(inspector),
       on_dropped_(std::move(on_dropped)) {}
 
 void PassedFiles::Resolve(std::shared_ptr<const os::UniqueFd> file,
@@ -93,14 +94,14 @@ void PassedFiles::OnIdentified(std::shared_ptr<const os::UniqueFd> file,
 StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string& name) const {
   Inspected inspected;
   ASSIGN_OR_RETURN(inspected.identity, os::Identify(fd));
-  ASSIGN_OR_RETURN(const std::string encoded, InspectFile(fd, name));
-  ASSIGN_OR_RETURN(inspected.manifest, DecodeManifest(encoded));
+  ASSIGN_OR_RETURN(Inspected found, inspector_.InspectFile(fd, name));
+  inspected.manifest = std::move(found.manifest);
   Describe(inspected.manifest, inspected.summary);
-  inspected.summary.revision = DigestOf<RevisionId>(AsBytes(encoded));
-  RETURN_IF_ERROR(
-      catalog_.Apply({.models = {},
-                      .removed = {},
-                      .inspections = {{inspected.summary.revision, encoded, OkStatus()}}}));
+  inspected.summary.revision = DigestOf<RevisionId>(AsBytes(found.encoded));
+  RETURN_IF_ERROR(catalog_.Apply(
+      {.models = {},
+       .removed = {},
+       .inspections = {{inspected.summary.revision, std::move(found.encoded), OkStatus()}}}));
   return inspected;
 }
 

@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "daemon/library_service.h"
 #include "daemon/model_registry.h"
+#include "isolate/inspector.h"
 #include "os/event_loop.h"
 #include "os/unique_fd.h"
 
@@ -43,7 +44,8 @@ class PassedFiles {
 
   // on_dropped as in LibraryService: an ad hoc model's file has other content.
   PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-              LibraryService& library, Catalog& catalog, OnDropped on_dropped);
+              LibraryService& library, Catalog& catalog, Inspector& inspector,
+              OnDropped on_dropped);
 
   // Calls done later and exactly once. Errors: kInvalidRequest for a descriptor
   // that is no readable file, and those of InspectFile().
@@ -68,6 +70,7 @@ class PassedFiles {
   ModelRegistry& registry_;
   LibraryService& library_;
   Catalog& catalog_;
+  Inspector& inspector_;
   const OnDropped on_dropped_;
 };
 

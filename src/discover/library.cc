@@ -9,9 +9,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "discover/model_folder.h"
 #include "discover/names.h"
 #include "fmt/format.h"
-#include "inspect/inspect.h"
 
 namespace warmset {
 namespace {
@@ -20,36 +20,6 @@ namespace {
 constexpr size_t kBatch = 64;
 // How long a manifest outlives its last model: a drive may be away for a while.
 constexpr auto kKeepInspections = std::chrono::hours(24 * 30);
-
-// Opens what a sighting lists, and nothing else.
-class SightedFiles final : public FileProvider {
- public:
-  explicit SightedFiles(const std::string& folder) : folder_(folder) {}
-  StatusOr<os::UniqueFd> Open(const std::string& path) override {
-    return os::OpenForRead(folder_ + "/" + path);
-  }
-
- private:
-  const std::string& folder_;
-};
-
-InspectionRow Inspect(const Sighting& sighting) {
-  SightedFiles files(sighting.folder);
-  InspectionRow row{.revision = sighting.revision, .manifest = {}, .failure = {}};
-  auto manifest = InspectModel(sighting.model, files);
-  if (manifest.ok()) {
-    row.manifest = *std::move(manifest);
-  } else {
-    row.failure = manifest.status();
-  }
-  return row;
-}
-
-// True for what will be so again as long as the files do not change.
-bool IsLasting(const Status& failure) {
-  return failure.ok() || CodeOf(failure) == ErrorCode::kCorruptedModel ||
-         CodeOf(failure) == ErrorCode::kUnsupportedFormat;
-}
 
 ModelSummary SummaryOf(const Sighting& sighting, std::string name, const Manifest& manifest) {
   ModelSummary summary;
@@ -73,16 +43,47 @@ std::set<std::string> PathsOf(const std::vector<Root>& roots) {
   return paths;
 }
 
-// The manifest in an inspection; its failure when there is none, or what is wrong
-// with the model when it can't be used.
-StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
-  if (!row.failure.ok()) return row.failure;
-  ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(row.manifest));
-  const Verdict verdict = manifest.verdict();
+// The manifest, or what is wrong with the model when it can't be used.
+StatusOr<Manifest> IfUsable(StatusOr<Manifest> manifest) {
+  if (!manifest.ok()) return manifest;
+  const Verdict verdict = manifest->verdict();
   if (verdict == Verdict::kOk) return manifest;
-  const auto worst = std::find_if(manifest.findings.begin(), manifest.findings.end(),
+  const auto worst = std::find_if(manifest->findings.begin(), manifest->findings.end(),
                                   [&](const Finding& f) { return f.verdict == verdict; });
   return Error(CodeOfVerdict(verdict), worst->path + ": " + worst->message);
+}
+
+StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
+  if (!row.failure.ok()) return row.failure;
+  return IfUsable(DecodeManifest(row.manifest));
+}
+
+// What an inspector said of a sighting.
+struct Inspection {
+  StatusOr<Manifest> manifest;
+  InspectionRow row;
+  bool lasting = true;  // it will be so again as long as the files do not change
+};
+
+Inspection Inspect(Inspector& inspector, const Sighting& sighting) {
+  ModelFolder folder(sighting.folder);
+  auto inspected = inspector.Inspect(sighting.model, folder);
+  if (inspected.ok()) {
+    return {IfUsable(std::move(inspected->manifest)),
+            {sighting.revision, std::move(inspected->encoded), OkStatus()},
+            inspected->lasting};
+  }
+  const Status& failure = inspected.status();
+  const bool lasting = CodeOf(failure) == ErrorCode::kCorruptedModel ||
+                       CodeOf(failure) == ErrorCode::kUnsupportedFormat;
+  return {failure, {sighting.revision, {}, failure}, lasting};
+}
+
+// What is worth keeping of it in the catalog.
+std::vector<InspectionRow> RowsToKeep(Inspection& inspection) {
+  std::vector<InspectionRow> rows;
+  if (inspection.lasting) rows.push_back(std::move(inspection.row));
+  return rows;
 }
 
 // What the catalog has, if it is of use.
@@ -109,8 +110,13 @@ StatusOr<Sighting> SightAgain(const ModelSummary& model) {
 // One scan: what was walked, compared step by step with what is known.
 class Library::ScanInProgress {
  public:
-  ScanInProgress(Catalog& catalog, unsigned threads, const Progress& progress, std::stop_token stop)
-      : catalog_(catalog), threads_(threads), progress_(progress), stop_(std::move(stop)) {}
+  ScanInProgress(Catalog& catalog, Inspector& inspector, unsigned threads,
+                 const Progress& progress, std::stop_token stop)
+      : catalog_(catalog),
+        inspector_(inspector),
+        threads_(threads),
+        progress_(progress),
+        stop_(std::move(stop)) {}
 
   StatusOr<ScanReport> Run(const std::vector<Root>& roots, ScanWalk walk,
                            const KnownModels& known) {
@@ -212,12 +218,16 @@ class Library::ScanInProgress {
   }
 
   void InspectBatch(std::span<Candidate* const> batch) {
-    std::vector<InspectionRow> rows(batch.size());
+    absl::Mutex mutex;
+    std::vector<InspectionRow> rows;  // guarded by the mutex
     std::atomic<size_t> next = 0;
     const auto work = [&] {
       for (size_t i = next++; i < batch.size(); i = next++) {
-        rows[i] = Inspect(*batch[i]->sighting);
-        batch[i]->Take(ManifestIn(rows[i]));
+        Inspection inspection = Inspect(inspector_, *batch[i]->sighting);
+        batch[i]->Take(std::move(inspection.manifest));
+        if (!inspection.lasting) continue;
+        absl::MutexLock lock(&mutex);
+        rows.push_back(std::move(inspection.row));
       }
     };
     {
@@ -226,7 +236,6 @@ class Library::ScanInProgress {
       work();
     }
     report_.headers_read += batch.size();
-    std::erase_if(rows, [](const InspectionRow& row) { return !IsLasting(row.failure); });
     NoteCatalog(catalog_.Apply({.models = {}, .removed = {}, .inspections = std::move(rows)}));
   }
 
@@ -280,6 +289,7 @@ class Library::ScanInProgress {
   }
 
   Catalog& catalog_;
+  Inspector& inspector_;
   const unsigned threads_;
   const Progress& progress_;
   const std::stop_token stop_;
@@ -290,8 +300,8 @@ class Library::ScanInProgress {
   bool catalog_failed_ = false;
 };
 
-Library::Library(Catalog& catalog, unsigned inspect_threads)
-    : catalog_(catalog), inspect_threads_(std::max(1u, inspect_threads)) {}
+Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads)
+    : catalog_(catalog), inspector_(inspector), inspect_threads_(std::max(1u, inspect_threads)) {}
 
 StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& roots) {
   ASSIGN_OR_RETURN(const std::vector<ModelRow> rows, catalog_.Models());
@@ -320,7 +330,7 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
     if (progress) progress({.files = files, .done = 0, .total = 0, .item = folder});
   };
   ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_).Walk(roots, on_folder, stop));
-  ScanInProgress scan(catalog_, inspect_threads_, progress, stop);
+  ScanInProgress scan(catalog_, inspector_, inspect_threads_, progress, stop);
   ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk), SnapshotKnown()));
   for (const ModelSummary& model : report.added) Remember(model);
   for (const ModelSummary& model : report.changed) Remember(model);
@@ -332,11 +342,13 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
 StatusOr<ModelSummary> Library::Reinspect(const ModelSummary& model) {
   const auto look = [&]() -> StatusOr<ModelSummary> {
     ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
-    const InspectionRow row = Inspect(sighting);
-    ASSIGN_OR_RETURN(const Manifest manifest, ManifestIn(row));
+    Inspection inspection = Inspect(inspector_, sighting);
+    ASSIGN_OR_RETURN(const Manifest manifest, std::move(inspection.manifest));
     ModelSummary summary = SummaryOf(sighting, model.name, manifest);
     // A catalog that can't be written is told by the next scan.
-    (void)catalog_.Apply({.models = {ToRow(summary)}, .removed = {}, .inspections = {row}});
+    (void)catalog_.Apply({.models = {ToRow(summary)},
+                          .removed = {},
+                          .inspections = RowsToKeep(inspection)});
     return summary;
   };
   auto summary = look();
@@ -358,11 +370,11 @@ StatusOr<Manifest> Library::ManifestOf(const ModelSummary& model) {
   if (sighting.revision != model.revision) {
     return Error(ErrorCode::kFileChanged, fmt::format("{} has changed", model.path));
   }
-  const InspectionRow row = Inspect(sighting);
-  if (row.failure.ok()) {
-    (void)catalog_.Apply({.models = {}, .removed = {}, .inspections = {row}});
+  Inspection inspection = Inspect(inspector_, sighting);
+  if (inspection.row.failure.ok()) {
+    (void)catalog_.Apply({.models = {}, .removed = {}, .inspections = RowsToKeep(inspection)});
   }
-  return ManifestIn(row);
+  return std::move(inspection.manifest);
 }
 
 Library::KnownModels Library::SnapshotKnown() {

@@ -16,6 +16,7 @@
 #include "discover/model_summary.h"
 #include "discover/scanner.h"
 #include "inspect/manifest.h"
+#include "isolate/inspector.h"
 
 namespace warmset {
 
@@ -46,8 +47,8 @@ class Library {
  public:
   using Progress = std::function<void(const ScanProgress&)>;
 
-  // The catalog must outlive the library.
-  explicit Library(Catalog& catalog, unsigned inspect_threads = 2);
+  // Both must outlive the library.
+  Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads = 2);
 
   // What the catalog knows below these roots, for a start without a scan; models
   // of other roots are forgotten. Call before the first Scan().
@@ -90,6 +91,7 @@ class Library {
   void Forget(const ModelId& id);
 
   Catalog& catalog_;
+  Inspector& inspector_;
   const unsigned inspect_threads_;
 
   absl::Mutex scan_mutex_;

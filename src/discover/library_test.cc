@@ -47,7 +47,7 @@ class LibraryTest : public testing::Test {
     auto opened = Catalog::Open(folder_ + "/catalog.db");
     ASSERT_TRUE(opened.ok()) << opened.status();
     catalog_ = *std::move(opened);
-    library_ = std::make_unique<Library>(*catalog_);
+    library_ = std::make_unique<Library>(*catalog_, inspector_);
     auto restored = library_->Restore({{root_}});
     ASSERT_TRUE(restored.ok());
     models_.clear();
@@ -107,6 +107,7 @@ class LibraryTest : public testing::Test {
   std::string folder_;
   std::string root_;
   std::unique_ptr<Catalog> catalog_;
+  InProcessInspector inspector_;
   std::unique_ptr<Library> library_;
   std::map<ModelId, ModelSummary> models_;
 };

@@ -235,10 +235,10 @@ class WalkInProgress {
     }
     for (const WeightSet& set : sets) {
       if (!together.files.empty() && belongs(set)) continue;
-      const bool single = set.index.empty();
+      const bool single = set.IsSingleFile();
       ModelFiles model{.layout = single ? ModelLayout::kFile : ModelLayout::kSharded, .files = {}};
       AddSet(model, folder, set);
-      Sight(folder, place, single ? set.files.front() : set.index, std::move(model));
+      Sight(folder, place, set.index.empty() ? set.files.front() : set.index, std::move(model));
     }
   }
 

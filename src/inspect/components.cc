@@ -15,28 +15,6 @@ constexpr uint64_t kPage = 4096;
 // Reading on costs less than another read, as long as the gap is small.
 constexpr uint64_t kMergeGap = 64 * kKiB;
 
-// What equal bytes have in common: their files' content where it is known, else
-// the files themselves. ctime is left out, so that another link to a file, or a
-// chmod, does not make another component of it.
-ComponentId IdOf(const ComponentManifest& component, const std::vector<ManifestFile>& files) {
-  ByteWriter out;
-  for (const FileRun& run : component.runs) {
-    const ManifestFile& file = files[run.file];
-    out.WriteString(file.content_hash);
-    if (file.content_hash.empty()) {
-      out.Write(file.identity.device);
-      out.Write(file.identity.inode);
-      out.Write(file.identity.mtime_ns);
-    }
-    out.Write(file.identity.size);
-    out.Write(run.file_offset);
-    out.Write(run.bytes);
-    out.Write(run.entry_offset);
-  }
-  out.WriteBytes(Xxh3(AsBytes(component.tensor_index)));
-  return DigestOf<ComponentId>(AsBytes(out.data()));
-}
-
 // Adds tensors to a component and finishes its index.
 class TensorsOfComponent {
  public:
@@ -58,7 +36,7 @@ class TensorsOfComponent {
       component_.dtype_bytes[std::string(DTypeName(dtype))] = bytes;
     }
     component_.tensor_index = std::move(index_).Finish(metadata, component_.entry_bytes);
-    component_.id = IdOf(component_, files);
+    component_.id = DeriveComponentId(component_, files);
   }
 
  private:
@@ -70,6 +48,29 @@ class TensorsOfComponent {
 bool IsPlaced(const TensorView& tensor) { return tensor.storage == TensorStorage::kContiguous; }
 
 }  // namespace
+
+// What equal bytes have in common: their files' content where it is known, else
+// the files themselves. ctime is left out, so that another link to a file, or a
+// chmod, does not make another component of it.
+ComponentId DeriveComponentId(const ComponentManifest& component,
+                              const std::vector<ManifestFile>& files) {
+  ByteWriter out;
+  for (const FileRun& run : component.runs) {
+    const ManifestFile& file = files[run.file];
+    out.WriteString(file.content_hash);
+    if (file.content_hash.empty()) {
+      out.Write(file.identity.device);
+      out.Write(file.identity.inode);
+      out.Write(file.identity.mtime_ns);
+    }
+    out.Write(file.identity.size);
+    out.Write(run.file_offset);
+    out.Write(run.bytes);
+    out.Write(run.entry_offset);
+  }
+  out.WriteBytes(Xxh3(AsBytes(component.tensor_index)));
+  return DigestOf<ComponentId>(AsBytes(out.data()));
+}
 
 ComponentManifest MakeWholeComponent(std::string name, std::string type,
                                      const std::vector<ManifestFile>& files,

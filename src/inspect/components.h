@@ -31,6 +31,10 @@ ComponentManifest MakeWholeComponent(std::string name, std::string type,
 ComponentManifest MakePartComponent(const TensorGroup& group,
                                     const std::vector<ManifestFile>& files, const FilePart& part);
 
+// What a component's id must be: of its runs, its index and its files' identity.
+ComponentId DeriveComponentId(const ComponentManifest& component,
+                              const std::vector<ManifestFile>& files);
+
 // The tensors that no component can hold.
 std::vector<UnplacedTensor> UnplacedTensors(const FilePart& part);
 

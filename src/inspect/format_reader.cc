@@ -1,12 +1,19 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/gguf/reader.h"
+#include "inspect/onnx/reader.h"
+#include "inspect/pytorch/reader.h"
 #include "inspect/safetensors/reader.h"
 
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
+  static const GgufReader gguf;
+  static const OnnxReader onnx;
+  static const PytorchReader pytorch;
   static const SafetensorsReader safetensors;
-  static const FormatReader* const readers[] = {&safetensors};
+  // A pickle may be made to look like a safetensors file, not the other way about.
+  static const FormatReader* const readers[] = {&gguf, &pytorch, &safetensors, &onnx};
   return readers;
 }
 

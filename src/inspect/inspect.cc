@@ -12,6 +12,7 @@
 #include "fmt/format.h"
 #include "inspect/components.h"
 #include "inspect/format_reader.h"
+#include "inspect/gguf/split.h"
 #include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
 #include "inspect/shard_index.h"
@@ -21,14 +22,24 @@
 namespace warmset {
 namespace {
 
-constexpr size_t kMaxIndexBytes = 128 * kMiB;  // of a million tensors
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
+constexpr size_t kMaxMessageBytes = 1000;
 
 constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
+
+// A message may quote a name of any length.
+std::string Shortened(std::string message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  size_t end = kMaxMessageBytes;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end) + "…";
+}
+
+std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // What stands where the weights should be.
 Status CheckNoStandIn(const FileStart& start) {
@@ -51,7 +62,8 @@ class Inspection {
   StatusOr<Manifest> Run() {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
-    if (manifest_.components.empty() && manifest_.verdict() == Verdict::kOk) {
+    // A file without tensors is what its format says; no file at all is no model.
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
       AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
     }
     return std::move(manifest_);
@@ -79,6 +91,7 @@ class Inspection {
     }
     ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
     if (!part) return OkStatus();
+    RETURN_IF_ERROR(CheckNotAlone(model_.files.front().path, part->contents));
     const Identification identification = IdentifyParts({&*part, 1}, {}, "");
     TakeOver(identification);
     const auto groups = GroupTensors(part->contents.tensors, manifest_.format);
@@ -163,6 +176,9 @@ class Inspection {
           whole = whole && part.has_value();
           if (part) parts.push_back(*std::move(part));
         }
+        if (set.parts > 1) {
+          ASSIGN_OR_RETURN(whole, CheckParts(prefix, set, parts));
+        }
       } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
         ASSIGN_OR_RETURN(whole, AddShards(prefix, set.index, index->second, parts));
       } else {
@@ -193,11 +209,10 @@ class Inspection {
                                std::string_view folder) const {
     std::vector<const TensorTable*> tensors;
     for (const FilePart& part : parts) tensors.push_back(&part.contents.tensors);
-    const std::string_view path = manifest_.files[parts.front().files.front()].path;
     return Identify({.tensors = tensors,
                      .format = manifest_.format,
                      .metadata = &parts.front().contents.metadata,
-                     .file_name = path.substr(path.rfind('/') + 1),
+                     .file_name = BaseName(manifest_.files[parts.front().files.front()].path),
                      .class_name = config.class_name,
                      .model_type = config.model_type,
                      .folder = folder});
@@ -211,7 +226,7 @@ class Inspection {
   }
 
   StatusOr<ShardIndex> ReadShardIndex(const std::string& path) {
-    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxIndexBytes));
+    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxShardIndexBytes));
     auto index = ParseShardIndex(json);
     if (!index.ok()) return Annotate(index.status(), path);
     if (index->shards.empty()) {
@@ -261,6 +276,30 @@ class Inspection {
     return false;
   }
 
+  // Whether the parts of a split GGUF file are all there and fit each other: a
+  // finding says why not.
+  StatusOr<bool> CheckParts(const std::string& prefix, const WeightSet& set,
+                            std::span<const FilePart> parts) {
+    std::vector<const FileContents*> contents;
+    for (const FilePart& part : parts) contents.push_back(&part.contents);
+    Status status = CheckGgufPartNames(set.stem, set.parts, set.files);
+    if (status.ok() && parts.size() < set.files.size()) return false;
+    if (status.ok()) status = CheckGgufParts(contents);
+    if (!status.ok()) RETURN_IF_ERROR(Note(status, prefix + set.files.front()));
+    return status.ok();
+  }
+
+  // A file on its own may be one part of a split one.
+  Status CheckNotAlone(const std::string& path, const FileContents& file) {
+    const uint64_t count = GgufPartCount(file);
+    if (count == 1) return OkStatus();
+    FilesBeside beside(*this, path);
+    const Status status = FindOtherGgufParts(BaseName(path), file, beside);
+    if (!status.ok()) return Note(status, path);
+    Warn(path, fmt::format("it is one of {} parts; the model needs all of them", count));
+    return OkStatus();
+  }
+
   // Reads one weights file and adds it, and the files that it names, to the
   // manifest's files. Nothing when it can't be used: a finding says why.
   StatusOr<std::optional<FilePart>> AddWeights(const std::string& path) {
@@ -299,9 +338,7 @@ class Inspection {
                   FileContents& contents) {
     std::vector<std::byte> first(std::min<uint64_t>(kFileStartBytes, source.size()));
     RETURN_IF_ERROR(source.Read(0, first));
-    const FileStart start{.name = std::string_view(path).substr(path.rfind('/') + 1),
-                          .bytes = first,
-                          .file_size = source.size()};
+    const FileStart start{.name = BaseName(path), .bytes = first, .file_size = source.size()};
     RETURN_IF_ERROR(CheckNoStandIn(start));
     const FormatReader* reader = RecogniseFormat(start);
     if (reader == nullptr) {
@@ -396,7 +433,7 @@ class Inspection {
     StatusOr<ByteSource*> Open(const std::string& path) override {
       const auto known = opened_.find(path);
       if (known != opened_.end()) return known->second.source.get();
-      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.Open(folder_ + path));
+      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.OpenOther(folder_ + path));
       Opened file;
       file.file.path = folder_ + path;
       ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
@@ -443,6 +480,7 @@ class Inspection {
 
   // The worst are kept when there are too many.
   void AddFinding(Finding finding) {
+    finding.message = Shortened(std::move(finding.message));
     auto& findings = manifest_.findings;
     if (findings.size() < kMaxFindings) {
       findings.push_back(std::move(finding));
@@ -456,16 +494,6 @@ class Inspection {
   std::map<std::string, const ManifestFile*> sighted_;  // by path
   std::vector<PipelinePart> pipeline_parts_;
   Manifest manifest_;
-};
-
-// Gives out one descriptor of somebody else.
-class PassedFile final : public FileProvider {
- public:
-  explicit PassedFile(int fd) : fd_(fd) {}
-  StatusOr<os::UniqueFd> Open(const std::string&) override { return os::Duplicate(fd_); }
-
- private:
-  const int fd_;
 };
 
 // The run that a tensor at that entry offset lies in.
@@ -483,13 +511,24 @@ StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provid
   return EncodeManifest(manifest);
 }
 
-StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+StatusOr<PassedModel> PassedModel::Of(int fd, const std::string& name) {
   RETURN_IF_ERROR(os::CheckReadableFile(fd));
-  ModelFiles model;
+  ModelFiles files;
   ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(fd));
-  model.files.push_back({.path = name, .identity = identity, .content_hash = ""});
-  PassedFile provider(fd);
-  return InspectModel(model, provider);
+  files.files.push_back({.path = name, .identity = identity, .content_hash = ""});
+  return PassedModel(fd, std::move(files));
+}
+
+StatusOr<os::UniqueFd> PassedModel::Open(const std::string&) { return os::Duplicate(fd_); }
+
+StatusOr<os::UniqueFd> PassedModel::OpenOther(const std::string& path) {
+  return Error(ErrorCode::kIncompleteModel,
+               fmt::format("it needs {} beside it, and was passed alone", path));
+}
+
+StatusOr<std::string> InspectFile(int fd, const std::string& name) {
+  ASSIGN_OR_RETURN(PassedModel model, PassedModel::Of(fd, name));
+  return InspectModel(model.files(), model);
 }
 
 StatusOr<ComponentManifest> WholeFileComponent(const Manifest& manifest, uint32_t file_index) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -28,10 +29,12 @@ struct ModelFiles {
 class FileProvider {
  public:
   virtual ~FileProvider() = default;
-  // A readable regular file: one of ModelFiles::files, or one that a file of the
-  // model names, relative to the model's folder. kFileNotFound when there is none,
-  // kUnsafeModel for one outside of what the model may use.
+  // A readable regular file, one of ModelFiles::files, by its path there.
   virtual StatusOr<os::UniqueFd> Open(const std::string& path) = 0;
+  // The same for a path that comes out of a file of the model, relative to the
+  // model's folder: kIncompleteModel when there is no such file, kUnsafeModel for
+  // one outside of what the model may use.
+  virtual StatusOr<os::UniqueFd> OpenOther(const std::string& path) { return Open(path); }
 };
 
 // Reads headers and the small JSON files, never tensor data. What is wrong with
@@ -40,8 +43,25 @@ class FileProvider {
 // replaced meanwhile, kIoError, kInvalidRequest.
 StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider);
 
-// The same for one file that a client passed; name is for messages and the
-// manifest's file. The descriptor stays the caller's.
+// One file that a client passed, as a model of its own. The descriptor stays the
+// caller's and must outlive it; it gives out copies. Thread-safe.
+class PassedModel final : public FileProvider {
+ public:
+  // name is for messages and the manifest's file. kInvalidRequest unless the
+  // descriptor is a regular file that is open for reading.
+  static StatusOr<PassedModel> Of(int fd, const std::string& name);
+
+  const ModelFiles& files() const { return files_; }
+  StatusOr<os::UniqueFd> Open(const std::string& path) override;
+  StatusOr<os::UniqueFd> OpenOther(const std::string& path) override;
+
+ private:
+  PassedModel(int fd, ModelFiles files) : fd_(fd), files_(std::move(files)) {}
+  int fd_;
+  ModelFiles files_;
+};
+
+// InspectModel() of a file that a client passed.
 StatusOr<std::string> InspectFile(int fd, const std::string& name);
 
 // A component that covers one whole file of the manifest byte for byte, with all

@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "inspect/gguf/test_gguf.h"
 #include "inspect/test_safetensors.h"
 #include "os/fault.h"
 #include "tensor/tensor_index.h"
@@ -236,6 +237,83 @@ TEST_F(InspectTest, AWeightMapThatLiesIsRefused) {
   }
 }
 
+// Part `number`, from 1 on, of a split GGUF file.
+TestGguf GgufPart(int number, int count) {
+  return TestGguf()
+      .Set("split.no", static_cast<uint16_t>(number - 1))
+      .Set("split.count", static_cast<uint16_t>(count))
+      .Set("split.tensors.count", int32_t{count})
+      .Tensor("t" + std::to_string(number), {32}, TestGguf::kQ4_0, 18);
+}
+
+TEST_F(InspectTest, PartsOfAGgufFileAreOneModel) {
+  const std::string second = GgufPart(2, 2).File();
+  Write("m-00001-of-00002.gguf", GgufPart(1, 2).Set("general.architecture", "llama").File());
+  Write("m-00002-of-00002.gguf", second);
+  const auto manifest = Inspect(ModelLayout::kSharded);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_TRUE(manifest->findings.empty());
+  EXPECT_EQ(manifest->format, "gguf");
+  EXPECT_EQ(manifest->format_version, "3");
+  ASSERT_EQ(manifest->components.size(), 1u);
+  const ComponentManifest& model = manifest->components[0];
+  EXPECT_EQ(model.tensor_count, 2u);
+  EXPECT_EQ(model.dtype_bytes, (std::map<std::string, uint64_t>{{"Q4_0", 36}}));
+  EXPECT_EQ(TensorsOf(*manifest, model)["t2"], second.substr(second.size() - 32, 18));
+  const auto index = TensorIndex::Parse(AsBytes(model.tensor_index));
+  EXPECT_EQ(index->metadata().at("general.architecture"), "llama");
+  EXPECT_EQ(index->metadata().at("split.no"), "0");
+}
+
+TEST_F(InspectTest, PartsOfAGgufFileThatAreMissingOrDoNotFit) {
+  Write("m-00001-of-00003.gguf", GgufPart(1, 3).File());
+  Write("m-00003-of-00003.gguf", GgufPart(3, 3).File());
+  const Status missing = Refusal(ModelLayout::kSharded);
+  EXPECT_EQ(CodeOf(missing), ErrorCode::kIncompleteModel);
+  EXPECT_THAT(std::string(Message(missing)), HasSubstr("m-00002-of-00003.gguf is not there"));
+
+  Write("m-00002-of-00003.gguf", GgufPart(2, 4).File());
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kSharded)), ErrorCode::kCorruptedModel);
+
+  model_.files.pop_back();
+  Write("m-00002-of-00003.gguf", GgufPart(2, 3).File().substr(0, 100));
+  const Status cut_off = Refusal(ModelLayout::kSharded);
+  EXPECT_EQ(CodeOf(cut_off), ErrorCode::kCorruptedModel);
+  EXPECT_THAT(std::string(Message(cut_off)), HasSubstr("m-00002-of-00003.gguf: "));
+}
+
+TEST_F(InspectTest, APartOfAGgufFileOnItsOwn) {
+  Write("m-00002-of-00002.gguf", GgufPart(2, 2).File());
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kFile)), ErrorCode::kIncompleteModel);
+
+  WriteTestFile(folder_ + "/m-00001-of-00002.gguf", GgufPart(1, 2).File());
+  const auto manifest = Inspect(ModelLayout::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("one of 2 parts"));
+  EXPECT_EQ(manifest->components.size(), 1u);
+}
+
+TEST_F(InspectTest, ARemovedGgufTypeLeavesTheOtherTensors) {
+  Write("m.gguf", TestGguf().Tensor("a", {8}).Tensor("old", {64}, 4, 64).Tensor("b", {8}).File());
+  const auto manifest = Inspect(ModelLayout::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kUnsupported);
+  ASSERT_EQ(manifest->components.size(), 1u);
+  EXPECT_EQ(manifest->components[0].tensor_count, 2u);
+}
+
+TEST_F(InspectTest, AGgufVersionThatIsNotReadIsNamed) {
+  Write("m.gguf", TestGguf().Version(1).File());
+  const auto manifest = Inspect(ModelLayout::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kUnsupported);
+  EXPECT_EQ(manifest->format, "gguf");
+  EXPECT_EQ(manifest->format_version, "1");
+}
+
 TEST_F(InspectTest, TensorsThatNoMapNamesAreLeftOutWithAWarning) {
   Write("m.safetensors.index.json", R"({"weight_map":{"a":"m.safetensors"}})");
   Write("m.safetensors", TestSafetensors({{"a", 8}, {"extra", 8}}));
@@ -272,6 +350,30 @@ TEST_F(InspectTest, ABrokenConfigIsAFinding) {
   EXPECT_EQ(manifest->architecture().name, "");
   ASSERT_EQ(manifest->findings.size(), 1u);
   EXPECT_EQ(manifest->findings[0].path, "config.json");
+}
+
+TEST_F(InspectTest, AConfigThatAsksForCodeIsAWarning) {
+  Write("config.json", R"({"model_type":"x","auto_map":{"AutoModel":"modeling_x.XModel"}})");
+  Write("model.safetensors", TestSafetensors({{"w", 8}}));
+  const auto manifest = Inspect(ModelLayout::kTransformers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_EQ(manifest->findings[0].category, FindingCategory::kUnsafeContent);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("auto_map"));
+}
+
+TEST_F(InspectTest, APipelineWhoseTensorsAreOthersIsAWarning) {
+  Write("model_index.json", R"({"_class_name":"FluxPipeline",
+        "transformer":["diffusers","FluxTransformer2DModel"]})");
+  Write("transformer/config.json", R"({"_class_name":"AutoencoderKL"})");
+  Write("transformer/diffusion_pytorch_model.safetensors", TestSafetensors({{"w", 8}}));
+  const auto manifest = Inspect(ModelLayout::kDiffusers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_EQ(manifest->architecture().name, "flux.1");
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("its config.json AutoencoderKL"));
 }
 
 TEST_F(InspectTest, AStandaloneDiffusersPartHasItsType) {
@@ -369,6 +471,14 @@ TEST_F(InspectTest, APassedDescriptorIsInspectedToo) {
   EXPECT_EQ(manifest->components[0].id, Inspect(ModelLayout::kFile)->components[0].id);
   const auto folder = os::OpenDirectory(folder_);
   EXPECT_EQ(CodeOf(InspectFile(folder->get(), "x").status()), ErrorCode::kInvalidRequest);
+}
+
+TEST_F(InspectTest, AFileWithoutTensorsIsFine) {
+  Write("m.safetensors", TestSafetensors({}));
+  const auto manifest = Inspect(ModelLayout::kFile);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_TRUE(manifest->components.empty());
 }
 
 TEST_F(InspectTest, AFolderWithoutWeightsIsNoModel) {

@@ -47,8 +47,8 @@ bool IsSet(simdjson::dom::element value) {
 void FindCodeSettings(const simdjson::dom::object& object, int max_depth,
                       std::vector<std::string>& found) {
   for (const auto& [key, value] : object) {
-    const bool asks = std::find(kCodeSettings.begin(), kCodeSettings.end(), key) !=
-                      kCodeSettings.end();
+    const bool asks =
+        std::find(kCodeSettings.begin(), kCodeSettings.end(), key) != kCodeSettings.end();
     if (asks && IsSet(value) && std::find(found.begin(), found.end(), key) == found.end()) {
       found.emplace_back(key);
     }

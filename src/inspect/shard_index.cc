@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "fmt/format.h"
 #include "inspect/json.h"
+#include "os/file.h"
 
 namespace warmset {
 namespace {
@@ -67,6 +68,11 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
     index.weight_map.emplace_back(tensor, shards.at(value.get_string().value_unsafe()));
   }
   return index;
+}
+
+StatusOr<ShardIndex> ReadShardIndex(int index_fd) {
+  ASSIGN_OR_RETURN(const std::string json, os::ReadSmallFile(index_fd, kMaxShardIndexBytes));
+  return ParseShardIndex(json);
 }
 
 }  // namespace warmset

@@ -22,6 +22,21 @@ struct ShardIndex {
 // leads to another folder.
 StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
 
+// Says which files an index names, for those who group files into models.
+// Implementations say whether they are thread-safe, and in which process the
+// index is parsed.
+class ShardLister {
+ public:
+  virtual ~ShardLister() = default;
+  // The names in the index that this descriptor is open on, sorted. The errors of
+  // ParseShardIndex(), and those of reading.
+  virtual StatusOr<std::vector<std::string>> ShardsOf(int index_fd) = 0;
+};
+
+inline constexpr size_t kMaxShardIndexBytes = size_t{128} << 20;  // of a million tensors
+// Reads and parses in this process. kInvalidRequest for an index above that size.
+StatusOr<ShardIndex> ReadShardIndex(int index_fd);
+
 // True for one part of a path: not empty, no '/', no NUL, not "." or "..".
 bool IsBareName(std::string_view name);
 

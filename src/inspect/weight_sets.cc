@@ -6,10 +6,12 @@
 #include <map>
 #include <set>
 
+#include "inspect/gguf/split.h"
+
 namespace warmset {
 namespace {
 
-constexpr std::string_view kSuffix = ".safetensors";
+constexpr std::array<std::string_view, 2> kSuffixes = {".safetensors", ".gguf"};
 constexpr std::string_view kIndexMark = ".safetensors.index.";
 constexpr std::string_view kJson = "json";
 
@@ -22,6 +24,14 @@ std::string_view Base(std::string_view stem) { return stem.substr(0, stem.find('
 std::string_view Variant(std::string_view stem) {
   const size_t dot = stem.find('.');
   return dot == std::string_view::npos ? std::string_view() : stem.substr(dot + 1);
+}
+
+// The ending that makes a name one of weights; empty for other names.
+std::string_view WeightsSuffix(std::string_view name) {
+  for (const std::string_view suffix : kSuffixes) {
+    if (name.size() > suffix.size() && name.ends_with(suffix)) return suffix;
+  }
+  return {};
 }
 
 // "model" for "model-00001-of-00002.safetensors", else empty.
@@ -38,9 +48,7 @@ std::string_view ShardStem(std::string_view name) {
 
 }  // namespace
 
-bool IsWeightsFile(std::string_view name) {
-  return name.size() > kSuffix.size() && name.ends_with(kSuffix);
-}
+bool IsWeightsFile(std::string_view name) { return !WeightsSuffix(name).empty(); }
 
 std::optional<std::string> IndexStem(std::string_view name) {
   const size_t mark = name.find(kIndexMark);
@@ -77,9 +85,19 @@ std::vector<WeightSet> GroupWeights(
       owner->second.files.push_back(name);
       continue;
     }
-    // A single file beside an index of the same stem is a set of its own.
-    const std::string stem = name.substr(0, name.size() - kSuffix.size());
-    sets[sets.contains(stem) ? name : stem] = {.stem = stem, .index = "", .files = {name}};
+    if (const auto part = ParseGgufPartName(name); part && part->count > 1) {
+      // Under a name that no other set can have.
+      WeightSet& set = sets[FormatGgufPartName({part->stem, 1, part->count})];
+      set.stem = part->stem;
+      set.files.push_back(name);
+      set.parts = part->count;
+      continue;
+    }
+    // A file beside an index, or another format, of the same stem is a set of its own.
+    const std::string stem = name.substr(0, name.size() - WeightsSuffix(name).size());
+    WeightSet& set = sets[sets.contains(stem) ? name : stem];
+    set.stem = stem;
+    set.files = {name};
   }
   std::vector<WeightSet> result;
   for (auto& [key, set] : sets) result.push_back(std::move(set));

@@ -1,6 +1,7 @@
 // Which weights files of a folder belong together, told by their names.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -10,11 +11,14 @@
 
 namespace warmset {
 
-// One file, or the shards of one index.
+// One file, the shards of one index, or the numbered parts of one GGUF file.
 struct WeightSet {
   std::string stem;   // "model", "diffusion_pytorch_model.fp16", "sdxl-base"
-  std::string index;  // the index of its shards; empty: a single file
-  std::vector<std::string> files;
+  std::string index;  // the index of its shards; empty: there is none
+  std::vector<std::string> files;  // numbered parts by number
+  uint32_t parts = 1;              // by their names, how many numbered parts there should be
+
+  bool IsSingleFile() const { return index.empty() && parts == 1; }
 
   friend bool operator==(const WeightSet&, const WeightSet&) = default;
 };
@@ -27,8 +31,8 @@ std::optional<std::string> IndexStem(std::string_view name);
 
 // Groups the files of one folder, given by bare names; sorted by stem. A shard
 // belongs to the index that names it, or whose stem it has; shards_of() reads an
-// index and gives nothing for a broken one. Names that are neither weights nor
-// indexes are left out.
+// index and gives nothing for a broken one. Parts of one stem and count belong
+// together. Names that are neither weights nor indexes are left out.
 std::vector<WeightSet> GroupWeights(
     std::span<const std::string> names,
     const std::function<std::vector<std::string>(const std::string& index)>& shards_of);

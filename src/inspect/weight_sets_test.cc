@@ -1,5 +1,7 @@
 #include "inspect/weight_sets.h"
 
+#include <set>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -47,6 +49,23 @@ TEST(WeightSetsTest, AFileBesideAnIndexOfItsStemIsASetOfItsOwn) {
   const auto sets = GroupWeights(names, NoShards);
   ASSERT_EQ(sets.size(), 2u);
   EXPECT_THAT(VariantLabels(sets), ElementsAre("", "model"));
+}
+
+TEST(WeightSetsTest, PartsOfASplitGgufFileBelongTogether) {
+  const std::vector<std::string> names = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf",
+                                          "m-00003-of-00003.gguf", "m-00001-of-00001.gguf",
+                                          "m-00004-of-00003.gguf", "m.gguf",
+                                          "m.safetensors"};
+  const auto sets = GroupWeights(names, NoShards);
+  EXPECT_THAT(sets, testing::UnorderedElementsAre(WeightSet{"m", "", {names[0], names[1]}, 2},
+                                                  WeightSet{"m", "", {names[2]}, 3},
+                                                  WeightSet{"m-00001-of-00001", "", {names[3]}},
+                                                  WeightSet{"m-00004-of-00003", "", {names[4]}},
+                                                  WeightSet{"m", "", {"m.gguf"}},
+                                                  WeightSet{"m", "", {"m.safetensors"}}));
+  for (const WeightSet& set : sets) EXPECT_EQ(set.IsSingleFile(), set.parts == 1);
+  const auto labels = VariantLabels(sets);
+  EXPECT_EQ(std::set<std::string>(labels.begin(), labels.end()).size(), sets.size());
 }
 
 TEST(WeightSetsTest, TheOneWithoutVariantIsLoadedByDefault) {

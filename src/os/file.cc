@@ -28,9 +28,15 @@ StatusOr<UniqueFd> OpenPath(const std::string& path, int flags) {
   return fd;
 }
 
+// As fstat(), which Debian 12's C library makes a call that could also name a
+// file: the sandbox has to refuse that one.
+int StatDescriptor(int fd, struct stat& st) {
+  return static_cast<int>(::syscall(SYS_fstat, fd, &st));
+}
+
 Status RequireRegularFile(int fd, const std::string& name) {
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return ErrnoError(errno, "stat " + name);
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat " + name);
   if (!S_ISREG(st.st_mode)) {
     return Error(ErrorCode::kInvalidRequest, name + " is not a regular file");
   }
@@ -72,8 +78,15 @@ StatusOr<UniqueFd> OpenBeneath(int directory_fd, const std::string& relative_pat
       ::syscall(SYS_openat2, directory_fd, relative_path.c_str(), &how, sizeof how)));
   if (!fd.valid()) {
     if (errno == EXDEV) {
-      return Error(ErrorCode::kPermissionDenied,
+      return Error(ErrorCode::kUnsafeModel,
                    fmt::format("open {}: the path leads out of its folder", relative_path));
+    }
+    if (errno == ELOOP) {
+      return Error(ErrorCode::kCorruptedModel,
+                   fmt::format("open {}: its symlinks lead to no file", relative_path));
+    }
+    if (errno == ENOTDIR || errno == ENAMETOOLONG) {  // nothing can be there
+      return Error(ErrorCode::kFileNotFound, fmt::format("open {}: no such file", relative_path));
     }
     return ErrnoError(errno, "open " + relative_path);
   }
@@ -110,8 +123,14 @@ Status CheckReadableFile(int fd) {
 StatusOr<FileIdentity> Identify(int fd) {
   if (const int fault = InjectedFault("fstat")) return ErrnoError(fault, "stat a file");
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return ErrnoError(errno, "stat a file");
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
   return IdentityOf(st);
+}
+
+StatusOr<uint64_t> CountLinks(int fd) {
+  struct stat st {};
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
+  return st.st_nlink;
 }
 
 StatusOr<FileIdentity> IdentifyPath(const std::string& path) {

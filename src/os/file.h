@@ -41,8 +41,9 @@ enum class OpenMode {
 // kInvalidRequest. Never blocks on a FIFO. Follows symlinks.
 StatusOr<UniqueFd> OpenForRead(const std::string& path, OpenMode mode = OpenMode::kBuffered);
 
-// Like OpenForRead, for a path below directory_fd; kPermissionDenied if a
-// component of it, symlinks included, leads out (openat2 RESOLVE_BENEATH).
+// Like OpenForRead, for a path below directory_fd that may come from anywhere;
+// kUnsafeModel if a component of it, symlinks included, leads out (openat2
+// RESOLVE_BENEATH), kCorruptedModel for symlinks in a circle.
 StatusOr<UniqueFd> OpenBeneath(int directory_fd, const std::string& relative_path);
 
 // Opens a directory itself, to be used with OpenBeneath.
@@ -62,6 +63,8 @@ StatusOr<UniqueFd> Duplicate(int fd);
 Status CheckReadableFile(int fd);
 
 StatusOr<FileIdentity> Identify(int fd);
+// How many names the file has.
+StatusOr<uint64_t> CountLinks(int fd);
 StatusOr<FileIdentity> IdentifyPath(const std::string& path);
 
 // Reads up to buffer.size() bytes at offset; fewer only at the end of the file.

@@ -58,8 +58,14 @@ TEST_F(FileTest, NothingOutsideAFolderIsOpenedBeneathIt) {
   ASSERT_TRUE(inner.ok());
   EXPECT_TRUE(OpenBeneath(inner->get(), "inside").ok());
   EXPECT_TRUE(OpenBeneath(inner->get(), "fine").ok());
+  fs::create_symlink("circle", folder_ + "/inner/circle");
+  EXPECT_EQ(CodeOf(OpenBeneath(inner->get(), "circle").status()), ErrorCode::kCorruptedModel);
+  for (const std::string& path : {std::string("absent"), std::string("inside/x"),
+                                  std::string(5000, 'x')}) {
+    EXPECT_EQ(CodeOf(OpenBeneath(inner->get(), path).status()), ErrorCode::kFileNotFound);
+  }
   for (const char* path : {"../outside", "escape", "/etc/hostname"}) {
-    EXPECT_EQ(CodeOf(OpenBeneath(inner->get(), path).status()), ErrorCode::kPermissionDenied)
+    EXPECT_EQ(CodeOf(OpenBeneath(inner->get(), path).status()), ErrorCode::kUnsafeModel)
         << path;
   }
 }

@@ -58,15 +58,23 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
   return child;
 }
 
+std::string ProcessEnd::Words() const {
+  return signal != 0 ? fmt::format("was killed by SIG{}", ::sigabbrev_np(signal))
+                     : fmt::format("exited with {}", exit_code);
+}
+
 StatusOr<std::string> Reap(const ChildProcess& child) {
+  ASSIGN_OR_RETURN(const ProcessEnd end, ReapEnd(child));
+  return end.Words();
+}
+
+StatusOr<ProcessEnd> ReapEnd(const ChildProcess& child) {
   int status = 0;
   if (::waitpid(child.pid, &status, WNOHANG) != child.pid) {
     return Error(ErrorCode::kInternal, fmt::format("process {} has not ended", child.pid));
   }
-  if (WIFSIGNALED(status)) {
-    return fmt::format("was killed by SIG{}", ::sigabbrev_np(WTERMSIG(status)));
-  }
-  return fmt::format("exited with {}", WEXITSTATUS(status));
+  if (WIFSIGNALED(status)) return ProcessEnd{.signal = WTERMSIG(status)};
+  return ProcessEnd{.exit_code = WEXITSTATUS(status)};
 }
 
 StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout) {

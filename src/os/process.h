@@ -25,8 +25,18 @@ struct ChildProcess {
 StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
                              const std::vector<std::pair<int, int>>& fds);
 
-// How it ended, in words ("exited with 1", "was killed by SIGKILL"); call after
-// the pidfd became readable.
+// How a process ended.
+struct ProcessEnd {
+  int signal = 0;     // that killed it, or 0
+  int exit_code = 0;  // unless it was killed
+
+  // "exited with 1", "was killed by SIGKILL".
+  std::string Words() const;
+};
+
+// How it ended; call after the pidfd became readable.
+StatusOr<ProcessEnd> ReapEnd(const ChildProcess& child);
+// The same in words.
 StatusOr<std::string> Reap(const ChildProcess& child);
 
 // Waits until the pidfd's process has ended (true) or the time is over (false).

@@ -1,10 +1,12 @@
 #include "os/unix_socket.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -98,6 +100,19 @@ Status SetNonBlocking(int fd, bool non_blocking) {
     return ErrnoError(errno, "set a socket's mode");
   }
   return OkStatus();
+}
+
+StatusOr<bool> WaitForSocket(int socket, SocketEvent event, std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const short wanted = event == SocketEvent::kReadable ? POLLIN : POLLOUT;
+  pollfd waited{.fd = socket, .events = wanted, .revents = 0};
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    const int ready = ::poll(&waited, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready >= 0) return ready > 0;
+    if (errno != EINTR) return ErrnoError(errno, "wait for a socket");
+  }
 }
 
 StatusOr<size_t> SendWithFds(int socket, std::span<const std::byte> data,

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -34,6 +35,11 @@ Status SetNonBlocking(int fd, bool non_blocking);
 
 // The kernel's limit on descriptors in one message (SCM_MAX_FD).
 inline constexpr size_t kMaxPassedFds = 253;
+
+enum class SocketEvent { kReadable, kWritable };
+// Waits until the socket can be read from or written to without blocking, or its
+// peer is gone (true), or the time is over (false).
+StatusOr<bool> WaitForSocket(int socket, SocketEvent event, std::chrono::milliseconds timeout);
 
 // Sends what the socket takes now, with the descriptors on the first byte.
 // Returns the bytes taken, 0 when a non-blocking socket is full (then no

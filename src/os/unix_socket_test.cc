@@ -83,5 +83,18 @@ TEST_F(UnixSocketTest, SaysWhenThePeerIsGoneAndWhenNothingIsThere) {
   EXPECT_FALSE(SendWithFds(ends->first.get(), AsBytes("x"), {}).ok());
 }
 
+TEST_F(UnixSocketTest, WaitsForTheOtherEnd) {
+  using std::chrono::milliseconds;
+  auto ends = MakeSocketPair();
+  ASSERT_TRUE(ends.ok());
+  const auto readable = [&](milliseconds timeout) {
+    return *WaitForSocket(ends->first.get(), SocketEvent::kReadable, timeout);
+  };
+  EXPECT_FALSE(readable(milliseconds(0)));
+  EXPECT_TRUE(*WaitForSocket(ends->first.get(), SocketEvent::kWritable, milliseconds(0)));
+  ends->second.Reset();
+  EXPECT_TRUE(readable(milliseconds(10'000)));
+}
+
 }  // namespace
 }  // namespace warmset::os

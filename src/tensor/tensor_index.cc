@@ -144,6 +144,7 @@ StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
   if (index.strings_offset_ > blob.size()) return Corrupt("strings", 56);
   index.strings_bytes_ = blob.size() - index.strings_offset_;
 
+  std::vector<uint64_t> shape;  // of the tensor at hand
   for (uint64_t i = 0; i < index.tensor_count_; ++i) {
     const Record record = index.RecordAt(i);
     const uint64_t at = kHeaderBytes + i * kRecordBytes;
@@ -157,11 +158,11 @@ StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
     if (!Inside(record.offset, record.bytes, index.data_bytes_)) {
       return Corrupt("tensor range", at + 16);
     }
-    std::optional<uint64_t> size = 1;
-    for (uint16_t d = 0; d < record.rank && size; ++d) {
-      size = CheckedMultiply(*size,
-                             Load<uint64_t>(blob, index.dims_offset_ + 8 * (record.first_dim + d)));
+    shape.clear();
+    for (uint16_t d = 0; d < record.rank; ++d) {
+      shape.push_back(Load<uint64_t>(blob, index.dims_offset_ + 8 * (record.first_dim + d)));
     }
+    std::optional<uint64_t> size = ElementsOf(shape);
     if (size) size = DTypeBytes(static_cast<DType>(record.dtype), *size);
     if (size != record.bytes) return Corrupt("tensor size", at + 24);
   }

@@ -41,6 +41,10 @@ Status TensorTable::Add(const TensorView& tensor) {
   return OkStatus();
 }
 
+void TensorTable::ShiftOffsets(uint64_t bytes) {
+  for (Record& record : records_) record.offset += bytes;
+}
+
 TensorView TensorTable::operator[](size_t i) const {
   const Record& record = records_[i];
   TensorView tensor;

@@ -46,6 +46,9 @@ class TensorTable {
   // or none.
   Status Add(const TensorView& tensor);
 
+  // Adds to every tensor's offset. REQUIRES: none leaves 64 bits.
+  void ShiftOffsets(uint64_t bytes);
+
   size_t size() const { return records_.size(); }
   bool empty() const { return records_.empty(); }
   // REQUIRES: i < size().

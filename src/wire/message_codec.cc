@@ -45,36 +45,6 @@ StatusOr<std::string> SerializeMessage(Encoding encoding, const pb::Message& mes
                fmt::format("print {} as JSON: {}", message.GetTypeName(), printed.ToString()));
 }
 
-// Bytes of the valid UTF-8 character that text starts with; 0 when there is
-// none (RFC 3629: shortest form, no surrogates, at most U+10FFFF).
-size_t Utf8CharacterBytes(std::string_view text) {
-  const auto byte = [&](size_t i) -> unsigned { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t count = first >= 0xC2 && first < 0xE0   ? 2
-                       : (first >> 4) == 0xE           ? 3
-                       : first >= 0xF0 && first < 0xF5 ? 4
-                                                       : 0;
-  if (count == 0 || text.size() < count) return 0;
-  for (size_t i = 1; i < count; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned second = byte(1);
-  const bool shortest_and_defined =
-      !(first == 0xE0 && second < 0xA0) && !(first == 0xED && second >= 0xA0) &&
-      !(first == 0xF0 && second < 0x90) && !(first == 0xF4 && second >= 0x90);
-  return shortest_and_defined ? count : 0;
-}
-
-bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t bytes = Utf8CharacterBytes(text);
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
-}
-
 void MakeFieldUtf8(pb::Message& message, const pb::FieldDescriptor& field) {
   const pb::Reflection& reflection = *message.GetReflection();
   const int count = field.is_repeated() ? reflection.FieldSize(message, &field) : 1;
@@ -108,22 +78,6 @@ void MakeUtf8(pb::Message& message) {
       MakeFieldUtf8(message, *field);
     }
   }
-}
-
-std::string ToUtf8(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const size_t bytes = Utf8CharacterBytes(text);
-    if (bytes == 0) {
-      out += "\xEF\xBF\xBD";  // U+FFFD
-      text.remove_prefix(1);
-    } else {
-      out += text.substr(0, bytes);
-      text.remove_prefix(bytes);
-    }
-  }
-  return out;
 }
 
 StatusOr<v1::Request> ParseRequest(Encoding encoding, std::string_view payload) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "base/utf8.h"
 #include "warmset/v1/session.pb.h"
 #include "wire/frame.h"
 
@@ -23,10 +24,8 @@ StatusOr<v1::Response> ParseResponse(Encoding encoding, std::string_view payload
 StatusOr<std::string> Serialize(Encoding encoding, const v1::Request& request);
 StatusOr<std::string> Serialize(Encoding encoding, const v1::Response& response);
 
-// text with U+FFFD in place of every byte that is not part of valid UTF-8.
-// Paths, commands of other processes and the like may be anything.
-std::string ToUtf8(std::string_view text);
-// The same for all strings in a message.
+// ToUtf8() for all strings in a message: paths, commands of other processes and
+// the like may be anything.
 void MakeUtf8(google::protobuf::Message& message);
 
 // REQUIRES: status is not OK.

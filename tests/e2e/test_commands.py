@@ -99,7 +99,8 @@ def test_doctor_needs_no_daemon_and_looks_at_everything(serve, models):
         text = result.stdout.lower()
         assert result.returncode in (0, 1), result.stderr
         json.loads(result.stdout)
-        for subject in ("kernel", "huge pages", "locked memory", "io_uring", "cgroup", "open files"):
+        for subject in ("kernel", "huge pages", "isolation", "locked memory", "io_uring", "cgroup",
+                        "open files"):
             assert subject in text, subject
 
 

@@ -24,7 +24,7 @@ Check Ok(std::string name, std::string finding);
 Check Warn(std::string name, std::string finding, std::string mend);
 Check Fail(std::string name, std::string finding, std::string mend);
 
-// Version, huge pages, io_uring.
+// Version, huge pages, isolation of readers, io_uring.
 void CheckKernel(Checks& checks);
 // Memory, locked memory, open files, mappings, inotify.
 void CheckLimits(Checks& checks);

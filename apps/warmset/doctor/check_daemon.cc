@@ -19,7 +19,7 @@ constexpr std::chrono::seconds kPythonPatience{20};
 
 Check CheckPrograms() {
   const std::string folder = os::ProgramDirectory();
-  for (const char* const program : {"warmsetd", "warmset-worker"}) {
+  for (const char* const program : {"warmsetd", "warmset-worker", "warmset-inspect"}) {
     std::error_code error;
     if (!std::filesystem::exists(folder + program, error)) {
       return Fail("programs", fmt::format("there is no {} in {}", program, folder),

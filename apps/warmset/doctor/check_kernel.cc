@@ -4,6 +4,7 @@
 #include "fmt/format.h"
 #include "os/file.h"
 #include "os/probe.h"
+#include "os/sandbox.h"
 
 namespace warmset::cli {
 namespace {
@@ -48,6 +49,24 @@ Check CheckHugePages() {
                     "as root: echo 1 > /proc/sys/vm/compact_memory");
 }
 
+Check CheckIsolation() {
+  constexpr const char* kName = "isolation";
+  if (const Status status = os::ProbeSeccomp(); !status.ok()) {
+    return Fail(kName, std::string(Message(status)),
+                "models are only read behind a system call filter: use a kernel, or a container's "
+                "profile, with seccomp");
+  }
+  const auto landlock = os::ProbeLandlock();
+  if (!landlock.ok()) {
+    return Warn(kName,
+                fmt::format("seccomp keeps models' readers from the system, Landlock does not: {}",
+                            Message(landlock.status())),
+                "use Linux 5.13 or newer with `landlock` in its lsm= parameter, and a container's "
+                "profile that allows it");
+  }
+  return Ok(kName, fmt::format("models are read behind seccomp and Landlock (ABI {})", *landlock));
+}
+
 Check CheckIoUring() {
   // Nothing to mend: threads read as fast (docs/performance.md).
   const Status status = os::ProbeIoUring();
@@ -61,6 +80,7 @@ Check CheckIoUring() {
 void CheckKernel(Checks& checks) {
   checks.push_back(CheckVersion());
   checks.push_back(CheckHugePages());
+  checks.push_back(CheckIsolation());
   checks.push_back(CheckIoUring());
 }
 

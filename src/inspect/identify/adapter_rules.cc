@@ -35,12 +35,15 @@ constexpr std::array kRules = {
     ModelRule{"sdxl", "controlnet", .95,
               "controlnet_cond_embedding.conv_in.weight "
               "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=2048"},
-    ModelRule{"sd1", "control_lora", .95,
-              "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=768"},
-    ModelRule{"sd2", "control_lora", .95,
-              "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=1024"},
-    ModelRule{"sdxl", "control_lora", .95,
-              "lora_controlnet input_blocks.4.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=2048"},
+    ModelRule{
+        "sd1", "control_lora", .95,
+        "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=768"},
+    ModelRule{
+        "sd2", "control_lora", .95,
+        "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=1024"},
+    ModelRule{
+        "sdxl", "control_lora", .95,
+        "lora_controlnet input_blocks.4.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=2048"},
     ModelRule{"", "control_lora", .9, "lora_controlnet"},
     // XLabs, then InstantX and those who follow its names.
     ModelRule{"flux.1", "controlnet", .95,
@@ -95,10 +98,12 @@ constexpr std::array kRules = {
     ModelRule{"esrgan", "upscaler", .95, "1.sub.0.RDB1.conv1.0.weight"},
     ModelRule{"esrgan", "upscaler", .95, "conv_first.weight RRDB_trunk.0.RDB1.conv1.weight"},
     ModelRule{"esrgan", "upscaler", .95, "conv_first.weight body.0.rdb1.conv1.weight"},
-    ModelRule{"realesrgan-compact", "upscaler", .9,
-              "body.0.weight[1]=3 body.0.weight[rank]=4 body.1.weight[rank]=1 body.2.weight[rank]=4"},
-    ModelRule{"hat", "upscaler", .95,
-              "conv_first.weight layers.0.residual_group.overlap_attn.relative_position_bias_table"},
+    ModelRule{
+        "realesrgan-compact", "upscaler", .9,
+        "body.0.weight[1]=3 body.0.weight[rank]=4 body.1.weight[rank]=1 body.2.weight[rank]=4"},
+    ModelRule{
+        "hat", "upscaler", .95,
+        "conv_first.weight layers.0.residual_group.overlap_attn.relative_position_bias_table"},
     ModelRule{"swinir", "upscaler", .9,
               "conv_first.weight "
               "layers.0.residual_group.blocks.0.attn.relative_position_bias_table "

@@ -37,8 +37,7 @@ class ConditionsTest : public testing::Test {
   }
 
   TensorTable tensors_;
-  std::map<std::string, std::string> metadata_ = {{"general.architecture", "Flux"},
-                                                  {"empty", ""}};
+  std::map<std::string, std::string> metadata_ = {{"general.architecture", "Flux"}, {"empty", ""}};
   std::vector<std::string> evidence_;
 };
 

@@ -9,7 +9,8 @@ namespace {
 // What several rules ask for; written "$ldm_unet" in them.
 constexpr std::array kShorthands = {
     Shorthand{"ldm_unet", "input_blocks.0.0.weight !input_hint_block.0.weight !lora_controlnet"},
-    Shorthand{"hub_unet", "conv_in.weight conv_out.weight !controlnet_cond_embedding.conv_in.weight"},
+    Shorthand{"hub_unet",
+              "conv_in.weight conv_out.weight !controlnet_cond_embedding.conv_in.weight"},
     // Other families have Flux's blocks, too.
     Shorthand{"flux",
               "double_blocks.0.img_attn.norm.key_norm.{scale,weight} "
@@ -40,22 +41,34 @@ constexpr std::string_view kAnyWan =
 
 constexpr std::array kRules = {
     // UNets, in the names of the original code and in those of diffusers.
-    ModelRule{"sd1", "unet", .95, "$ldm_unet input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
-    ModelRule{"sd2", "unet", .95, "$ldm_unet input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
+    ModelRule{"sd1", "unet", .95,
+              "$ldm_unet input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
+    ModelRule{"sd2", "unet", .95,
+              "$ldm_unet input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
     ModelRule{"sdxl", "unet", .9,
-              "$ldm_unet input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight[-1]=2048 !input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"},
+              "$ldm_unet input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight[-1]=2048 "
+              "!input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"},
     ModelRule{"sdxl", "unet", .8,
               "$ldm_unet label_emb.0.0.weight[1]=2816 input_blocks.0.0.weight[0]=320"},
     ModelRule{"sdxl-refiner", "unet", .9,
-              "$ldm_unet input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight[-1]=1280 !input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"},
+              "$ldm_unet input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight[-1]=1280 "
+              "!input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"},
     ModelRule{"sdxl-refiner", "unet", .8,
               "$ldm_unet label_emb.0.0.weight[1]=2560 input_blocks.0.0.weight[0]=384"},
-    ModelRule{"sd1", "unet", .95, "$hub_unet down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
-    ModelRule{"sd2", "unet", .95, "$hub_unet down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
-    ModelRule{"sdxl", "unet", .95,
-              "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=2048 !down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"},
-    ModelRule{"sdxl-refiner", "unet", .95,
-              "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1280 add_embedding.linear_1.weight[1]=2560"},
+    ModelRule{
+        "sd1", "unet", .95,
+        "$hub_unet down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
+    ModelRule{
+        "sd2", "unet", .95,
+        "$hub_unet down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
+    ModelRule{
+        "sdxl", "unet", .95,
+        "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=2048 "
+        "!down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"},
+    ModelRule{
+        "sdxl-refiner", "unet", .95,
+        "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1280 "
+        "add_embedding.linear_1.weight[1]=2560"},
     ModelRule{"", "unet", .6, "$ldm_unet output_blocks.0.*"},
     ModelRule{"", "unet", .6, "$hub_unet down_blocks.0.resnets.0.* up_blocks.0.resnets.0.*"},
 
@@ -90,7 +103,9 @@ constexpr std::array kRules = {
     ModelRule{"flux.1-fill", "transformer", .95, "$hub_flux x_embedder.weight[1]=384"},
     ModelRule{"flux.1-depth", "transformer", .5, "$hub_flux x_embedder.weight[1]=128"},
     ModelRule{"flux.1-canny", "transformer", .5, "$hub_flux x_embedder.weight[1]=128"},
-    ModelRule{"flux.1", "transformer", .8, "@general.architecture=flux !double_stream_modulation_img.* !distilled_guidance_layer.*"},
+    ModelRule{
+        "flux.1", "transformer", .8,
+        "@general.architecture=flux !double_stream_modulation_img.* !distilled_guidance_layer.*"},
     ModelRule{"flux.2-klein-4b", "transformer", .95,
               "double_stream_modulation_img.lin.weight txt_in.weight[1]=7680"},
     ModelRule{"flux.2-klein-9b", "transformer", .95,
@@ -150,7 +165,8 @@ constexpr std::array kRules = {
     ModelRule{"wan2.2-t2v-14b", "transformer", .3,
               "$wan_main $wan_14b patch_embedding.weight[1]=16 "
               "@name=*noise*"},
-    ModelRule{"wan", "transformer", .7, "blocks.0.*.weight[rank]=2 {head.modulation,text_embedding.0.weight}"},
+    ModelRule{"wan", "transformer", .7,
+              "blocks.0.*.weight[rank]=2 {head.modulation,text_embedding.0.weight}"},
     ModelRule{"wan", "transformer", .7, "@general.architecture=wan"},
     ModelRule{"hunyuan-video", "transformer", .95, "txt_in.individual_token_refiner.*"},
     ModelRule{"hunyuan-video", "transformer", .9, "context_embedder.token_refiner.*"},

@@ -76,8 +76,8 @@ class Survey {
         parts_(evidence.tensors, evidence.format == "dduf") {
     const TensorPart* rest = parts_.Find(Role::kRest);
     for (const TensorPart& part : parts_.parts()) {
-      auto candidates =
-          TensorRules().CandidatesFor(part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_);
+      auto candidates = TensorRules().CandidatesFor(
+          part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_);
       std::string type = TypeOfPart(part, candidates);
       // A pair of a DDUF folder's "transformer" is what its tensors say, too.
       std::erase_if(candidates, [&](const Candidate& each) {
@@ -131,9 +131,8 @@ class Survey {
     const LoraTensors& lora = parts_.lora();
     auto candidates = LayerRules().CandidatesFor(lora.hits, nullptr, facts_);
     for (Candidate& candidate : candidates) {
-      candidate.evidence.insert(
-          candidate.evidence.begin(),
-          fmt::format("names of LoRAs, {}: {}", lora.family, lora.example));
+      candidate.evidence.insert(candidate.evidence.begin(),
+                                fmt::format("names of LoRAs, {}: {}", lora.family, lora.example));
     }
     return candidates;
   }
@@ -170,15 +169,14 @@ std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool 
 
 // What the configuration's class and type mean for what the tensors said.
 void AddConfiguration(const ModelEvidence& evidence, std::string& type,
-                      std::vector<Candidate>& candidates,
-                      std::vector<std::string>& disagreements) {
+                      std::vector<Candidate>& candidates, std::vector<std::string>& disagreements) {
   const std::string class_name(Plain(evidence.class_name));
   const std::string model_type(Plain(evidence.model_type));
   if (class_name.empty() && model_type.empty() && evidence.folder.empty()) return;
-  const std::string says =
-      !class_name.empty()   ? "the configuration names " + class_name
-      : !model_type.empty() ? "the configuration names " + model_type
-                            : fmt::format("it lies in the folder {}", Plain(evidence.folder));
+  const std::string says = !class_name.empty() ? "the configuration names " + class_name
+                           : !model_type.empty()
+                               ? "the configuration names " + model_type
+                               : fmt::format("it lies in the folder {}", Plain(evidence.folder));
   const ClassRule* rule = FindClass(class_name);
   const std::string told(rule == nullptr ? "" : rule->type);
   const std::string_view place = WithoutNumber(evidence.folder);
@@ -189,11 +187,9 @@ void AddConfiguration(const ModelEvidence& evidence, std::string& type,
     const bool serves_both = declared == "text_encoder" && type == "llm";
     if (!candidates.empty() && candidates[0].confidence >= kDisagrees && !serves_both &&
         RowOfType(candidates[0].type).kind != RowOfType(declared).kind) {
-      disagreements.push_back(fmt::format("{}, but the tensors are those of a {} ({})", says,
-                                          RowOfType(candidates[0].type).kind,
-                                          candidates[0].evidence.empty()
-                                              ? candidates[0].name
-                                              : candidates[0].evidence[0]));
+      disagreements.push_back(fmt::format(
+          "{}, but the tensors are those of a {} ({})", says, RowOfType(candidates[0].type).kind,
+          candidates[0].evidence.empty() ? candidates[0].name : candidates[0].evidence[0]));
     }
     type = declared;
     for (Candidate& each : candidates) {
@@ -203,8 +199,11 @@ void AddConfiguration(const ModelEvidence& evidence, std::string& type,
     const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
     const auto bars = std::count(named.begin(), named.end(), '|');
     ForEachWord(named, '|', [&](std::string_view name) {
-      Candidate candidate{std::string(name), std::string(name), type,
-                          kDeclared / static_cast<double>(bars + 1), {says},
+      Candidate candidate{std::string(name),
+                          std::string(name),
+                          type,
+                          kDeclared / static_cast<double>(bars + 1),
+                          {says},
                           std::string(RowOfType(type).lacks)};
       candidates.push_back(std::move(candidate));
     });
@@ -227,7 +226,8 @@ void AddConfiguration(const ModelEvidence& evidence, std::string& type,
     if (same != candidates.end()) {
       AddEvidence(*same, confidence, std::array{says});
     } else {
-      candidates.push_back({name, name, type, confidence, {says}, std::string(RowOfType(type).lacks)});
+      candidates.push_back(
+          {name, name, type, confidence, {says}, std::string(RowOfType(type).lacks)});
     }
   }
   RankCandidates(candidates);
@@ -250,7 +250,8 @@ std::vector<Architecture> Architectures(const std::vector<Candidate>& candidates
 
 // The architectures that a model of that type, and the types of components that
 // it, needs beside itself.
-std::vector<std::string> Requires(const std::string& type, const std::vector<Candidate>& candidates) {
+std::vector<std::string> Requires(const std::string& type,
+                                  const std::vector<Candidate>& candidates) {
   std::vector<std::string> needs;
   if (RowOfType(type).needs_base) {
     for (const Candidate& each : candidates) {
@@ -264,6 +265,24 @@ std::vector<std::string> Requires(const std::string& type, const std::vector<Can
   return needs;
 }
 
+// A DDUF file is a pipeline's folder in one file; its reader leaves the classes of
+// its model_index.json as metadata.
+Identification IdentifyArchive(const ModelEvidence& evidence, const Survey& survey) {
+  std::vector<PipelinePart> parts;
+  for (const IdentifiedPart& each : survey.parts()) {
+    Identification part;
+    part.type = each.type;
+    part.architectures = Architectures(each.candidates);
+    parts.push_back({each.type, std::move(part)});
+  }
+  std::string_view class_name;
+  if (evidence.metadata != nullptr) {
+    const auto entry = evidence.metadata->find("_class_name");
+    if (entry != evidence.metadata->end()) class_name = entry->second;
+  }
+  return IdentifyPipeline(class_name, parts);
+}
+
 }  // namespace
 
 Identification Identify(const ModelEvidence& evidence) {
@@ -271,11 +290,12 @@ Identification Identify(const ModelEvidence& evidence) {
   // A graph's weights are not those of the model that it came from.
   if (evidence.format == "onnx") return found;
   const Survey survey(evidence);
+  if (evidence.format == "dduf") return IdentifyArchive(evidence, survey);
   std::vector<Candidate> candidates = survey.MainCandidates();
   std::string type = survey.MainType();
   if (auto declared = DeclaredByMetadata(evidence, survey.is_lora());
-      declared && (candidates.empty() || candidates[0].type == "llm" ||
-                   candidates[0].confidence < kCertain)) {
+      declared &&
+      (candidates.empty() || candidates[0].type == "llm" || candidates[0].confidence < kCertain)) {
     std::erase_if(candidates, [&](const Candidate& each) { return each.type != declared->type; });
     type = declared->type;
     candidates.push_back(*std::move(declared));
@@ -326,8 +346,11 @@ Identification IdentifyPipeline(std::string_view class_name, std::span<const Pip
   const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
   const auto bars = std::count(named.begin(), named.end(), '|');
   ForEachWord(named, '|', [&](std::string_view each) {
-    candidates.push_back({std::string(each), std::string(each), "pipeline",
-                          kDeclared / static_cast<double>(bars + 1), {says}});
+    candidates.push_back({std::string(each),
+                          std::string(each),
+                          "pipeline",
+                          kDeclared / static_cast<double>(bars + 1),
+                          {says}});
   });
   for (const PipelinePart& part : parts) {
     if (!IsDenoiser(part.type)) continue;
@@ -350,7 +373,8 @@ Identification IdentifyPipeline(std::string_view class_name, std::span<const Pip
     const Architecture* first =
         part.identification.architectures.empty() ? nullptr : &part.identification.architectures[0];
     if (!agrees && first != nullptr && first->confidence >= kDisagrees) {
-      found.disagreements.push_back(fmt::format("{}, but its {} is that of {}", says, part.type, first->name));
+      found.disagreements.push_back(
+          fmt::format("{}, but its {} is that of {}", says, part.type, first->name));
     }
     break;
   }
@@ -379,9 +403,8 @@ Status ValidateOverride(const IdentityOverride& override_) {
   const auto kinds = ModelKinds();
   if (!override_.kind.empty() &&
       std::find(kinds.begin(), kinds.end(), override_.kind) == kinds.end()) {
-    return Error(ErrorCode::kInvalidRequest,
-                 fmt::format("'{}' is no kind of model; use one of: {}", override_.kind,
-                             fmt::join(kinds, ", ")));
+    return Error(ErrorCode::kInvalidRequest, fmt::format("'{}' is no kind of model; use one of: {}",
+                                                         override_.kind, fmt::join(kinds, ", ")));
   }
   if (override_.architecture != Plain(override_.architecture)) {
     return Error(ErrorCode::kInvalidRequest,
@@ -401,9 +424,8 @@ void ApplyOverride(const IdentityOverride& override_, Manifest& manifest) {
   const std::string found_kind = manifest.kind;
   if (!override_.kind.empty()) manifest.kind = override_.kind;
   // What it needs follows from what it is.
-  const auto row = std::find_if(TypeRows().begin(), TypeRows().end(), [&](const TypeRow& each) {
-    return each.kind == manifest.kind;
-  });
+  const auto row = std::find_if(TypeRows().begin(), TypeRows().end(),
+                                [&](const TypeRow& each) { return each.kind == manifest.kind; });
   const bool needs_base = row != TypeRows().end() && row->needs_base;
   if (needs_base && !override_.architecture.empty()) {
     manifest.requires_models = {override_.architecture};

@@ -35,8 +35,8 @@ struct TensorGroup {
 };
 
 struct Identification {
-  std::string kind = "model";  // one of ModelKinds()
-  std::string type = "model";  // of the component that all tensors together make
+  std::string kind = "model";               // one of ModelKinds()
+  std::string type = "model";               // of the component that all tensors together make
   std::vector<Architecture> architectures;  // candidates, the likeliest first
   // Architectures and types of components that it needs beside itself.
   std::vector<std::string> requires_models;

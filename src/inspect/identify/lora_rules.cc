@@ -52,16 +52,13 @@ constexpr std::array kShorthands = {
 };
 
 constexpr std::array kRules = {
-    ModelRule{"sd1", "lora", .95,
-              "$unet~#~attn2{,~processor}~to_k[1]=768"},
-    ModelRule{"sd2", "lora", .95,
-              "$unet~#~attn2{,~processor}~to_k[1]=1024"},
-    ModelRule{"sdxl", "lora", .95,
-              "$unet~#~attn2{,~processor}~to_k[1]=2048"},
+    ModelRule{"sd1", "lora", .95, "$unet~#~attn2{,~processor}~to_k[1]=768"},
+    ModelRule{"sd2", "lora", .95, "$unet~#~attn2{,~processor}~to_k[1]=1024"},
+    ModelRule{"sdxl", "lora", .95, "$unet~#~attn2{,~processor}~to_k[1]=2048"},
     // Only SDXL has more than one block at a place.
-    ModelRule{"sdxl", "lora", .8,
-              "$unet~{2,3,4,5,6,7,8,9}~*"},
-    ModelRule{"sd1", "lora", .5, "$unet~0~* !*~transformer_blocks~{1,2,3,4,5,6,7,8,9}~* "
+    ModelRule{"sdxl", "lora", .8, "$unet~{2,3,4,5,6,7,8,9}~*"},
+    ModelRule{"sd1", "lora", .5,
+              "$unet~0~* !*~transformer_blocks~{1,2,3,4,5,6,7,8,9}~* "
               "!*attn2{,~processor}~to_k[1]=1024|2048"},
     ModelRule{"sdxl", "lora", .7, "{lora_te2_,text_encoder_2.}*"},
     ModelRule{"sd1", "lora", .5,
@@ -75,7 +72,8 @@ constexpr std::array kRules = {
     ModelRule{"flux.1", "lora", .6, "@ss_base_model_version=flux1*"},
 
     // Flux. 3072 fits two models; how much wider the MLP is tells them apart.
-    ModelRule{"flux.1", "lora", .5, "double_blocks~#~img_attn~proj[0]=3072 $not_hunyuan "
+    ModelRule{"flux.1", "lora", .5,
+              "double_blocks~#~img_attn~proj[0]=3072 $not_hunyuan "
               "!double_blocks~#~img_mlp~0[0]=18432"},
     ModelRule{"flux.2-klein-4b", "lora", .45,
               "double_blocks~#~img_attn~proj[0]=3072 $not_hunyuan "

@@ -33,8 +33,7 @@ TEST(NamePatternTest, Matches) {
 
 TEST(NamePatternTest, AlternativesAreExpanded) {
   EXPECT_THAT(ExpandAlternatives("plain"), ElementsAre("plain"));
-  EXPECT_THAT(ExpandAlternatives("x.{a,b}.{1,2}"),
-              ElementsAre("x.a.1", "x.b.1", "x.a.2", "x.b.2"));
+  EXPECT_THAT(ExpandAlternatives("x.{a,b}.{1,2}"), ElementsAre("x.a.1", "x.b.1", "x.a.2", "x.b.2"));
   EXPECT_THAT(ExpandAlternatives("w{,_a}"), ElementsAre("w", "w_a"));
 }
 
@@ -45,7 +44,7 @@ std::vector<uint32_t> Matching(const PatternSet& patterns, std::string_view name
 }
 
 TEST(NamePatternTest, ASetFindsWhatMatchesAndNothingElse) {
-  const std::vector<std::string> patterns = {"a.b.c", "a.b.*",  "a.#.c",     "*.c", "*",
+  const std::vector<std::string> patterns = {"a.b.c", "a.b.*", "a.#.c",     "*.c", "*",
                                              "#",     "~tail", "*.mid.*.c", "a"};
   PatternSet set;
   for (uint32_t i = 0; i < patterns.size(); ++i) set.Add(patterns[i], i);

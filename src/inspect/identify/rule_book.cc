@@ -24,8 +24,8 @@ std::string Expand(std::string_view condition, std::span<const Shorthand> shorth
   ForEachWord(condition, ' ', [&](std::string_view word) {
     if (!expanded.empty()) expanded += ' ';
     if (word.starts_with('$')) {
-      const std::string_view name = word.substr(
-          1, word.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", 1) - 1);
+      const std::string_view name =
+          word.substr(1, word.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", 1) - 1);
       const auto found = std::find_if(shorthands.begin(), shorthands.end(),
                                       [name](const Shorthand& each) { return each.name == name; });
       if (found != shorthands.end()) {
@@ -74,8 +74,9 @@ void RankCandidates(std::vector<Candidate>& candidates) {
                      if (a.confidence != b.confidence) return a.confidence > b.confidence;
                      return !a.name.empty() && b.name.empty();
                    });
-  std::erase_if(candidates, [least = candidates.empty() ? 0 : candidates[0].confidence * kFarBehind](
-                                const Candidate& each) { return each.confidence < least; });
+  std::erase_if(candidates,
+                [least = candidates.empty() ? 0 : candidates[0].confidence * kFarBehind](
+                    const Candidate& each) { return each.confidence < least; });
 }
 
 RuleBook::RuleBook(std::span<const RuleTable> tables) {
@@ -107,18 +108,17 @@ std::vector<Candidate> RuleBook::CandidatesFor(const TermHits& hits, const TermH
     std::vector<std::string> evidence;
     if (!conditions_.Holds(model.when, own, facts, evidence)) continue;
     const ModelRule& rule = model.rule;
-    const auto known =
-        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& each) {
-          return each.name == rule.name && each.type == rule.type;
-        });
+    const auto known = std::find_if(
+        candidates.begin(), candidates.end(),
+        [&](const Candidate& each) { return each.name == rule.name && each.type == rule.type; });
     if (known != candidates.end()) {
       AddEvidence(*known, rule.confidence, evidence);
       continue;
     }
     const std::string name(rule.name);
     const std::string_view lacks = rule.lacks.empty() ? RowOfType(rule.type).lacks : rule.lacks;
-    candidates.push_back({name, name, std::string(rule.type), rule.confidence, evidence,
-                          std::string(lacks)});
+    candidates.push_back(
+        {name, name, std::string(rule.type), rule.confidence, evidence, std::string(lacks)});
   }
   const TermHits* const both[] = {&hits, beside};
   const std::span<const TermHits* const> groups(both, beside == nullptr ? 1 : 2);

@@ -22,8 +22,7 @@ struct Candidate {
 };
 
 // Adds what another rule or source says of the same candidate.
-void AddEvidence(Candidate& candidate, double confidence,
-                 std::span<const std::string> evidence);
+void AddEvidence(Candidate& candidate, double confidence, std::span<const std::string> evidence);
 
 // True when `name` says more than `general` of the same: "flux.1-dev", "flux.1".
 bool IsRefinement(std::string_view name, std::string_view general);

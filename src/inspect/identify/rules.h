@@ -61,8 +61,8 @@ std::span<const LoraSuffix> LoraSuffixes();
 // What types of components mean for the model they make alone.
 struct TypeRow {
   std::string_view type;
-  std::string_view kind;     // of the model
-  bool needs_base = false;   // it is of use with a model of its architecture only
+  std::string_view kind;        // of the model
+  bool needs_base = false;      // it is of use with a model of its architecture only
   std::string_view lacks = "";  // types that it needs beside itself
 };
 std::span<const TypeRow> TypeRows();
@@ -73,7 +73,7 @@ const TypeRow& RowOfType(std::string_view type);
 // fits counts.
 struct ClassRule {
   std::string_view pattern;
-  std::string_view type;            // empty: without weights of its own
+  std::string_view type;                // empty: without weights of its own
   std::string_view architectures = "";  // names, with '|' between; empty: any
 };
 // nullptr for an unknown class.

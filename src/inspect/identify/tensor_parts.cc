@@ -32,14 +32,13 @@ constexpr std::array kPartPrefixes = {
 constexpr std::array<std::string_view, 2> kOuterWraps = {"state_dict.", "module."};
 // Around the names of one model.
 constexpr std::array<std::string_view, 10> kWraps = {
-    "model.",          "net.",        "module.", "transformer.", "params.",
+    "model.",          "net.",        "module.",  "transformer.",     "params.",
     "language_model.", "params_ema.", "adapter.", "diffusion_model.", "state_dict."};
 constexpr int kMaxWraps = 4;
 
 constexpr std::array<std::string_view, 9> kLoraWraps = {
-    "base_model.model.", "lora_unet_",       "lora_transformer_",
-    "lycoris_",          "unet.",            "transformer.",
-    "diffusion_model.",  "lora_prior_unet_", "model."};
+    "base_model.model.", "lora_unet_",       "lora_transformer_", "lycoris_", "unet.",
+    "transformer.",      "diffusion_model.", "lora_prior_unet_",  "model."};
 // Text encoders keep their prefix, which tells them apart.
 constexpr std::array<std::string_view, 4> kLoraEncoders = {"lora_te", "text_encoder.",
                                                            "text_encoder_2.", "text_encoders."};
@@ -149,16 +148,15 @@ TensorParts::TensorParts(std::span<const TensorTable* const> tables, bool archiv
 }
 
 const TensorPart* TensorParts::Find(Role role) const {
-  const auto part = std::find_if(parts_.begin(), parts_.end(), [role](const TensorPart& each) {
-    return each.key.role == role;
-  });
+  const auto part = std::find_if(parts_.begin(), parts_.end(),
+                                 [role](const TensorPart& each) { return each.key.role == role; });
   return part == parts_.end() ? nullptr : &*part;
 }
 
 TensorPart& TensorParts::PartFor(Role role, std::string_view label) {
   // Neighbours mostly belong together.
-  PartKey key{role, role == Role::kTextEncoder && !label.empty() ? LabelOf(label)
-                                                                 : std::string(label)};
+  PartKey key{role,
+              role == Role::kTextEncoder && !label.empty() ? LabelOf(label) : std::string(label)};
   if (last_ < parts_.size() && parts_[last_].key == key) return parts_[last_];
   if (parts_.size() >= kMaxParts) key = {};
   const auto known = std::find_if(parts_.begin(), parts_.end(),

@@ -46,10 +46,10 @@ std::string_view NormalizedName(std::string_view name);
 
 // Tensors named as LoRAs name theirs.
 struct LoraTensors {
-  TermHits hits;          // by LayerRules()
-  uint64_t tensors = 0;   // that tell a family
-  std::string family;     // "kohya", "PEFT", ...: of the first that tells
-  std::string example;    // the first tensor's text
+  TermHits hits;         // by LayerRules()
+  uint64_t tensors = 0;  // that tell a family
+  std::string family;    // "kohya", "PEFT", ...: of the first that tells
+  std::string example;   // the first tensor's text
 };
 
 // Movable; const methods are thread-safe. The tables must outlive it.

@@ -14,7 +14,8 @@ using TestTensors = std::vector<std::pair<std::string, std::vector<uint64_t>>>;
 inline TensorTable TableOf(const TestTensors& tensors) {
   TensorTable table;
   for (const auto& [name, shape] : tensors) {
-    const Status status = table.Add({.name = name, .dtype = DType::kF16, .shape = shape, .strides = {}});
+    const Status status =
+        table.Add({.name = name, .dtype = DType::kF16, .shape = shape, .strides = {}});
     if (!status.ok()) return {};
   }
   return table;

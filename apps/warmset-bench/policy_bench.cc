@@ -1,0 +1,69 @@
+#include "policy_bench.h"
+
+#include <array>
+#include <cmath>
+
+#include "base/units.h"
+#include "cache/eviction/eviction_policy.h"
+#include "fmt/format.h"
+#include "json.h"
+#include "policy/simulate.h"
+
+namespace warmset::bench {
+namespace {
+
+StatusOr<TraceKind> KindNamed(const std::string& name) {
+  constexpr std::array kKinds = {
+      std::pair{"real-like", TraceKind::kRealLike}, std::pair{"swap", TraceKind::kSwap},
+      std::pair{"scan", TraceKind::kScan}, std::pair{"loop", TraceKind::kLoop}};
+  for (const auto& [known, kind] : kKinds) {
+    if (name == known) return kind;
+  }
+  return Error(ErrorCode::kInvalidRequest,
+               fmt::format("'{}' is none of real-like, swap, scan, loop", name));
+}
+
+StatusOr<Trace> MakeTrace(const PolicyOptions& options) {
+  if (!options.trace.empty()) return ReadTrace(options.trace, options.sizes);
+  ASSIGN_OR_RETURN(const TraceKind kind, KindNamed(options.generate));
+  return GenerateTrace({.kind = kind, .seed = options.seed});
+}
+
+Json Percent(const Savings& savings) {
+  const auto percent = [](double share) { return std::round(share * 10'000) / 100; };
+  Json json;
+  json.Add("object_hit_percent", percent(savings.object_hits));
+  json.Add("byte_hit_percent", percent(savings.byte_hits));
+  return json.Add("cost_saved_percent", percent(savings.cost_saved));
+}
+
+}  // namespace
+
+Status RunPolicy(const PolicyOptions& options) {
+  if (!(options.warmup >= 0 && options.warmup < 1)) {
+    return Error(ErrorCode::kInvalidRequest, "the warm-up is a share from 0 to below 1");
+  }
+  ASSIGN_OR_RETURN(const Trace trace, MakeTrace(options));
+  Json capacities;
+  for (const std::string& text : options.capacities) {
+    ASSIGN_OR_RETURN(const ByteCount capacity, ParseSize(text, ByteCount()));
+    Json policies;
+    for (const std::string_view name : EvictionPolicyNames()) {
+      ASSIGN_OR_RETURN(const auto policy, MakeEvictionPolicy(name, capacity.value()));
+      policies.Add(name, Percent(Simulate(trace, capacity.value(), options.warmup, *policy)));
+    }
+    policies.Add("belady-size",
+                 Percent(SimulateBelady(trace, capacity.value(), options.warmup)));
+    capacities.Add(text, policies);
+  }
+  Json json;
+  json.Add("benchmark", "policy");
+  json.Add("trace", options.trace.empty() ? "generated: " + options.generate : options.trace);
+  json.Add("sizes", options.sizes.empty() ? "assumed" : options.sizes);
+  json.Add("requests", trace.requests.size()).Add("objects", trace.objects.size());
+  json.Add("warmup", options.warmup).Add("capacities", capacities);
+  fmt::print("{}\n", json.Text());
+  return OkStatus();
+}
+
+}  // namespace warmset::bench

@@ -1,0 +1,93 @@
+#include <sstream>
+
+#include "base/units.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "inspection/report.h"
+
+namespace warmset::cli {
+namespace {
+
+std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
+
+std::string PaintVerdict(const Style& style, std::string_view cell) {
+  if (cell.starts_with(VerdictName(Verdict::kOk))) return style.Green(cell);
+  for (const Verdict mild : {Verdict::kUnrecognized, Verdict::kIncomplete, Verdict::kRestricted}) {
+    if (cell.starts_with(VerdictName(mild))) return style.Yellow(cell);
+  }
+  return style.Red(cell);
+}
+
+std::string FormatOf(const Manifest& manifest) {
+  if (manifest.format_version.empty()) return manifest.format;
+  return manifest.format + " " + manifest.format_version;
+}
+
+std::string FindingText(const Finding& finding, const Style& style) {
+  std::string where = finding.path;
+  if (finding.offset) where += fmt::format("{}offset {}", where.empty() ? "" : ", ", *finding.offset);
+  if (!where.empty()) where += ": ";
+  const std::string category = std::string(FindingCategoryName(finding.category));
+  return fmt::format("  {} {}{}\n",
+                     finding.verdict == Verdict::kOk ? style.Yellow(category + " (warning):")
+                                                     : style.Red(category + ":"),
+                     Printable(where), Printable(finding.message));
+}
+
+StatusOr<std::string> TensorsText(const InspectedModel& model, const Screen& screen) {
+  Table table({{.title = "TENSOR", .shrinks = true},
+               {.title = "DTYPE"},
+               {.title = "SHAPE"},
+               {.title = "BYTES", .right = true},
+               {.title = "FILE", .shrinks = true},
+               {.title = "OFFSET", .right = true},
+               {.title = "COMPONENT", .shrinks = true}});
+  RETURN_IF_ERROR(ForEachTensor(model.manifest, [&](const ListedTensor& tensor) {
+    table.AddRow({tensor.name, std::string(DTypeName(tensor.dtype)),
+                  fmt::format("[{}]", fmt::join(tensor.shape, ",")),
+                  fmt::format("{}", tensor.bytes), std::string(tensor.file),
+                  fmt::format("{}", tensor.offset),
+                  tensor.component.empty() ? fmt::format("({})", tensor.storage)
+                                           : std::string(tensor.component)});
+  }));
+  return fmt::format("\n{}\n{}", screen.style.Bold(Printable(model.path)), table.Render(screen));
+}
+
+}  // namespace
+
+StatusOr<std::string> ReportText(const std::vector<InspectedModel>& models, bool with_tensors,
+                                 const Screen& screen) {
+  Table table({{.title = "VERDICT", .paint = PaintVerdict},
+               {.title = "PATH", .shrinks = true},
+               {.title = "KIND"},
+               {.title = "ARCHITECTURE"},
+               {.title = "FORMAT"},
+               {.title = "TENSORS", .right = true},
+               {.title = "SIZE", .right = true}});
+  for (const InspectedModel& model : models) {
+    const Manifest& manifest = model.manifest;
+    const TensorTotals totals = TotalsOf(manifest);
+    table.AddRow({std::string(VerdictName(manifest.verdict())), model.path, manifest.kind,
+                  manifest.architecture().name, FormatOf(manifest),
+                  fmt::format("{}", totals.tensors), Size(totals.bytes)});
+  }
+  // Cells have no line breaks, so each line is a row: a model's findings go below it.
+  std::istringstream lines(table.Render(screen));
+  std::string text;
+  std::string line;
+  std::getline(lines, line);
+  text += line + "\n";
+  for (const InspectedModel& model : models) {
+    std::getline(lines, line);
+    text += line + "\n";
+    for (const Finding& finding : model.manifest.findings) text += FindingText(finding, screen.style);
+  }
+  for (const InspectedModel& model : models) {
+    if (!with_tensors) break;
+    ASSIGN_OR_RETURN(const std::string tensors, TensorsText(model, screen));
+    text += tensors;
+  }
+  return text;
+}
+
+}  // namespace warmset::cli

@@ -1,0 +1,85 @@
+// Policies that give each object a score and evict the lowest. A machine knows
+// hundreds to tens of thousands of components, so all of them are kept and looked
+// at: no sketches, no ghost queues.
+#pragma once
+
+#include <array>
+#include <unordered_map>
+
+#include "cache/eviction/eviction_policy.h"
+
+namespace warmset {
+
+// Keeps every object it ever heard of, and which of them are in RAM.
+class ScorePolicy : public EvictionPolicy {
+ public:
+  void Request(const CachedObject& object) final;
+  void Insert(const CachedObject& object) final;
+  void Remove(const ComponentId& id) final;
+  std::optional<ComponentId> Victim(const MayEvict& may_evict) final;
+
+ protected:
+  struct Known {
+    CachedObject object;
+    uint64_t last_request = 0;       // by number, from 1
+    uint64_t requests = 0;           // ever
+    uint64_t requests_in_ram = 0;    // since it is in RAM
+    std::array<double, 3> rates{};   // decayed, as of last_request
+    double interval = 0;             // between requests, smoothed; 0: asked for once
+    double base = 0;                 // the policy's own
+    bool in_ram = false;
+  };
+
+  // The number of the current request.
+  uint64_t now() const { return now_; }
+
+ private:
+  virtual double Score(const Known& known) const = 0;
+  virtual void OnRequest(Known&) {}
+  virtual void OnInsert(Known&) {}
+  virtual void OnRemove(const Known&) {}
+
+  uint64_t now_ = 0;
+  std::unordered_map<ComponentId, Known> known_;
+};
+
+// What bringing the object back costs for each byte that it takes.
+double CostPerByte(const CachedObject& object);
+
+// Exponential windows: the mean of request rates that decay with half-lives of 3,
+// 100 and 3000 requests, times the cost of loading, by size. Short windows follow
+// a change of popularity, long ones keep what is asked for now and again.
+class Ew3Policy final : public ScorePolicy {
+ private:
+  double Score(const Known& known) const override;
+  void OnRequest(Known& known) override;
+};
+
+// The object with the fewest requests ever; of those the one not used for longest.
+class LfuPolicy final : public ScorePolicy {
+ private:
+  double Score(const Known& known) const override;
+};
+
+// Cherkasova, "Improving WWW proxies performance with Greedy-Dual-Size-Frequency
+// caching policy" (1998): requests since it is in RAM, times cost by size, on top
+// of the score of what was evicted last.
+class GdsfPolicy final : public ScorePolicy {
+ private:
+  double Score(const Known& known) const override;
+  void OnRequest(Known& known) override;
+  void OnInsert(Known& known) override;
+  void OnRemove(const Known& known) override;
+  double inflation_ = 0;
+};
+
+// The object whose next use, told by the interval between its last ones, is
+// farthest, weighed by size and cost: right for cycles that are larger than RAM,
+// where recency and frequency fail.
+class NextUsePolicy final : public ScorePolicy {
+ private:
+  double Score(const Known& known) const override;
+  void OnRequest(Known& known) override;
+};
+
+}  // namespace warmset

@@ -1,0 +1,24 @@
+#include "isolate/inspector.h"
+
+#include <utility>
+
+namespace warmset {
+
+StatusOr<Inspected> Inspector::InspectFile(int fd, const std::string& name) {
+  ASSIGN_OR_RETURN(PassedModel model, PassedModel::Of(fd, name));
+  return Inspect(model.files(), model);
+}
+
+StatusOr<Inspected> InProcessInspector::Inspect(const ModelFiles& model, FileProvider& files) {
+  Inspected inspected;
+  ASSIGN_OR_RETURN(inspected.encoded, InspectModel(model, files));
+  ASSIGN_OR_RETURN(inspected.manifest, DecodeManifest(inspected.encoded));
+  return inspected;
+}
+
+StatusOr<std::vector<std::string>> InProcessInspector::ShardsOf(int index_fd) {
+  ASSIGN_OR_RETURN(ShardIndex index, ReadShardIndex(index_fd));
+  return std::move(index.shards);
+}
+
+}  // namespace warmset

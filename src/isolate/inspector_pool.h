@@ -1,0 +1,76 @@
+// The helpers that read models, and the rule that none of them is believed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "isolate/border.h"
+#include "isolate/helper_process.h"
+#include "isolate/inspector.h"
+
+namespace warmset {
+
+struct InspectorPoolOptions {
+  unsigned helpers = 2;    // at most, and as many calls at the same time
+  std::string program{};   // empty: warmset-inspect beside this program
+  std::chrono::milliseconds time_limit{8'000};    // of one request
+  uint64_t memory_limit = uint64_t{450} << 20;    // address space of one helper
+};
+
+// A helper that dies, runs out of memory or takes too long becomes a manifest with
+// a finding that says so, and another helper takes its place: what a file does to
+// its reader is a property of the file, not an error. Thread-safe; calls block
+// while every helper is busy. Helpers start when they are needed.
+class InspectorPool final : public Inspector {
+ public:
+  explicit InspectorPool(InspectorPoolOptions options = {});
+  // Ends the helpers. REQUIRES: no call is in progress.
+  ~InspectorPool() override;
+
+  // Besides the errors of Inspector: kInternal when no helper can be started.
+  StatusOr<Inspected> Inspect(const ModelFiles& model, FileProvider& files) override;
+  // Besides: kCorruptedModel when the index was the end of its reader.
+  StatusOr<std::vector<std::string>> ShardsOf(int index_fd) override;
+
+  // The helpers that wait for work, for tests.
+  std::vector<pid_t> IdleHelpers();
+
+ private:
+  using Helper = std::unique_ptr<HelperProcess>;
+
+  // Has a helper answer one request. accept() takes the answer; kCorruptedModel
+  // from it is a lie, and the end of the helper. Nothing when there was an answer,
+  // how the helper ended when there was none. An error that a helper reports, or
+  // another one of accept(), is returned.
+  using Accept = std::function<Status(border::Frame& answer)>;
+  StatusOr<std::optional<HelperEnd>> Ask(border::FrameType type, std::string_view payload, int fd,
+                                         const HelperProcess::OpenFile& open,
+                                         const Accept& accept);
+
+  StatusOr<Helper> Borrow();
+  StatusOr<Helper> Start();
+  // Takes a helper back, or its place when it is nullptr.
+  void Return(Helper helper);
+
+  const InspectorPoolOptions options_;
+
+  absl::Mutex mutex_;
+  std::vector<Helper> idle_ ABSL_GUARDED_BY(mutex_);
+  unsigned busy_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // A helper ends with the thread that started it, so that none outlives this
+  // process whatever has become of it; callers' threads come and go.
+  ThreadPool starter_{1};
+};
+
+}  // namespace warmset

@@ -1,0 +1,50 @@
+// Takes from this process, for good, what a parser of untrusted files needs not.
+//
+// Three fences, each of which holds if the one before it fails: seccomp (which
+// system calls, with which flags), Landlock (no file may be opened by name), and
+// resource limits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace warmset::os {
+
+enum class SandboxProfile {
+  // Reads the descriptors that it has or receives, answers on its sockets. It
+  // opens nothing by name, writes to no file, makes no process, thread or socket.
+  kParser,
+  // Besides: opens, lists and stats for reading, and writes to what is open for it.
+  kReadOnlyCommand,
+};
+
+struct SandboxOptions {
+  SandboxProfile profile = SandboxProfile::kParser;
+  // Files, and folders with all below them, that kReadOnlyCommand may open. A
+  // symlink is only followed to what lies below one of them, too.
+  std::vector<std::string> readable_paths = {};
+  uint64_t memory_bytes = 0;  // address space, all in all; 0: as it is
+  uint64_t open_files = 0;    // 0: as it is
+};
+
+struct SandboxReport {
+  int landlock_abi = 0;  // 0: this kernel has no Landlock, the other fences hold
+};
+
+// Enters the sandbox. No core dump is left from then on, and kParser can write no
+// byte into a file. REQUIRES: this thread is the process's only one. On error some
+// of the fences may be up already: end the process.
+StatusOr<SandboxReport> EnterSandbox(const SandboxOptions& options);
+
+// The ABI of the Landlock that this kernel has, from 1 on; an error when it has none.
+StatusOr<int> ProbeLandlock();
+// Whether this kernel kills a process for a forbidden system call.
+Status ProbeSeccomp();
+
+// The most memory that this process has had resident so far, in bytes.
+uint64_t PeakResidentMemory();
+
+}  // namespace warmset::os
