@@ -41,6 +41,10 @@ class LibraryService {
   // Fills the registry from the catalog; blocks. Call once, before the rest.
   Status Restore();
 
+  // Kept in the catalog, which may block for a moment; nothing has changed if
+  // that fails.
+  Status SetOverride(const ModelId& id, const ModelOverride& override_by_user);
+
   // Calls done later and exactly once. A path becomes a root until restart.
   void Scan(ScanRequest request, ScanDone done);
   bool scanning() const { return running_; }
@@ -69,6 +73,7 @@ class LibraryService {
   void ScheduleChanged();
 
   os::EventLoop& loop_;
+  Catalog& catalog_;
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
   Library library_;
