@@ -5,13 +5,15 @@
 #include <vector>
 
 #include "daemon/model_registry.h"
+#include "discover/model_summary.h"
 
 namespace warmset {
 
-// Models that may be used and are the same one in another format or precision,
-// as far as names, kind and architecture tell; at most five, in no order.
-std::vector<const Model*> AlternativesTo(const ModelRegistry& registry, const Model& model);
-// Their names.
-std::vector<std::string> AlternativesOf(const ModelRegistry& registry, const Model& model);
+// Usable models that are the same one in another format or precision; at most
+// five, by name. Valid as the registry's models are.
+std::vector<const ModelSummary*> AlternativesTo(const ModelRegistry& registry,
+                                                const ModelSummary& model);
+std::vector<std::string> NamesOfAlternatives(const ModelRegistry& registry,
+                                             const ModelSummary& model);
 
 }  // namespace warmset

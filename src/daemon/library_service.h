@@ -39,6 +39,7 @@ class LibraryService {
                  ModelRegistry& registry, const Options& options, OnDropped on_dropped);
 
   // Fills the registry from the catalog; blocks. Call once, before the rest.
+  // kInvalidConfig when a file of ComfyUI's folders can't be read.
   Status Restore();
 
   // Kept in the catalog, which may block for a moment; nothing has changed if
@@ -77,6 +78,7 @@ class LibraryService {
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
   Library library_;
+  const std::vector<std::string> comfyui_paths_;
   std::vector<Root> roots_;
   const bool watch_;
   std::unique_ptr<Watcher> watcher_;

@@ -148,8 +148,8 @@ void RequestDispatcher::AnswerCompatibility(const CompatibilityCall& check,
   }
   const Model* model = check.model ? services_.registry.Find(*check.model) : nullptr;
   if (model != nullptr && !reply->compatible()) {
-    for (const Model* other : AlternativesTo(services_.registry, *model)) {
-      *reply->add_alternatives() = services_.view.StateOf(*other);
+    for (const ModelSummary* other : AlternativesTo(services_.registry, model->summary)) {
+      *reply->add_alternatives() = services_.view.StateOf(*services_.registry.Find(other->id));
     }
   }
   Answer(check.call, std::move(response));

@@ -169,7 +169,7 @@ void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) 
     const Model* model = registry_.Find(operation->request.model);
     const bool refused = !operation->admitted && model != nullptr;
     return Finish(operation, refused ? WithCandidates(prepared.status(),
-                                                      AlternativesOf(registry_, *model))
+                                                      NamesOfAlternatives(registry_, model->summary))
                                      : prepared.status());
   }
   operation->result.skipped = std::move(prepared->skipped);

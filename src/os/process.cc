@@ -73,6 +73,19 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
   return child;
 }
 
+StatusOr<ChildProcess> Fork(const std::function<int()>& run) {
+  if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "copy this process");
+  const pid_t pid = ::fork();
+  if (pid < 0) return ErrnoError(errno, "copy this process");
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(run());
+  }
+  ChildProcess child{pid, UniqueFd()};
+  ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
+  return child;
+}
+
 std::string ProcessEnd::Words() const {
   return signal != 0 ? fmt::format("was killed by SIG{}", ::sigabbrev_np(signal))
                      : fmt::format("exited with {}", exit_code);

@@ -43,6 +43,14 @@ TEST(ProcessTest, PassesTheDescriptorsItWasGiven) {
   EXPECT_TRUE(Reap(*child).ok());
 }
 
+TEST(ProcessTest, ACopyOfThisProcessEndsWithItsResult) {
+  const int secret = 5;
+  auto child = Fork([&] { return secret + 2; });
+  ASSERT_TRUE(child.ok()) << child.status();
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), 10s));
+  EXPECT_EQ(*Reap(*child), "exited with 7");
+}
+
 TEST(ProcessTest, AMissingProgramIsAnError) {
   EXPECT_EQ(CodeOf(Spawn({"/nonexistent/program"}, {}).status()), ErrorCode::kFileNotFound);
 }

@@ -121,11 +121,14 @@ def test_broken_files_are_findings_and_harm_nobody(serve, models, fixtures):
     os.mkfifo(models / "pipe.safetensors")
     os.symlink("loop.safetensors", models / "loop.safetensors")
     daemon = serve()
-    assert names(daemon) == ["good.safetensors"]
+    # What can't be used is listed, too, with its verdict.
+    assert names(daemon) == [f"{name}.safetensors"
+                             for name in ("empty", "good", "loop", "noise", "short")]
     findings = {os.path.basename(finding["path"]): finding["code"]
                 for finding in daemon.cli("scan")["findings"]}
     for broken in ("empty", "noise", "short"):
         assert findings[f"{broken}.safetensors"] == "corrupted_model"
+    assert findings["loop.safetensors"] == "incomplete_model"
 
 
 def test_odd_names_on_disk(serve, models, fixtures):
