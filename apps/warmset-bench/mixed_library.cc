@@ -231,8 +231,9 @@ Status WriteSparseCheckpoint(const std::filesystem::path& path, uint64_t bytes) 
         std::tuple{"1.model.transformer.resblocks", 32, 1280}}) {
     for (int layer = 0; layer < layers; ++layer) {
       for (const std::string_view part : {"ln_1", "ln_2", "attn.in_proj", "mlp.c_fc"}) {
-        tensors.push_back({fmt::format("conditioner.embedders.{}.{}.{}.weight", encoder, layer, part),
-                           {static_cast<uint64_t>(width)}});
+        tensors.push_back(
+            {fmt::format("conditioner.embedders.{}.{}.{}.weight", encoder, layer, part),
+             {static_cast<uint64_t>(width)}});
       }
     }
   }

@@ -28,6 +28,7 @@ LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector&
                                ModelRegistry& registry, const Options& options,
                                OnDropped on_dropped)
     : loop_(loop),
+      catalog_(catalog),
       registry_(registry),
       on_dropped_(std::move(on_dropped)),
       library_(catalog, inspector),
@@ -37,6 +38,8 @@ LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector&
 }
 
 Status LibraryService::Restore() {
+  ASSIGN_OR_RETURN(const auto overrides, catalog_.Overrides());
+  for (const auto& [id, override_by_user] : overrides) registry_.SetOverride(id, override_by_user);
   for (const std::string& file : comfyui_paths_) {
     ASSIGN_OR_RETURN(const std::vector<Root> roots,
                      ReadComfyUiPaths(file, ProcessEnvironment("HOME").value_or("/")));
@@ -50,6 +53,12 @@ Status LibraryService::Restore() {
   ASSIGN_OR_RETURN(std::vector<ModelSummary> known, library_.Restore(roots_));
   for (ModelSummary& summary : known) registry_.Put(std::move(summary));
   StartWatching();
+  return OkStatus();
+}
+
+Status LibraryService::SetOverride(const ModelId& id, const ModelOverride& override_by_user) {
+  RETURN_IF_ERROR(catalog_.SetOverride(id, override_by_user));
+  registry_.SetOverride(id, override_by_user);
   return OkStatus();
 }
 

@@ -42,6 +42,10 @@ class LibraryService {
   // kInvalidConfig when a file of ComfyUI's folders can't be read.
   Status Restore();
 
+  // Kept in the catalog, which may block for a moment; nothing has changed if
+  // that fails.
+  Status SetOverride(const ModelId& id, const ModelOverride& override_by_user);
+
   // Calls done later and exactly once. A path becomes a root until restart.
   void Scan(ScanRequest request, ScanDone done);
   bool scanning() const { return running_; }
@@ -70,6 +74,7 @@ class LibraryService {
   void ScheduleChanged();
 
   os::EventLoop& loop_;
+  Catalog& catalog_;
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
   Library library_;

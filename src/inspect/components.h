@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "inspect/format_reader.h"
-#include "inspect/identify/tensor_groups.h"
+#include "inspect/identify/identify.h"
 #include "inspect/manifest.h"
 
 namespace warmset {

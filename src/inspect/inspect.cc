@@ -40,14 +40,6 @@ std::string Shortened(std::string message) {
   return message.substr(0, end) + "…";
 }
 
-// "text_encoder" for "text_encoder_3".
-std::string_view WithoutNumber(std::string_view folder) {
-  const size_t end = folder.find_last_not_of("0123456789");
-  const bool numbered =
-      end != std::string_view::npos && end + 1 < folder.size() && end > 0 && folder[end] == '_';
-  return numbered ? folder.substr(0, end) : folder;
-}
-
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // Builds the manifest of one model. Used once.
@@ -77,14 +69,19 @@ class Inspection {
         return AddSingleFile();
       case ModelLayout::kSharded:
       case ModelLayout::kTransformers:
-        ReadArchitecture(kConfigName);
-        return AddFolder("", "model", TypeOfClass(class_name_));
+        return AddOwnFolder();
       case ModelLayout::kDiffusers:
         return AddPipeline();
       case ModelLayout::kOllama:
         return AddOllamaModel();
     }
     return OkStatus();
+  }
+
+  Status AddOwnFolder() {
+    const ModelConfig config = ReadConfig(kConfigName);
+    class_name_ = config.class_name;
+    return AddFolder("", config);
   }
 
   // A folder that says what it is has lost its weights; a file may be anything.
@@ -117,10 +114,11 @@ class Inspection {
     ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
     if (!part) return OkStatus();
     RETURN_IF_ERROR(CheckNotAlone(model_.files.front().path, part->contents));
-    Identify({&*part, 1});
-    const auto groups = GroupTensors(part->contents.tensors);
+    const Identification identification = IdentifyParts({&*part, 1}, {}, "");
+    TakeOver(identification);
+    const auto groups = GroupTensors(part->contents.tensors, manifest_.format);
     if (groups.size() == 1 || part->files.size() != 1) {
-      AddWhole("model", groups.size() == 1 ? groups.front().type : "model", {&*part, 1});
+      AddWhole("model", identification.type, {&*part, 1});
       return OkStatus();
     }
     for (const TensorGroup& group : groups) {
@@ -133,16 +131,18 @@ class Inspection {
     ASSIGN_OR_RETURN(const std::string json, ReadText(kModelIndexName, kMaxConfigBytes));
     auto index = ParseModelIndex(json);
     if (!index.ok()) return Annotate(index.status(), kModelIndexName);
+    WarnOfCode(kModelIndexName, index->code_settings);
     class_name_ = index->pipeline;
-    Identify({});
     for (const std::string& folder : Folders()) {
       const auto entry = index->components.find(folder);
       if (entry == index->components.end()) {
         Warn(folder, "model_index.json does not name this folder; its weights are left out");
         continue;
       }
-      const std::string_view type = TypeOfClass(entry->second);
-      RETURN_IF_ERROR(AddFolder(folder + "/", folder, type.empty() ? WithoutNumber(folder) : type));
+      ModelConfig config = ReadConfig(folder + "/" + kConfigName);
+      CheckClass(folder, entry->second, config.class_name);
+      if (!entry->second.empty()) config.class_name = entry->second;
+      RETURN_IF_ERROR(AddFolder(folder, config));
       index->components.erase(entry);
     }
     for (const auto& [folder, class_name] : index->components) {
@@ -157,6 +157,7 @@ class Inspection {
             Error(ErrorCode::kIncompleteModel, what + "; download the model again"), folder));
       }
     }
+    TakeOver(IdentifyPipeline(index->pipeline, pipeline_parts_));
     return OkStatus();
   }
 
@@ -179,7 +180,9 @@ class Inspection {
       if (component.empty()) continue;
       ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(blob));
       if (!part) continue;
-      if (component == "model" && count[component] == 0) Identify({&*part, 1});
+      if (component == "model" && count[component] == 0) {
+        TakeOver(IdentifyParts({&*part, 1}, {}, ""));
+      }
       const int number = ++count[component];
       const std::string name = number == 1 ? std::string(component)
                                            : fmt::format("{}_{}", component, number);
@@ -202,10 +205,23 @@ class Inspection {
                              size, layer.size));
   }
 
-  // Each set of weights in a folder is a component: `name` the one that is
-  // loaded by default, `name`.variant the others. A set with a broken file is
-  // left out, and a finding says why.
-  Status AddFolder(const std::string& prefix, const std::string& name, std::string_view type) {
+  // What a component's own configuration says of it should be what the pipeline says.
+  void CheckClass(const std::string& folder, const std::string& in_index,
+                  const std::string& in_config) {
+    const std::string_view type = TypeOfClass(in_index);
+    const std::string_view own_type = TypeOfClass(in_config);
+    // A language model may serve as text encoder.
+    if (type.empty() || own_type.empty() || type == own_type || own_type == "llm") return;
+    Warn(folder, fmt::format("model_index.json says that it is {}, its config.json {}", in_index,
+                             in_config));
+  }
+
+  // Each set of weights in a folder (empty: the model's own) is a component: the
+  // folder's name is that of the one which is loaded by default, name.variant of the
+  // others. A set with a broken file is left out, and a finding says why.
+  Status AddFolder(const std::string& folder, const ModelConfig& config) {
+    const std::string prefix = folder.empty() ? "" : folder + "/";
+    const std::string name = folder.empty() ? "model" : folder;
     std::vector<std::string> names;
     for (const ManifestFile& file : model_.files) {
       if (!file.path.starts_with(prefix)) continue;
@@ -243,10 +259,16 @@ class Inspection {
         whole = false;  // its index is broken
       }
       if (!whole || parts.empty()) continue;
-      if (model_.layout != ModelLayout::kDiffusers && labels[i].empty()) Identify(parts);
-      const std::string label = labels[i].empty() ? name : name + "." + labels[i];
-      AddWhole(label, type.empty() ? GuessType(parts.front().contents.tensors) : std::string(type),
-               parts);
+      Identification identification = IdentifyParts(parts, config, folder);
+      const bool by_default = labels[i].empty();
+      AddWhole(by_default ? name : name + "." + labels[i], identification.type, parts);
+      if (!by_default) continue;
+      if (model_.layout != ModelLayout::kDiffusers) {
+        TakeOver(identification);
+      } else {
+        for (std::string& each : identification.disagreements) Warn(name, std::move(each));
+        pipeline_parts_.push_back({identification.type, std::move(identification)});
+      }
     }
     return OkStatus();
   }
@@ -257,18 +279,29 @@ class Inspection {
     if (component.tensor_count != 0) manifest_.components.push_back(std::move(component));
   }
 
-  void Identify(std::span<const FilePart> parts) {
+  Identification IdentifyParts(std::span<const FilePart> parts, const ModelConfig& config,
+                               std::string_view folder) const {
     std::vector<const TensorTable*> tensors;
     for (const FilePart& part : parts) tensors.push_back(&part.contents.tensors);
-    const ModelEvidence evidence{
-        .tensors = tensors,
-        .format = manifest_.format,
-        .metadata = parts.empty() ? nullptr : &parts.front().contents.metadata,
-        .class_name = class_name_};
-    Identification found = warmset::Identify(evidence);
-    manifest_.kind = std::move(found.kind);
-    manifest_.architectures = std::move(found.architectures);
-    manifest_.requires_models = std::move(found.requires_models);
+    return Identify({.tensors = tensors,
+                     .format = manifest_.format,
+                     .metadata = &parts.front().contents.metadata,
+                     .file_name = BaseName(manifest_.files[parts.front().files.front()].path),
+                     .class_name = config.class_name,
+                     .model_type = config.model_type,
+                     .folder = folder});
+  }
+
+  void TakeOver(const Identification& identification) {
+    manifest_.kind = identification.kind;
+    // What nothing inside tells, the folder that its user chose may.
+    if (manifest_.kind == "model") {
+      const std::string_view kind = KindOfFolder(model_.folder_kind);
+      if (!kind.empty()) manifest_.kind = kind;
+    }
+    manifest_.architectures = identification.architectures;
+    manifest_.requires_models = identification.requires_models;
+    for (const std::string& each : identification.disagreements) Warn("", each);
   }
 
   StatusOr<ShardIndex> ReadShardIndex(const std::string& path) {
@@ -413,15 +446,28 @@ class Inspection {
     manifest_.operators.insert(manifest_.operators.end(), operators.begin(), operators.end());
   }
 
-  // A config that can't be read leaves the weights as good as they are.
-  void ReadArchitecture(const std::string& path) {
-    if (!sighted_.contains(path)) return;
-    auto json = ReadText(path, kMaxConfigBytes);
-    auto architecture = json.ok() ? ParseArchitecture(*json) : json.status();
-    if (architecture.ok()) {
-      class_name_ = *std::move(architecture);
-    } else {
-      Warn(path, std::string(Message(architecture.status())));
+  // Empty when there is none. A config that can't be read leaves the weights as
+  // good as they are.
+  ModelConfig ReadConfig(const std::string& path) {
+    if (!sighted_.contains(path)) return {};
+    const auto json = ReadText(path, kMaxConfigBytes);
+    auto config = json.ok() ? ParseModelConfig(*json) : json.status();
+    if (!config.ok()) {
+      Warn(path, std::string(Message(config.status())));
+      return {};
+    }
+    WarnOfCode(path, config->code_settings);
+    return *std::move(config);
+  }
+
+  void WarnOfCode(const std::string& path, const std::vector<std::string>& settings) {
+    for (const std::string& setting : settings) {
+      AddFinding({.path = path,
+                  .category = FindingCategory::kUnsafeContent,
+                  .message = fmt::format("{} asks the library that loads this model to run code "
+                                         "from its repository; Warmset never does, and the weights "
+                                         "are not affected; read that code before you allow it",
+                                         setting)});
     }
   }
 
@@ -538,7 +584,8 @@ class Inspection {
   const ModelFiles& model_;
   FileProvider& provider_;
   std::map<std::string, const ManifestFile*> sighted_;  // by path
-  std::string class_name_;                              // as a config says it
+  std::string class_name_;  // as the model's own configuration says it
+  std::vector<PipelinePart> pipeline_parts_;
   Manifest manifest_;
 };
 

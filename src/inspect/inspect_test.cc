@@ -338,8 +338,9 @@ TEST_F(InspectTest, ATransformersFolder) {
   Write("model.fp16.safetensors", TestSafetensors({{"model.embed", 4}}));
   const auto manifest = Inspect(ModelLayout::kTransformers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture().name, "LlamaForCausalLM");
-  EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "model.fp16:model"));
+  EXPECT_EQ(manifest->kind, "llm");
+  EXPECT_EQ(manifest->architecture().name, "llama");
+  EXPECT_THAT(Names(*manifest), ElementsAre("model:llm", "model.fp16:llm"));
 }
 
 TEST_F(InspectTest, ABrokenConfigIsAFinding) {
@@ -350,6 +351,30 @@ TEST_F(InspectTest, ABrokenConfigIsAFinding) {
   EXPECT_EQ(manifest->architecture().name, "");
   ASSERT_EQ(manifest->findings.size(), 1u);
   EXPECT_EQ(manifest->findings[0].path, "config.json");
+}
+
+TEST_F(InspectTest, AConfigThatAsksForCodeIsAWarning) {
+  Write("config.json", R"({"model_type":"x","auto_map":{"AutoModel":"modeling_x.XModel"}})");
+  Write("model.safetensors", TestSafetensors({{"w", 8}}));
+  const auto manifest = Inspect(ModelLayout::kTransformers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_EQ(manifest->findings[0].category, FindingCategory::kUnsafeContent);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("auto_map"));
+}
+
+TEST_F(InspectTest, APipelineWhoseTensorsAreOthersIsAWarning) {
+  Write("model_index.json", R"({"_class_name":"FluxPipeline",
+        "transformer":["diffusers","FluxTransformer2DModel"]})");
+  Write("transformer/config.json", R"({"_class_name":"AutoencoderKL"})");
+  Write("transformer/diffusion_pytorch_model.safetensors", TestSafetensors({{"w", 8}}));
+  const auto manifest = Inspect(ModelLayout::kDiffusers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_EQ(manifest->architecture().name, "flux.1");
+  ASSERT_EQ(manifest->findings.size(), 1u);
+  EXPECT_THAT(manifest->findings[0].message, HasSubstr("its config.json AutoencoderKL"));
 }
 
 TEST_F(InspectTest, AStandaloneDiffusersPartHasItsType) {
@@ -377,7 +402,8 @@ TEST_F(InspectTest, ADiffusersFolder) {
   Write("extra/model.safetensors", TestSafetensors({{"x", 8}}));
   const auto manifest = Inspect(ModelLayout::kDiffusers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ(manifest->architecture().name, "StableDiffusionXLPipeline");
+  EXPECT_EQ(manifest->kind, "pipeline");
+  EXPECT_EQ(manifest->architecture().name, "sdxl");
   EXPECT_THAT(Names(*manifest),
               ElementsAre("text_encoder:text_encoder", "text_encoder_2:text_encoder", "unet:unet",
                           "unet.fp16:unet"));

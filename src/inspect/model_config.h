@@ -4,25 +4,29 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 
 namespace warmset {
 
-// What a config.json calls its model: architectures[0], else _class_name, else
-// model_type, else nothing. kCorruptedModel when it is no JSON object.
-StatusOr<std::string> ParseArchitecture(std::string_view config_json);
+// A config.json.
+struct ModelConfig {
+  std::string class_name;  // architectures[0], else _class_name, else nothing
+  std::string model_type;
+  // Settings that make a library load code from the model's repository or from the
+  // hub: "auto_map" and the like, where they are set, in order, each once.
+  std::vector<std::string> code_settings;
+};
+// kCorruptedModel when it is no JSON object.
+StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json);
 
 struct ModelIndex {
   std::string pipeline;                           // _class_name
   std::map<std::string, std::string> components;  // folder → class, without the absent ones
+  std::vector<std::string> code_settings;         // as of a config.json
 };
 // A diffusers model_index.json. kCorruptedModel when it is none.
 StatusOr<ModelIndex> ParseModelIndex(std::string_view json);
-
-// "unet", "transformer", "vae", "text_encoder", ... for a class of the
-// transformers or diffusers library; empty for one without weights of its own
-// (a scheduler, a tokenizer) or an unknown one.
-std::string_view TypeOfClass(std::string_view class_name);
 
 }  // namespace warmset

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "fmt/format.h"
 #include "os/fault.h"
@@ -41,6 +43,19 @@ std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
   }
   ::execv(argv[0], argv);
   ::_exit(127);
+}
+
+// Whether a folder of $PATH that can be looked into has it.
+bool IsOnPath(const std::string& program) {
+  const char* const path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
+  while (true) {
+    const size_t colon = rest.find(':');
+    const std::string folder(rest.substr(0, colon));
+    if (::access(((folder.empty() ? "." : folder) + "/" + program).c_str(), F_OK) == 0) return true;
+    if (colon == std::string_view::npos) return false;
+    rest.remove_prefix(colon + 1);
+  }
 }
 
 }  // namespace
@@ -106,6 +121,10 @@ Status ReplaceProcess(const std::vector<std::string>& argv) {
   if (const int fault = InjectedFault("exec")) return ErrnoError(fault, "start " + argv[0]);
   const std::vector<char*> raw_argv = RawArguments(argv);
   ::execvp(raw_argv[0], raw_argv.data());
+  // EACCES also tells of a folder of $PATH that this user may not look into.
+  if (errno == EACCES && argv[0].find('/') == std::string::npos && !IsOnPath(argv[0])) {
+    errno = ENOENT;
+  }
   return ErrnoError(errno, "start " + argv[0]);
 }
 

@@ -31,9 +31,9 @@ def test_every_layout(serve, models, fixtures):
     older = listed.keys() - {"tiny.safetensors", "sharded", "llama", "sd",
                              "checkpoint.safetensors", "acme/tiny-model"}
     assert len(listed) == 7 and re.fullmatch("acme/tiny-model@[0-9a-f]{8}", older.pop())
-    assert listed["sharded"]["kind"] == "sharded"
-    assert listed["llama"]["kind"] == "transformers"
-    assert listed["sd"]["kind"] == "diffusers"
+    assert listed["sharded"]["layout"] == "sharded"
+    assert listed["llama"]["layout"] == "transformers"
+    assert listed["sd"]["layout"] == "diffusers"
     parts = {"unet", "vae", "text_encoder"}
     assert components(daemon, "sd").keys() == parts | {f"{part}.fp16" for part in parts}
     assert len(components(daemon, "checkpoint")) == 3

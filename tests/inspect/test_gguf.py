@@ -13,6 +13,9 @@ from gguf import GGMLQuantizationType as Type
 
 ALIGNMENT = 32
 U32, I32, BOOL, STRING, ARRAY = 4, 5, 7, 8, 9
+# The package takes Q8_1's blocks for 40 bytes, ggml for 36; no file has them, they
+# are what llama.cpp computes with.
+TYPES = [kind for kind in Type if kind is not Type.Q8_1]
 VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 
 
@@ -67,9 +70,9 @@ def as_warmset_reads(tensors):
 @pytest.mark.parametrize("alignment", [None, 8, 4096])
 def test_every_type_is_listed_as_gguf_reads_it(tmp_path, tensors_of, alignment):
     path = tmp_path / "all.gguf"
-    write(path, {f"blk.0.{kind.name}.weight": (kind, (3, 512)) for kind in Type}, alignment)
+    write(path, {f"blk.0.{kind.name}.weight": (kind, (3, 512)) for kind in TYPES}, alignment)
     expected = as_gguf_reads(path)
-    assert len(expected) == len(Type)
+    assert len(expected) == len(TYPES)
     assert as_warmset_reads(tensors_of(path)) == expected
 
 
@@ -88,7 +91,7 @@ def test_random_files(tmp_path, tensors_of):
         path = tmp_path / f"{number}.gguf"
         tensors = {}
         for i in range(random_.randrange(1, 40)):
-            kind = random_.choice(list(Type))
+            kind = random_.choice(TYPES)
             elements, _ = gguf.GGML_QUANT_SIZES[kind]
             shape = [random_.randrange(1, 6) for _ in range(random_.randrange(4))]
             tensors[f"t.{i}"] = (kind, (*shape, elements * random_.randrange(1, 4)))
@@ -148,7 +151,7 @@ def some_tensors(random_, count=40):
     """As (type, dims innermost first, bytes)."""
     tensors = []
     for _ in range(count):
-        kind = random_.choice(list(Type))
+        kind = random_.choice(TYPES)
         elements, size = gguf.GGML_QUANT_SIZES[kind]
         blocks = random_.randrange(1, 11)
         dims = [blocks * elements, *(random_.randrange(1, 11) for _ in range(random_.randrange(4)))]

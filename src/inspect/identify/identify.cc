@@ -1,17 +1,453 @@
 #include "inspect/identify/identify.h"
 
-#include "inspect/identify/tensor_groups.h"
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "inspect/identify/rule_book.h"
+#include "inspect/identify/rules.h"
+#include "inspect/identify/tensor_parts.h"
+#include "inspect/shard_index.h"
 
 namespace warmset {
+namespace {
+
+using Role = PartKey::Role;
+
+// Below that, rules are hints: a prefix says more.
+constexpr double kCertain = 0.7;
+constexpr double kDisagrees = 0.9;
+constexpr double kDeclared = 0.9;  // by a configuration or by metadata that must be right
+constexpr size_t kMaxCandidates = 4;
+constexpr size_t kMaxEvidence = 12;
+constexpr size_t kMaxName = 200;
+
+constexpr std::array<std::string_view, 3> kOtherKinds = {"checkpoint", "pipeline", "model"};
+
+bool IsDenoiser(std::string_view type) {
+  return type == "unet" || type == "transformer" || type == "prior";
+}
+
+// "text_encoder" for "text_encoder_3".
+std::string_view WithoutNumber(std::string_view name) {
+  const size_t end = name.find_last_not_of("0123456789");
+  const bool numbered =
+      end != std::string_view::npos && end + 1 < name.size() && end > 0 && name[end] == '_';
+  return numbered ? name.substr(0, end) : name;
+}
+
+struct IdentifiedPart {
+  const TensorPart* part;
+  std::string type;
+  std::vector<Candidate> candidates;
+};
+
+// A prefix decides the type of a part, the rules that of the rest.
+std::string TypeOfPart(const TensorPart& part, const std::vector<Candidate>& candidates) {
+  const std::string_view told = candidates.empty() ? "" : std::string_view(candidates[0].type);
+  switch (part.key.role) {
+    case Role::kDenoiser:
+      return IsDenoiser(told) ? std::string(told) : "unet";
+    case Role::kVae:
+      return told == "vae_approx" ? "vae_approx" : "vae";
+    case Role::kTextEncoder:
+      return "text_encoder";
+    case Role::kControlNet:
+      return "controlnet";
+    case Role::kEma:
+      return "ema";
+    case Role::kFolder:
+      return std::string(WithoutNumber(part.key.label));
+    case Role::kRest:
+      break;
+  }
+  return candidates.empty() ? "model" : std::string(told);
+}
+
+// What one file's tensors, or those of all shards, are as a whole.
+class Survey {
+ public:
+  explicit Survey(const ModelEvidence& evidence)
+      : facts_{evidence.metadata, evidence.file_name},
+        parts_(evidence.tensors, evidence.format == "dduf") {
+    const TensorPart* rest = parts_.Find(Role::kRest);
+    for (const TensorPart& part : parts_.parts()) {
+      auto candidates = TensorRules().CandidatesFor(
+          part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_);
+      std::string type = TypeOfPart(part, candidates);
+      // A pair of a DDUF folder's "transformer" is what its tensors say, too.
+      std::erase_if(candidates, [&](const Candidate& each) {
+        return part.key.role != Role::kRest && each.type != type;
+      });
+      identified_.push_back({&part, std::move(type), std::move(candidates)});
+    }
+    // A main model may carry LoRA tensors; then its own tensors make it known.
+    const bool main_model =
+        std::any_of(identified_.begin(), identified_.end(), [](const IdentifiedPart& each) {
+          return !each.candidates.empty() && each.candidates[0].confidence >= kCertain;
+        });
+    is_lora_ = !main_model && parts_.lora().tensors > parts_.other_matrices();
+  }
+
+  bool is_lora() const { return is_lora_; }
+  const std::vector<IdentifiedPart>& parts() const { return identified_; }
+  bool is_one() const { return is_lora_ || identified_.size() <= 1; }
+
+  // What makes the model what it is: its denoiser, else its only part.
+  std::vector<Candidate> MainCandidates() const {
+    if (is_lora_) return LoraCandidates();
+    for (const IdentifiedPart& each : identified_) {
+      if (IsDenoiser(each.type)) return each.candidates;
+    }
+    for (const IdentifiedPart& each : identified_) {
+      if (each.type == "controlnet") return each.candidates;
+    }
+    return identified_.size() == 1 ? identified_[0].candidates : std::vector<Candidate>();
+  }
+
+  std::string MainType() const {
+    if (is_lora_) return "lora";
+    for (const std::string_view type : {"unet", "transformer", "prior", "controlnet"}) {
+      if (Has(type)) return std::string(type);
+    }
+    if (identified_.empty()) return "model";
+    const std::string& type = identified_[0].type;
+    const bool same = std::all_of(identified_.begin(), identified_.end(),
+                                  [&](const IdentifiedPart& each) { return each.type == type; });
+    return same ? type : "model";
+  }
+
+  bool Has(std::string_view type) const {
+    return std::any_of(identified_.begin(), identified_.end(),
+                       [type](const IdentifiedPart& each) { return each.type == type; });
+  }
+
+ private:
+  std::vector<Candidate> LoraCandidates() const {
+    const LoraTensors& lora = parts_.lora();
+    auto candidates = LayerRules().CandidatesFor(lora.hits, nullptr, facts_);
+    for (Candidate& candidate : candidates) {
+      candidate.evidence.insert(candidate.evidence.begin(),
+                                fmt::format("names of LoRAs, {}: {}", lora.family, lora.example));
+    }
+    return candidates;
+  }
+
+  FileFacts facts_;
+  TensorParts parts_;
+  std::vector<IdentifiedPart> identified_;
+  bool is_lora_ = false;
+};
+
+// What may be shown and stored, else nothing.
+std::string_view Plain(std::string_view name) {
+  return name.size() <= kMaxName && IsPrintable(name) ? name : std::string_view();
+}
+
+// GGUF files name their architecture. Those of no rule are language models.
+std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool is_lora) {
+  if (evidence.metadata == nullptr) return std::nullopt;
+  const auto value = [&](const std::string& key) {
+    const auto entry = evidence.metadata->find(key);
+    return entry == evidence.metadata->end() ? std::string_view() : Plain(entry->second);
+  };
+  const std::string name(value("general.architecture"));
+  if (name.empty()) return std::nullopt;
+  const std::string blocks = name + ".block_count";
+  Candidate candidate{name, name, "llm", kDeclared, {"general.architecture is " + name}};
+  if (is_lora || value("general.type") == "adapter") {
+    candidate.type = "lora";
+  } else if (!value(blocks).empty()) {
+    AddEvidence(candidate, 0.5, std::array{fmt::format("{} is {}", blocks, value(blocks))});
+  }
+  return candidate;
+}
+
+// What the configuration's class and type mean for what the tensors said.
+void AddConfiguration(const ModelEvidence& evidence, std::string& type,
+                      std::vector<Candidate>& candidates, std::vector<std::string>& disagreements) {
+  const std::string class_name(Plain(evidence.class_name));
+  const std::string model_type(Plain(evidence.model_type));
+  if (class_name.empty() && model_type.empty() && evidence.folder.empty()) return;
+  const std::string says = !class_name.empty() ? "the configuration names " + class_name
+                           : !model_type.empty()
+                               ? "the configuration names " + model_type
+                               : fmt::format("it lies in the folder {}", Plain(evidence.folder));
+  const ClassRule* rule = FindClass(class_name);
+  const std::string told(rule == nullptr ? "" : rule->type);
+  const std::string_view place = WithoutNumber(evidence.folder);
+  // A pipeline's language model is its text encoder.
+  const bool by_place = !place.empty() && (told.empty() || told == "llm");
+  const std::string declared(by_place ? place : told);
+  if (!declared.empty()) {
+    const bool serves_both = declared == "text_encoder" && type == "llm";
+    if (!candidates.empty() && candidates[0].confidence >= kDisagrees && !serves_both &&
+        RowOfType(candidates[0].type).kind != RowOfType(declared).kind) {
+      disagreements.push_back(fmt::format(
+          "{}, but the tensors are those of a {} ({})", says, RowOfType(candidates[0].type).kind,
+          candidates[0].evidence.empty() ? candidates[0].name : candidates[0].evidence[0]));
+    }
+    type = declared;
+    for (Candidate& each : candidates) {
+      if (serves_both && each.type == "llm") each.type = type;
+    }
+    std::erase_if(candidates, [&](const Candidate& each) { return each.type != type; });
+    const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
+    const auto bars = std::count(named.begin(), named.end(), '|');
+    ForEachWord(named, '|', [&](std::string_view name) {
+      Candidate candidate{std::string(name),
+                          std::string(name),
+                          type,
+                          kDeclared / static_cast<double>(bars + 1),
+                          {says},
+                          std::string(RowOfType(type).lacks)};
+      candidates.push_back(std::move(candidate));
+    });
+  }
+  const bool known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& each) {
+    return !each.name.empty() && each.confidence >= kDeclared / 2;
+  });
+  const bool is_llm = type == "llm" && !model_type.empty();
+  if (is_llm) {
+    std::erase_if(candidates, [&](const Candidate& each) {
+      return each.name != model_type && !IsRefinement(each.name, model_type);
+    });
+  }
+  // Without anything better, the configuration's own words are its name.
+  const std::string name = model_type.empty() ? class_name : model_type;
+  const double confidence = model_type.empty() ? kDeclared / 2 : kDeclared;
+  if (!name.empty() && (is_llm || (!known && evidence.folder.empty()))) {
+    const auto same = std::find_if(candidates.begin(), candidates.end(),
+                                   [&](const Candidate& each) { return each.name == name; });
+    if (same != candidates.end()) {
+      AddEvidence(*same, confidence, std::array{says});
+    } else {
+      candidates.push_back(
+          {name, name, type, confidence, {says}, std::string(RowOfType(type).lacks)});
+    }
+  }
+  RankCandidates(candidates);
+}
+
+std::vector<Architecture> Architectures(const std::vector<Candidate>& candidates) {
+  std::vector<Architecture> architectures;
+  for (const Candidate& each : candidates) {
+    if (each.name.empty() || architectures.size() == kMaxCandidates) continue;
+    std::vector<std::string> evidence = each.evidence;
+    if (evidence.size() > kMaxEvidence) evidence.resize(kMaxEvidence);
+    architectures.push_back({each.name, each.confidence, std::move(evidence)});
+  }
+  // Without a name, too, there are reasons for the kind.
+  if (architectures.empty() && !candidates.empty()) {
+    architectures.push_back({"", 0, candidates[0].evidence});
+  }
+  return architectures;
+}
+
+// The architectures that a model of that type, and the types of components that
+// it, needs beside itself.
+std::vector<std::string> Requires(const std::string& type,
+                                  const std::vector<Candidate>& candidates) {
+  std::vector<std::string> needs;
+  if (RowOfType(type).needs_base) {
+    for (const Candidate& each : candidates) {
+      if (!each.base.empty() && needs.empty()) needs.push_back(each.base);
+    }
+    return needs;
+  }
+  const std::string_view lacks =
+      candidates.empty() ? RowOfType(type).lacks : std::string_view(candidates[0].lacks);
+  ForEachWord(lacks, ' ', [&](std::string_view each) { needs.emplace_back(each); });
+  return needs;
+}
+
+// A DDUF file is a pipeline's folder in one file; its reader leaves the classes of
+// its model_index.json as metadata.
+Identification IdentifyArchive(const ModelEvidence& evidence, const Survey& survey) {
+  std::vector<PipelinePart> parts;
+  for (const IdentifiedPart& each : survey.parts()) {
+    Identification part;
+    part.type = each.type;
+    part.architectures = Architectures(each.candidates);
+    parts.push_back({each.type, std::move(part)});
+  }
+  std::string_view class_name;
+  if (evidence.metadata != nullptr) {
+    const auto entry = evidence.metadata->find("_class_name");
+    if (entry != evidence.metadata->end()) class_name = entry->second;
+  }
+  return IdentifyPipeline(class_name, parts);
+}
+
+}  // namespace
 
 Identification Identify(const ModelEvidence& evidence) {
   Identification found;
-  found.kind = evidence.tensors.empty() ? "model" : GuessType(*evidence.tensors.front());
-  if (!evidence.class_name.empty()) {
-    found.architectures.push_back(
-        {std::string(evidence.class_name), 1, {"named by the model's configuration"}});
+  // A graph's weights are not those of the model that it came from.
+  if (evidence.format == "onnx") return found;
+  const Survey survey(evidence);
+  if (evidence.format == "dduf") return IdentifyArchive(evidence, survey);
+  std::vector<Candidate> candidates = survey.MainCandidates();
+  std::string type = survey.MainType();
+  if (auto declared = DeclaredByMetadata(evidence, survey.is_lora());
+      declared &&
+      (candidates.empty() || candidates[0].type == "llm" || candidates[0].confidence < kCertain)) {
+    std::erase_if(candidates, [&](const Candidate& each) { return each.type != declared->type; });
+    type = declared->type;
+    candidates.push_back(*std::move(declared));
+    RankCandidates(candidates);
+  }
+  AddConfiguration(evidence, type, candidates, found.disagreements);
+  found.kind = RowOfType(type).kind;
+  found.type = survey.is_one() ? type : "model";
+  found.architectures = Architectures(candidates);
+  found.requires_models = Requires(type, candidates);
+  if (IsDenoiser(type)) {
+    if (survey.Has("vae") || survey.Has("text_encoder")) found.kind = "checkpoint";
+    std::erase_if(found.requires_models, [&](const std::string& each) { return survey.Has(each); });
   }
   return found;
+}
+
+std::vector<TensorGroup> GroupTensors(const TensorTable& tensors, std::string_view format) {
+  const TensorTable* const tables[] = {&tensors};
+  const Survey survey({.tensors = tables, .format = format});
+  std::vector<TensorGroup> groups;
+  if (survey.is_one()) {
+    std::vector<uint32_t> all(tensors.size());
+    std::iota(all.begin(), all.end(), 0u);
+    groups.push_back({"model", survey.MainType(), std::move(all)});
+    return groups;
+  }
+  std::map<std::string, int> numbers;
+  for (const IdentifiedPart& each : survey.parts()) {
+    const bool told = each.part->key.role != Role::kRest ||
+                      (!each.candidates.empty() && each.candidates[0].confidence >= kCertain);
+    const std::string type = told ? each.type : "other";
+    std::string name = each.part->key.role == Role::kFolder ? each.part->key.label : type;
+    const int number = ++numbers[name];
+    if (number > 1) name += "_" + std::to_string(number);
+    groups.push_back({std::move(name), type, each.part->tensors});
+  }
+  return groups;
+}
+
+Identification IdentifyPipeline(std::string_view class_name, std::span<const PipelinePart> parts) {
+  Identification found;
+  found.kind = "pipeline";
+  const std::string name(Plain(class_name));
+  const std::string says = "model_index.json names " + name;
+  std::vector<Candidate> candidates;
+  const ClassRule* rule = FindPipeline(name);
+  const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
+  const auto bars = std::count(named.begin(), named.end(), '|');
+  ForEachWord(named, '|', [&](std::string_view each) {
+    candidates.push_back({std::string(each),
+                          std::string(each),
+                          "pipeline",
+                          kDeclared / static_cast<double>(bars + 1),
+                          {says}});
+  });
+  for (const PipelinePart& part : parts) {
+    if (!IsDenoiser(part.type)) continue;
+    bool agrees = candidates.empty();
+    for (const Architecture& each : part.identification.architectures) {
+      if (each.name.empty()) continue;
+      const auto same = [&](const Candidate& known) { return known.name == each.name; };
+      const auto related = [&](const Candidate& known) {
+        return same(known) || IsRefinement(each.name, known.name) ||
+               IsRefinement(known.name, each.name);
+      };
+      agrees = agrees || std::any_of(candidates.begin(), candidates.end(), related);
+      const auto known = std::find_if(candidates.begin(), candidates.end(), same);
+      if (known != candidates.end()) {
+        AddEvidence(*known, each.confidence, each.evidence);
+      } else {
+        candidates.push_back({each.name, each.name, "pipeline", each.confidence, each.evidence});
+      }
+    }
+    const Architecture* first =
+        part.identification.architectures.empty() ? nullptr : &part.identification.architectures[0];
+    if (!agrees && first != nullptr && first->confidence >= kDisagrees) {
+      found.disagreements.push_back(
+          fmt::format("{}, but its {} is that of {}", says, part.type, first->name));
+    }
+    break;
+  }
+  if (candidates.empty() && !name.empty()) {
+    candidates.push_back({name, name, "pipeline", 0.5, {says}});
+  }
+  RankCandidates(candidates);
+  found.architectures = Architectures(candidates);
+  return found;
+}
+
+std::string_view TypeOfClass(std::string_view class_name) {
+  const ClassRule* rule = FindClass(class_name);
+  return rule == nullptr ? std::string_view() : rule->type;
+}
+
+std::string_view KindOfFolder(std::string_view folder_kind) {
+  // Names as in ComfyUI's folder_paths.py, which `discover` brings others to.
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"checkpoints", "checkpoint"},  {"diffusion_models", "diffusion_model"},
+      {"text_encoders", "text_encoder"}, {"vae", "vae"},
+      {"vae_approx", "vae_approx"},   {"loras", "lora"},
+      {"controlnet", "controlnet"},   {"clip_vision", "clip_vision"},
+      {"embeddings", "embedding"},    {"upscale_models", "upscaler"},
+      {"style_models", "style_model"}, {"hypernetworks", "hypernetwork"},
+  };
+  for (const auto& [folder, kind] : kKinds) {
+    if (folder == folder_kind) return kind;
+  }
+  return {};
+}
+
+std::vector<std::string_view> ModelKinds() {
+  std::vector<std::string_view> kinds(kOtherKinds.begin(), kOtherKinds.end());
+  for (const TypeRow& row : TypeRows()) {
+    if (std::find(kinds.begin(), kinds.end(), row.kind) == kinds.end()) kinds.push_back(row.kind);
+  }
+  return kinds;
+}
+
+Status ValidateOverride(const IdentityOverride& override_) {
+  const auto kinds = ModelKinds();
+  if (!override_.kind.empty() &&
+      std::find(kinds.begin(), kinds.end(), override_.kind) == kinds.end()) {
+    return Error(ErrorCode::kInvalidRequest, fmt::format("'{}' is no kind of model; use one of: {}",
+                                                         override_.kind, fmt::join(kinds, ", ")));
+  }
+  if (override_.architecture != Plain(override_.architecture)) {
+    return Error(ErrorCode::kInvalidRequest,
+                 fmt::format("an architecture's name has up to {} printable characters", kMaxName));
+  }
+  return OkStatus();
+}
+
+void ApplyOverride(const IdentityOverride& override_, Manifest& manifest) {
+  if (!override_.architecture.empty()) {
+    auto& known = manifest.architectures;
+    std::erase_if(known, [&](const Architecture& each) {
+      return each.name.empty() || each.name == override_.architecture;
+    });
+    known.insert(known.begin(), {override_.architecture, 1, {"set by the user"}});
+  }
+  const std::string found_kind = manifest.kind;
+  if (!override_.kind.empty()) manifest.kind = override_.kind;
+  // What it needs follows from what it is.
+  const auto row = std::find_if(TypeRows().begin(), TypeRows().end(),
+                                [&](const TypeRow& each) { return each.kind == manifest.kind; });
+  const bool needs_base = row != TypeRows().end() && row->needs_base;
+  if (needs_base && !override_.architecture.empty()) {
+    manifest.requires_models = {override_.architecture};
+  } else if (!needs_base && manifest.kind != found_kind) {
+    manifest.requires_models.clear();
+  }
 }
 
 }  // namespace warmset

@@ -113,6 +113,12 @@ std::vector<Broken> BrokenGraphs() {
        IdentityModel(Bytes(11, Bytes(1, "v") + Bytes(2, Bytes(1, "")))), "no type"},
       {"type_nested_too_deep", IdentityModel(Bytes(11, Bytes(1, "v") + Bytes(2, deep_type))),
        "nested deeper"},
+      {"shape_cut_off",
+       IdentityModel(
+           Bytes(11, Bytes(1, "v") + Bytes(2, Bytes(1, Number(1, 1) + Bytes(2, "\x0a\x7f"))))),
+       "cut off"},
+      {"value_info_cut_off", IdentityModel(Bytes(13, Bytes(1, "v") + Bytes(2, "\x0a\x7f"))),
+       "cut off"},
       {"output_of_no_node", IdentityModel(Output("missing")), "made by no node"},
       {"not_in_topological_order",
        IdentityModel(Node("Identity", "b", "a") + Node("Identity", "x", "b")), "uses 'b'"},

@@ -100,6 +100,16 @@ Status GraphReader::ReadInputs(WireSpan graph, const Surroundings& at) {
   while (fields.Next()) {
     const WireField& field = fields.field();
     if (field.Is(2, WireType::kBytes)) has_name = field.content.size() != 0;
+    if (field.Is(13, WireType::kBytes)) {  // value_info: only whether it can be parsed
+      WireMessage value(source_, field.content);
+      ValueType type;
+      while (value.Next()) {
+        if (!value.field().Is(2, WireType::kBytes)) continue;
+        RETURN_IF_ERROR(
+            problems_.Note(ReadValueType(source_, value.field().content, at.nesting + 2, type)));
+      }
+      RETURN_IF_ERROR(problems_.Note(value.status()));
+    }
     if (!field.Is(11, WireType::kBytes)) continue;
     RETURN_IF_ERROR(ReadValueInfo(field.content, at, name));
     if (at.scopes.InThisGraph(name)) {

@@ -4,6 +4,21 @@
 #include "inspect/onnx/read_state.h"
 
 namespace warmset::onnx {
+namespace {
+
+// Whether it can be parsed; what the dims are does not matter here.
+Status CheckShape(WireSource& source, WireSpan span) {
+  WireMessage dims(source, span);
+  while (dims.Next()) {
+    if (!dims.field().Is(1, WireType::kBytes)) continue;
+    WireMessage dim(source, dims.field().content);
+    while (dim.Next()) continue;
+    RETURN_IF_ERROR(dim.status());
+  }
+  return dims.status();
+}
+
+}  // namespace
 
 Status ReadValueType(WireSource& source, WireSpan span, int nesting, ValueType& type) {
   if (nesting > kMaxNesting) {
@@ -28,7 +43,9 @@ Status ReadValueType(WireSource& source, WireSpan span, int nesting, ValueType& 
         type.has_element = type.has_element || part.Is(2, WireType::kBytes);
       } else if (is_tensor) {
         type.has_element = type.has_element || part.Is(1, WireType::kVarint);
-        type.has_shape = type.has_shape || part.Is(2, WireType::kBytes);
+        if (!part.Is(2, WireType::kBytes)) continue;
+        type.has_shape = true;
+        RETURN_IF_ERROR(CheckShape(source, part.content));
       } else if (is_map && part.Is(1, WireType::kVarint)) {
         has_key = true;
       } else if (part.Is(is_map ? 2 : 1, WireType::kBytes)) {

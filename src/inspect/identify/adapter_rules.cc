@@ -1,0 +1,121 @@
+// What goes with a model: ControlNets, adapters, embeddings; and upscalers.
+#include <array>
+
+#include "inspect/identify/rules.h"
+
+namespace warmset {
+namespace {
+
+constexpr std::array kShorthands = {
+    Shorthand{"word_only", "!*.weight !*.bias"},
+};
+
+constexpr std::array kVariants = {
+    VariantRule{"sdxl", "controlnet", "-union", "control_add_embedding.*"},
+    VariantRule{"flux.1", "controlnet", "-union", "controlnet_mode_embedder.*"},
+};
+
+constexpr std::array kRules = {
+    // ControlNets, in the names of the original code and in those of diffusers.
+    ModelRule{"sd1", "controlnet", .95,
+              "input_hint_block.0.weight "
+              "input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
+    ModelRule{"sd2", "controlnet", .95,
+              "input_hint_block.0.weight "
+              "input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
+    ModelRule{"sdxl", "controlnet", .95,
+              "input_hint_block.0.weight "
+              "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight[-1]=2048"},
+    ModelRule{"sd1", "controlnet", .95,
+              "controlnet_cond_embedding.conv_in.weight "
+              "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
+    ModelRule{"sd2", "controlnet", .95,
+              "controlnet_cond_embedding.conv_in.weight "
+              "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1024"},
+    ModelRule{"sdxl", "controlnet", .95,
+              "controlnet_cond_embedding.conv_in.weight "
+              "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=2048"},
+    ModelRule{
+        "sd1", "control_lora", .95,
+        "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=768"},
+    ModelRule{
+        "sd2", "control_lora", .95,
+        "lora_controlnet input_blocks.2.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=1024"},
+    ModelRule{
+        "sdxl", "control_lora", .95,
+        "lora_controlnet input_blocks.4.1.transformer_blocks.0.attn2.to_k.{down,weight}[1]=2048"},
+    ModelRule{"", "control_lora", .9, "lora_controlnet"},
+    // XLabs, then InstantX and those who follow its names.
+    ModelRule{"flux.1", "controlnet", .95,
+              "controlnet_blocks.0.weight pos_embed_input.* input_hint_block.0.weight"},
+    ModelRule{"flux.1", "controlnet", .9,
+              "controlnet_blocks.0.weight controlnet_x_embedder.weight !txt_norm.weight"},
+    ModelRule{"qwen-image", "controlnet", .9,
+              "controlnet_blocks.0.weight controlnet_x_embedder.weight txt_norm.weight"},
+    ModelRule{"sd3", "controlnet", .9,
+              "controlnet_blocks.0.weight pos_embed_input.proj.weight !input_hint_block.0.weight"},
+    ModelRule{"z-image", "controlnet", .9, "control_layers.0.* !cap_embedder.1.weight"},
+    ModelRule{"", "controlnet", .7, "{controlnet_blocks.0,input_hint_block.0}.weight"},
+    ModelRule{"", "controlnet", .7, "controlnet_cond_embedding.conv_in.weight"},
+
+    // T2I adapters take the picture apart into channels: 64 to a colour, 256 for SDXL.
+    ModelRule{"sd1", "t2i_adapter", .9, "body.0.in_conv.weight body.0.in_conv.weight[1]=64|192"},
+    ModelRule{"sdxl", "t2i_adapter", .9, "body.0.in_conv.weight body.0.in_conv.weight[1]=256|768"},
+    ModelRule{"sd1", "t2i_adapter", .9,
+              "body.0.{block2,resnets.0.block2}.weight conv_in.weight[1]=64|192"},
+    ModelRule{"sdxl", "t2i_adapter", .9,
+              "body.0.{block2,resnets.0.block2}.weight conv_in.weight[1]=256|768"},
+    ModelRule{"", "t2i_adapter", .7, "body.0.{in_conv,block2}.weight"},
+
+    ModelRule{"sd1", "ip_adapter", .95, "ip_adapter.1.to_k_ip.weight[-1]=768"},
+    ModelRule{"sd2", "ip_adapter", .95, "ip_adapter.1.to_k_ip.weight[-1]=1024"},
+    ModelRule{"sdxl", "ip_adapter", .95, "ip_adapter.1.to_k_ip.weight[-1]=2048"},
+    ModelRule{"flux.1", "ip_adapter", .9, "ip_adapter_proj_model.*"},
+    ModelRule{"", "ip_adapter", .8, "{image_proj,ip_adapter}.*"},
+    ModelRule{"flux.1", "style_model", .98, "redux_up.weight redux_down.weight tensors<5"},
+
+    // AnimateDiff's motion modules, without the UNet.
+    ModelRule{"sd1", "motion_adapter", .9,
+              "down_blocks.0.motion_modules.0.* down_blocks.3.motion_modules.0.* !conv_in.weight"},
+    ModelRule{"sdxl", "motion_adapter", .8,
+              "down_blocks.0.motion_modules.0.* !down_blocks.3.motion_modules.0.* !conv_in.weight"},
+
+    ModelRule{"sdxl", "embedding", .95, "clip_g clip_l"},
+    ModelRule{"sdxl", "embedding", .7, "clip_g"},
+    ModelRule{"sd1", "embedding", .9, "{emb_params,string_to_param.*}[-1]=768"},
+    ModelRule{"sd2", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1024"},
+    ModelRule{"sdxl", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1280"},
+    ModelRule{"", "embedding", .7, "{emb_params,string_to_param.*}"},
+    // diffusers names the tensor by the word it teaches.
+    ModelRule{"sd1", "embedding", .3, "tensors<10 *[-1]=768 $word_only"},
+    ModelRule{"sd2", "embedding", .3, "tensors<10 *[-1]=1024 $word_only"},
+    ModelRule{"sdxl", "embedding", .3, "tensors<10 *[-1]=1280 $word_only"},
+
+    ModelRule{"sd1", "hypernetwork", .8, "768.#.linear.0.weight"},
+    ModelRule{"sd2", "hypernetwork", .8, "1024.#.linear.0.weight !768.#.linear.0.weight"},
+
+    // Upscalers. ESRGAN's keys are from three generations of its code.
+    ModelRule{"esrgan", "upscaler", .95, "1.sub.0.RDB1.conv1.0.weight"},
+    ModelRule{"esrgan", "upscaler", .95, "conv_first.weight RRDB_trunk.0.RDB1.conv1.weight"},
+    ModelRule{"esrgan", "upscaler", .95, "conv_first.weight body.0.rdb1.conv1.weight"},
+    ModelRule{
+        "realesrgan-compact", "upscaler", .9,
+        "body.0.weight[1]=3 body.0.weight[rank]=4 body.1.weight[rank]=1 body.2.weight[rank]=4"},
+    ModelRule{
+        "hat", "upscaler", .95,
+        "conv_first.weight layers.0.residual_group.overlap_attn.relative_position_bias_table"},
+    ModelRule{"swinir", "upscaler", .9,
+              "conv_first.weight "
+              "layers.0.residual_group.blocks.0.attn.relative_position_bias_table "
+              "!layers.0.residual_group.overlap_attn.relative_position_bias_table"},
+    ModelRule{"dat", "upscaler", .9,
+              "conv_first.weight layers.0.blocks.0.attn.attns.0.pos.pos_proj.weight"},
+    ModelRule{"span", "upscaler", .85, "block_1.c1_r.sk.weight"},
+    ModelRule{"", "upscaler", .5, "conv_first.weight {conv_last,upsample.0}.weight"},
+};
+
+}  // namespace
+
+RuleTable AdapterRules() { return {kRules, kVariants, kShorthands}; }
+
+}  // namespace warmset

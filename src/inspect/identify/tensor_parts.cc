@@ -1,0 +1,202 @@
+#include "inspect/identify/tensor_parts.h"
+
+#include <algorithm>
+#include <array>
+
+namespace warmset {
+namespace {
+
+using Role = PartKey::Role;
+
+// A file that names more parts has no such parts: the others are its rest.
+constexpr size_t kMaxParts = 32;
+
+struct PartPrefix {
+  std::string_view prefix;
+  Role role;
+  bool labelled = false;  // what follows, up to a dot, tells the parts apart
+};
+constexpr std::array kPartPrefixes = {
+    PartPrefix{"model.diffusion_model.", Role::kDenoiser},
+    PartPrefix{"diffusion_model.", Role::kDenoiser},
+    PartPrefix{"model_ema.", Role::kEma},
+    PartPrefix{"first_stage_model.", Role::kVae},
+    PartPrefix{"vae.", Role::kVae},
+    PartPrefix{"cond_stage_model.", Role::kTextEncoder},
+    PartPrefix{"conditioner.embedders.", Role::kTextEncoder, true},
+    PartPrefix{"text_encoders.", Role::kTextEncoder, true},
+    PartPrefix{"control_model.", Role::kControlNet},
+};
+
+// Around whole checkpoints, in front of the parts' prefixes.
+constexpr std::array<std::string_view, 2> kOuterWraps = {"state_dict.", "module."};
+// Around the names of one model.
+constexpr std::array<std::string_view, 10> kWraps = {
+    "model.",          "net.",        "module.",  "transformer.",     "params.",
+    "language_model.", "params_ema.", "adapter.", "diffusion_model.", "state_dict."};
+constexpr int kMaxWraps = 4;
+
+constexpr std::array<std::string_view, 9> kLoraWraps = {
+    "base_model.model.", "lora_unet_",       "lora_transformer_", "lycoris_", "unet.",
+    "transformer.",      "diffusion_model.", "lora_prior_unet_",  "model."};
+// Text encoders keep their prefix, which tells them apart.
+constexpr std::array<std::string_view, 4> kLoraEncoders = {"lora_te", "text_encoder.",
+                                                           "text_encoder_2.", "text_encoders."};
+
+template <size_t kSize>
+bool StartsWithAny(std::string_view name, const std::array<std::string_view, kSize>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [name](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+template <size_t kSize>
+std::string_view Unwrap(std::string_view name, const std::array<std::string_view, kSize>& wraps) {
+  for (int i = 0; i < kMaxWraps; ++i) {
+    const auto wrap = std::find_if(wraps.begin(), wraps.end(), [name](std::string_view each) {
+      return name.starts_with(each);
+    });
+    if (wrap == wraps.end()) break;
+    name.remove_prefix(wrap->size());
+  }
+  return name;
+}
+
+// The suffixes as patterns; ids are places in LoraSuffixes().
+const PatternSet& SuffixPatterns() {
+  static const PatternSet* const patterns = [] {
+    auto* set = new PatternSet;
+    const auto suffixes = LoraSuffixes();
+    for (uint32_t i = 0; i < suffixes.size(); ++i) {
+      for (const std::string& suffix : ExpandAlternatives(suffixes[i].suffix)) {
+        set->Add("*" + suffix, i);
+      }
+    }
+    return set;
+  }();
+  return *patterns;
+}
+
+// Where the longest suffix that fits begins. REQUIRES: it fits the name.
+size_t SuffixBegin(std::string_view name, std::string_view suffix) {
+  size_t begin = name.size();
+  for (const std::string& each : ExpandAlternatives(suffix)) {
+    if (!MatchesName("*" + each, name)) continue;
+    begin = std::min(begin, name.rfind(each.substr(0, each.find('*'))));
+  }
+  return begin;
+}
+
+// The order that diffusers gives text encoders: CLIP-L, CLIP-G, then the large ones.
+// Numbers sort as numbers.
+std::string LabelOf(std::string_view label) {
+  const bool number = label.find_first_not_of("0123456789") == std::string_view::npos;
+  if (number && label.size() < 3) return std::string(3 - label.size(), '0') + std::string(label);
+  const char order = label == "clip_l" ? '0' : label == "clip_g" ? '1' : '2';
+  return order + std::string(label);
+}
+
+}  // namespace
+
+const RuleBook& TensorRules() {
+  static const RuleBook* const book =
+      new RuleBook(std::array{DenoiserRules(), EncoderRules(), AdapterRules()});
+  return *book;
+}
+
+const RuleBook& LayerRules() {
+  static const RuleBook* const book = new RuleBook(std::array{LoraRules()});
+  return *book;
+}
+
+std::string_view NormalizedName(std::string_view name) { return Unwrap(name, kWraps); }
+
+TensorParts::TensorParts(std::span<const TensorTable* const> tables, bool archive)
+    : lora_{LayerRules().conditions().NoHits(), 0, "", ""} {
+  const ConditionSet& conditions = TensorRules().conditions();
+  for (const TensorTable* table : tables) {
+    for (uint32_t i = 0; i < table->size(); ++i) {
+      const TensorView tensor = (*table)[i];
+      std::string_view name = Unwrap(tensor.name, kOuterWraps);
+      Role role = Role::kRest;
+      std::string_view label;
+      if (const size_t slash = archive ? name.find('/') : std::string_view::npos;
+          slash != std::string_view::npos) {
+        role = Role::kFolder;
+        label = name.substr(0, slash);
+        name.remove_prefix(slash + 1);
+      }
+      for (const PartPrefix& part : kPartPrefixes) {
+        if (role == Role::kFolder || !name.starts_with(part.prefix)) continue;
+        role = part.role;
+        name.remove_prefix(part.prefix.size());
+        if (part.labelled) {
+          label = name.substr(0, name.find('.'));
+          name.remove_prefix(std::min(name.size(), label.size() + 1));
+        }
+        break;
+      }
+      TensorPart& part = PartFor(role, label);
+      part.tensors.push_back(i);
+      ++part.hits.tensors;
+      if (AddLoraTensor(tensor)) continue;
+      if (tensor.shape.size() >= 2) ++other_matrices_;
+      conditions.Look(NormalizedName(name), tensor.shape, tensor, part.hits);
+    }
+  }
+  std::sort(parts_.begin(), parts_.end(),
+            [](const TensorPart& a, const TensorPart& b) { return a.key < b.key; });
+}
+
+const TensorPart* TensorParts::Find(Role role) const {
+  const auto part = std::find_if(parts_.begin(), parts_.end(),
+                                 [role](const TensorPart& each) { return each.key.role == role; });
+  return part == parts_.end() ? nullptr : &*part;
+}
+
+TensorPart& TensorParts::PartFor(Role role, std::string_view label) {
+  // Neighbours mostly belong together.
+  PartKey key{role,
+              role == Role::kTextEncoder && !label.empty() ? LabelOf(label) : std::string(label)};
+  if (last_ < parts_.size() && parts_[last_].key == key) return parts_[last_];
+  if (parts_.size() >= kMaxParts) key = {};
+  const auto known = std::find_if(parts_.begin(), parts_.end(),
+                                  [&key](const TensorPart& each) { return each.key == key; });
+  last_ = static_cast<size_t>(known - parts_.begin());
+  if (known == parts_.end()) {
+    parts_.push_back({std::move(key), {}, TensorRules().conditions().NoHits()});
+  }
+  return parts_[last_];
+}
+
+bool TensorParts::AddLoraTensor(const TensorView& tensor) {
+  if (tensor.name.size() > kMaxMatchedName) return false;
+  const LoraSuffix* suffix = nullptr;
+  size_t stem_bytes = tensor.name.size();
+  SuffixPatterns().ForEachMatch(tensor.name, [&](uint32_t id) {
+    const size_t begin = SuffixBegin(tensor.name, LoraSuffixes()[id].suffix);
+    if (begin >= stem_bytes) return;
+    suffix = &LoraSuffixes()[id];
+    stem_bytes = begin;
+  });
+  if (suffix == nullptr) return false;
+  const std::string_view whole = Unwrap(tensor.name.substr(0, stem_bytes), kOuterWraps);
+  const std::string_view stem = Unwrap(whole, kLoraWraps);
+  if (suffix->needs_prefix && stem.size() == whole.size() && !StartsWithAny(stem, kLoraEncoders)) {
+    return false;
+  }
+  const auto dim = [&tensor](size_t i) { return i < tensor.shape.size() ? tensor.shape[i] : 0; };
+  using Tells = LoraSuffix::Tells;
+  const bool tells_out = suffix->tells == Tells::kOut || suffix->tells == Tells::kBoth;
+  const bool tells_in = suffix->tells == Tells::kIn || suffix->tells == Tells::kBoth;
+  const std::array<uint64_t, 2> layer = {tells_out ? dim(0) : 0, tells_in ? dim(1) : 0};
+  LayerRules().conditions().Look(stem, layer, tensor, lora_.hits);
+  ++lora_.hits.tensors;
+  if (suffix->family.empty()) return true;
+  if (lora_.tensors++ == 0) {
+    lora_.family = suffix->family;
+    lora_.example = TensorText(tensor);
+  }
+  return true;
+}
+
+}  // namespace warmset
