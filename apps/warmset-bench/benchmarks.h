@@ -43,4 +43,17 @@ struct ScanOptions {
 };
 Status RunScan(const ScanOptions& options);
 
+// What inspecting costs: a long header, a large checkpoint, and a library of small
+// files of every format that the daemon's helpers read.
+struct InspectOptions {
+  std::string folder = "/var/tmp";
+  unsigned tensors = 1'000'000;
+  unsigned files = 20'000;
+  unsigned folders = 500;
+  unsigned rounds = 5;
+};
+Status RunInspect(const InspectOptions& options);
+// One file in a process of its own: prints seconds, peak MB and MB read.
+Status RunInspectChild(const std::string& file);
+
 }  // namespace warmset::bench

@@ -83,6 +83,20 @@ int main(int argc, char** argv) {
   Example(command, "warmset-bench policy --trace T.csv --sizes S.csv --capacity 24GB,48GB");
   command->callback([&] { action = [&] { return RunPolicy(policy); }; });
 
+  InspectOptions inspect;
+  command = app.add_subcommand("inspect", "Headers: a long one, a large file's, 20,000 small ones");
+  command->add_option("--dir", inspect.folder, "folder for the files")->capture_default_str();
+  command->add_option("--tensors", inspect.tensors, "of the long header")->capture_default_str();
+  command->add_option("--files", inspect.files, "small files")->capture_default_str();
+  command->add_option("--rounds", inspect.rounds, "of each step")->capture_default_str();
+  Example(command, "warmset-bench inspect --dir /mnt/models");
+  command->callback([&] { action = [&] { return RunInspect(inspect); }; });
+
+  std::string child_file;
+  command = app.add_subcommand("inspect-child", "")->group("");
+  command->add_option("file", child_file)->required();
+  command->callback([&] { action = [&] { return RunInspectChild(child_file); }; });
+
   std::string child_model;
   uint64_t child_step = 0;
   command = app.add_subcommand("attach-child", "")->group("");

@@ -1,4 +1,5 @@
 // scan: a library of small files, seen for the first time and again.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -6,6 +7,7 @@
 #include "benchmarks.h"
 #include "fmt/format.h"
 #include "json.h"
+#include "library_scan.h"
 #include "model_file.h"
 #include "private_daemon.h"
 #include "samples.h"
@@ -39,41 +41,42 @@ StatusOr<v1::ScanReply> ScanOnce(PrivateDaemon& daemon, const std::filesystem::p
 
 }  // namespace
 
-Status RunScan(const ScanOptions& options) {
-  ASSIGN_OR_RETURN(const TemporaryFolder folder, TemporaryFolder::Create(options.folder));
-  const std::filesystem::path library = folder.path() / "library";
-  const std::filesystem::path empty = folder.path() / "empty";
-  std::filesystem::create_directories(empty);
-  RETURN_IF_ERROR(WriteLibrary(library, options));
-
-  Samples first, again;
-  bool cold = true;
-  uint64_t models = 0;
-  uint64_t anonymous_bytes = 0;
-  for (unsigned round = 0; round < options.rounds; ++round) {
+StatusOr<ScanFigures> MeasureScans(const std::filesystem::path& library, unsigned rounds) {
+  ASSIGN_OR_RETURN(const TemporaryFolder empty, TemporaryFolder::Create("/tmp"));
+  ScanFigures figures;
+  for (unsigned round = 0; round < rounds; ++round) {
     // A catalog that knows nothing yet.
     ASSIGN_OR_RETURN(auto daemon,
-                     PrivateDaemon::Start({"--root=" + empty.string(), "--ram-limit=256MiB",
-                                           "--reserve=0"}));
-    cold = DropCaches() && cold;
+                     PrivateDaemon::Start({"--root=" + empty.path().string(),
+                                           "--ram-limit=256MiB", "--reserve=0"}));
+    figures.cold = DropCaches() && figures.cold;
     auto start = Clock::now();
     ASSIGN_OR_RETURN(const v1::ScanReply reply, ScanOnce(*daemon, library));
-    first.Add(SecondsSince(start));
-    models = reply.models();
+    figures.first.Add(SecondsSince(start));
+    figures.models = reply.models();
     start = Clock::now();
     ASSIGN_OR_RETURN(const v1::ScanReply unchanged, ScanOnce(*daemon, library));
-    again.Add(SecondsSince(start));
+    figures.again.Add(SecondsSince(start));
     if (unchanged.headers_read() != 0) {
       return Error(ErrorCode::kInternal, "a scan without a change read headers");
     }
     ASSIGN_OR_RETURN(const v1::DaemonStatus status, daemon->DaemonStatus());
-    anonymous_bytes = std::max(anonymous_bytes, status.resident_anonymous_bytes());
+    figures.anonymous_bytes = std::max(figures.anonymous_bytes, status.resident_anonymous_bytes());
   }
+  return figures;
+}
+
+Status RunScan(const ScanOptions& options) {
+  ASSIGN_OR_RETURN(const TemporaryFolder folder, TemporaryFolder::Create(options.folder));
+  const std::filesystem::path library = folder.path() / "library";
+  RETURN_IF_ERROR(WriteLibrary(library, options));
+  ASSIGN_OR_RETURN(const ScanFigures figures, MeasureScans(library, options.rounds));
   Json json;
   json.Add("benchmark", "scan").Add("files", options.files).Add("folders", options.folders);
-  json.Add("models", models).Add("rounds", options.rounds).Add("cold", cold);
-  json.Add("first_scan_s", first.Summary()).Add("unchanged_scan_s", again.Summary());
-  json.Add("daemon_rss_anon_mb", static_cast<double>(anonymous_bytes) * 1e-6);
+  json.Add("models", figures.models).Add("rounds", options.rounds).Add("cold", figures.cold);
+  json.Add("first_scan_s", figures.first.Summary());
+  json.Add("unchanged_scan_s", figures.again.Summary());
+  json.Add("daemon_rss_anon_mb", static_cast<double>(figures.anonymous_bytes) * 1e-6);
   fmt::print("{}\n", json.Text());
   return OkStatus();
 }

@@ -35,7 +35,7 @@ TEST_P(EveryCommand, UnknownFlagIsAUsageError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Commands, EveryCommand,
-                         ::testing::Values("serve", "run", "scan", "list", "show", "cache",
+                         ::testing::Values("serve", "run", "scan", "list", "show", "override", "cache",
                                            "uncache", "path", "load", "unload", "ps", "devices",
                                            "inspect", "doctor", "config", "shutdown"),
                          [](const auto& command) { return std::string(command.param); });
@@ -62,12 +62,13 @@ TEST_P(EveryDaemonCommand, ErrorIsOneJsonDocument) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Commands, EveryDaemonCommand,
-                         ::testing::Values("scan", "list", "show m", "cache m", "uncache m",
+                         ::testing::Values("scan", "list", "show m", "override m --clear", "cache m", "uncache m",
                                            "path m", "load m", "unload m", "ps", "devices",
                                            "shutdown"));
 
 TEST_F(CliTest, UsageErrors) {
-  for (const char* const arguments : {"", "frobnicate", "show", "show a b", "cache", "run",
+  for (const char* const arguments : {"", "frobnicate", "show", "show a b", "show m --device host:0", "override m",
+                                      "override m --clear --kind lora", "cache", "run",
                                       "list --sort colour", "load m --pool mine", "ps extra"}) {
     const Outcome outcome = Run(arguments);
     EXPECT_EQ(outcome.exit_code, 2) << arguments;

@@ -10,6 +10,7 @@ void AddRun(CLI::App& app, Context& context);
 void AddScan(CLI::App& app, Context& context);
 void AddList(CLI::App& app, Context& context);
 void AddShow(CLI::App& app, Context& context);
+void AddOverride(CLI::App& app, Context& context);
 void AddCache(CLI::App& app, Context& context);
 void AddUncache(CLI::App& app, Context& context);
 void AddPath(CLI::App& app, Context& context);

@@ -1,4 +1,4 @@
-// What is on the disks: scan, list, show.
+// What is on the disks: scan, list, show, override.
 #include <algorithm>
 #include <filesystem>
 
@@ -30,6 +30,7 @@ StatusOr<int> RunScan(const Context& context, const ScanArguments& arguments) {
 
 struct ListArguments {
   std::string filter;
+  std::string kind;
   std::string sort = "name";
   bool quiet = false;
 };
@@ -50,6 +51,14 @@ StatusOr<int> RunList(const Context& context, const ListArguments& arguments) {
   request.mutable_list_models()->set_filter(arguments.filter);
   ASSIGN_OR_RETURN(v1::Response response, context.Call(std::move(request)));
   v1::ModelList& list = *response.mutable_models();
+  if (!arguments.kind.empty()) {
+    auto& models = *list.mutable_models();
+    models.erase(std::remove_if(models.begin(), models.end(),
+                                [&](const v1::ModelState& model) {
+                                  return model.kind() != arguments.kind;
+                                }),
+                 models.end());
+  }
   Sort(list, arguments.sort);
   return context.Show(list, [&](const Screen& screen) {
     if (!arguments.quiet) return RenderList(list, screen);
@@ -63,6 +72,8 @@ struct ShowArguments {
   std::string model;
   bool components = false;
   bool worker = false;
+  bool compatibility = false;
+  std::string device;
 };
 
 struct WorkerView {
@@ -96,7 +107,20 @@ StatusOr<std::string> WorkersJson(const v1::ModelDetail& detail,
   return "{\"model\":" + model + ",\"workers\":{" + workers + "}}\n";
 }
 
+StatusOr<int> ShowCompatibility(const Context& context, const ShowArguments& arguments) {
+  v1::Request request;
+  request.mutable_validate_compatibility()->set_model(arguments.model);
+  request.mutable_validate_compatibility()->set_device(arguments.device);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  const v1::CompatibilityReply& reply = response.compatibility();
+  ASSIGN_OR_RETURN([[maybe_unused]] const int shown, context.Show(reply, [&](const Screen& screen) {
+    return RenderCompatibility(reply, screen);
+  }));
+  return reply.compatible() ? 0 : kExitFailure;
+}
+
 StatusOr<int> RunShow(const Context& context, const ShowArguments& arguments) {
+  if (arguments.compatibility) return ShowCompatibility(context, arguments);
   ASSIGN_OR_RETURN(wire::Channel channel, context.Connect());
   v1::Request request;
   request.mutable_get_model_detail()->set_name(arguments.model);
@@ -121,6 +145,34 @@ StatusOr<int> RunShow(const Context& context, const ShowArguments& arguments) {
   });
 }
 
+struct OverrideArguments {
+  std::string model;
+  std::string kind;
+  std::string architecture;
+  bool clear = false;
+};
+
+// What is not given stays as it is set.
+StatusOr<int> RunOverride(const Context& context, const OverrideArguments& arguments) {
+  ASSIGN_OR_RETURN(wire::Channel channel, context.Connect());
+  v1::Request request;
+  v1::SetOverride& set = *request.mutable_set_override();
+  set.set_model(arguments.model);
+  if (!arguments.clear) {
+    v1::Request ask;
+    ask.mutable_get_model_detail()->set_name(arguments.model);
+    ASSIGN_OR_RETURN(const wire::Answer now, channel.Call(std::move(ask)));
+    *set.mutable_override() = now.response.detail().state().override();
+    if (!arguments.kind.empty()) set.mutable_override()->set_kind(arguments.kind);
+    if (!arguments.architecture.empty()) {
+      set.mutable_override()->set_architecture(arguments.architecture);
+    }
+  }
+  ASSIGN_OR_RETURN(const wire::Answer answer, channel.Call(std::move(request)));
+  const v1::SetOverrideReply& reply = answer.response.override();
+  return context.Show(reply, [&](const Screen&) { return RenderOverride(reply.state()); });
+}
+
 }  // namespace
 
 void AddScan(CLI::App& app, Context& context) {
@@ -139,6 +191,8 @@ void AddList(CLI::App& app, Context& context) {
                                              "warmset list --filter sdxl --sort size");
   command->add_option("--filter", arguments->filter, "only names that contain it")
       ->type_name("TEXT");
+  command->add_option("--kind", arguments->kind, "only checkpoints, only LoRAs, ...")
+      ->type_name("KIND");
   command->add_option("--sort", arguments->sort, "by size, name or last use")
       ->type_name("size|name|used")
       ->check(CLI::IsMember({"size", "name", "used"}).description(""));
@@ -155,7 +209,36 @@ void AddShow(CLI::App& app, Context& context) {
       ->required();
   command->add_flag("--components", arguments->components, "a row for each component");
   command->add_flag("--worker", arguments->worker, "what the device workers themselves say");
+  CLI::Option* const compatibility = command->add_flag(
+      "--compatibility", arguments->compatibility, "whether it can be used, and why not");
+  command
+      ->add_option("--device", arguments->device,
+                   "with --compatibility: on a device of the daemon, or on such as "
+                   "nvidia:8.6,memory=24GiB")
+      ->type_name("DEVICE")
+      ->needs(compatibility);
   OnCommand(command, context, RunShow, arguments);
+}
+
+void AddOverride(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<OverrideArguments>();
+  CLI::App* const command =
+      AddClientCommand(app, context, "override", "Say what a model is, where its files mislead",
+                       "warmset override style.safetensors --kind lora --architecture sdxl");
+  command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
+      ->required();
+  CLI::App* const change = command->add_option_group("What it is", "at least one of");
+  CLI::Option* const kind =
+      change->add_option("--kind", arguments->kind, "checkpoint, lora, vae, ...");
+  CLI::Option* const architecture =
+      change->add_option("--architecture", arguments->architecture, "sdxl, flux.1-dev, llama, ...");
+  kind->type_name("KIND");
+  architecture->type_name("NAME");
+  change->add_flag("--clear", arguments->clear, "what its files say holds again")
+      ->excludes(kind)
+      ->excludes(architecture);
+  change->require_option(1, 2);
+  OnCommand(command, context, RunOverride, arguments);
 }
 
 }  // namespace warmset::cli

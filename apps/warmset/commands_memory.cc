@@ -12,6 +12,7 @@ struct ModelArguments {
   std::vector<std::string> components;
   std::string device;
   std::string pool;
+  bool force = false;
 };
 using ModelArgumentsPtr = std::shared_ptr<ModelArguments>;
 
@@ -25,7 +26,7 @@ Call& Fill(Call& call, const ModelArguments& arguments) {
 
 StatusOr<int> RunCache(const Context& context, const ModelArguments& arguments) {
   v1::Request request;
-  Fill(*request.mutable_cache(), arguments);
+  Fill(*request.mutable_cache(), arguments).set_force(arguments.force);
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.cache(),
                       [&](const Screen&) { return RenderCached(response.cache()); });
@@ -53,6 +54,7 @@ StatusOr<int> RunLoad(const Context& context, const ModelArguments& arguments) {
   v1::Load& load = Fill(*request.mutable_load(), arguments);
   load.set_device(arguments.device);
   load.set_pool(arguments.pool);
+  load.set_force(arguments.force);
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.load(),
                       [&](const Screen&) { return RenderLoaded(response.load()); });
@@ -79,6 +81,11 @@ void AddComponents(CLI::App* command, const ModelArgumentsPtr& arguments) {
       ->allow_extra_args(false);
 }
 
+void AddForce(CLI::App* command, const ModelArgumentsPtr& arguments) {
+  command->add_flag("--force", arguments->force,
+                    "also a model that can't be used as a whole: what of it can be read");
+}
+
 }  // namespace
 
 void AddCache(CLI::App& app, Context& context) {
@@ -87,6 +94,7 @@ void AddCache(CLI::App& app, Context& context) {
                                              "warmset cache sdxl --component unet");
   AddModel(command, arguments);
   AddComponents(command, arguments);
+  AddForce(command, arguments);
   OnCommand(command, context, RunCache, arguments);
 }
 
@@ -119,6 +127,7 @@ void AddLoad(CLI::App& app, Context& context) {
   command->add_option("--pool", arguments->pool, "the entry's own pages, or memory of the device's")
       ->type_name("shared|dedicated")
       ->check(CLI::IsMember({"shared", "dedicated"}).description(""));
+  AddForce(command, arguments);
   OnCommand(command, context, RunLoad, arguments);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/utf8.h"
 #include "fmt/format.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/wrappers.pb.h"
@@ -111,7 +112,7 @@ StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
 
 std::string JsonQuote(std::string_view text) {
   google::protobuf::StringValue value;
-  value.set_value(wire::ToUtf8(text));
+  value.set_value(ToUtf8(text));
   std::string json;
   (void)google::protobuf::util::MessageToJsonString(value, &json);
   return json;

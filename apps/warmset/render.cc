@@ -10,8 +10,6 @@
 namespace warmset::cli {
 namespace {
 
-std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
-
 std::string Seconds(double seconds) {
   return FormatDuration(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
@@ -57,8 +55,6 @@ std::string WithDevices(std::string where,
   return where.empty() ? "disk" : where;
 }
 
-std::string ShortId(const std::string& id) { return id.substr(0, kShortIdDigits); }
-
 std::string MemoryLine(const v1::MemoryUse& memory) {
   const uint64_t used = memory.entries() + memory.loading() + memory.reserve() + memory.orphaned() +
                         memory.uncached_but_mapped();
@@ -90,7 +86,26 @@ std::string WithoutFolders(const std::string& command) {
   return shorter;
 }
 
+// What a forced use left out.
+template <typename Reply>
+std::string SkippedLines(const Reply& reply) {
+  std::string text;
+  for (const v1::Skipped& part : reply.skipped()) {
+    text += fmt::format("  skipped {}{}{} ({}): {}\n", part.what(), part.name().empty() ? "" : " ",
+                        Printable(part.name()), part.category(), Printable(part.reason()));
+  }
+  const auto shown = static_cast<uint64_t>(reply.skipped_size());
+  if (shown < reply.skipped_total()) {
+    text += fmt::format("  and {} more\n", reply.skipped_total() - shown);
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
+
+std::string ShortId(const std::string& id) { return id.substr(0, kShortIdDigits); }
 
 std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
   std::string where = WithDevices(
@@ -116,19 +131,6 @@ std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders
   return fmt::format("{}", fmt::join(texts, "; "));
 }
 
-std::string RenderList(const v1::ModelList& models, const Screen& screen) {
-  Table table({{.title = "NAME", .shrinks = true},
-               {.title = "ID"},
-               {.title = "SIZE", .right = true},
-               {.title = "KIND"},
-               {.title = "WHERE"}});
-  for (const v1::ModelState& model : models.models()) {
-    table.AddRow(
-        {model.name(), ShortId(model.id()), Size(model.bytes()), model.kind(), Where(model)});
-  }
-  return table.Render(screen);
-}
-
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
   Table table({{.title = "NAME", .shrinks = true},
                {.title = "ID"},
@@ -145,43 +147,6 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
                   Ago(state.last_used_unix_ms(), screen.now_unix_ms)});
   }
   return table.Render(screen) + MemoryLine(active.memory());
-}
-
-std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
-  const v1::ModelState& state = detail.state();
-  std::vector<std::string> components;
-  for (const v1::ComponentState& component : detail.components()) {
-    components.push_back(component.name());
-  }
-  std::vector<std::pair<std::string, std::string>> fields = {
-      {"Name", state.name()},
-      {"Id", state.id()},
-      {"Kind", fmt::format("{} ({})", state.kind(), state.format())},
-      {"Architecture", detail.architecture()},
-      {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
-                           detail.files_size() == 1 ? "" : "s")},
-      {"Path", detail.path()},
-      {"Root", detail.root()},
-      {"Components", fmt::format("{}", fmt::join(components, ", "))},
-      {"Where", Where(state)},
-      {"Strategy", state.strategy()},
-      {"Held by", HeldBy(detail.holders(), Paths::kWhole)},
-      {"Last used", Ago(state.last_used_unix_ms(), screen.now_unix_ms)},
-  };
-  for (const std::string& finding : detail.findings()) fields.emplace_back("Finding", finding);
-  for (const v1::ComponentState& component : detail.components()) {
-    if (component.error_code().empty()) continue;
-    fields.emplace_back("Error", fmt::format("{}: {}: {}", component.name(), component.error_code(),
-                                             component.error_message()));
-  }
-  const std::map<std::string, std::string> sorted(detail.metadata().begin(),
-                                                  detail.metadata().end());
-  for (const auto& [key, value] : sorted) {
-    constexpr size_t kMaxColumns = 100;  // some keep whole training logs there
-    fields.emplace_back("Metadata",
-                        fmt::format("{} = {}", key, ShortenMiddle(Printable(value), kMaxColumns)));
-  }
-  return RenderFields(fields, screen);
 }
 
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen) {
@@ -302,7 +267,7 @@ std::string RenderCached(const v1::CacheReply& reply) {
   for (const std::string& evicted : reply.evicted()) {
     text += fmt::format("  evicted {}\n", Printable(evicted));
   }
-  return text;
+  return text + SkippedLines(reply);
 }
 
 std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply) {
@@ -317,7 +282,8 @@ std::string RenderUncached(const std::string& model, const v1::UncacheReply& rep
 std::string RenderLoaded(const v1::LoadReply& reply) {
   return fmt::format("{}: on {} ({} pool), {}\n", Printable(reply.state().name()),
                      Printable(reply.device()), Printable(reply.pool()),
-                     Transfer(reply.loaded_bytes(), reply.seconds()));
+                     Transfer(reply.loaded_bytes(), reply.seconds())) +
+         SkippedLines(reply);
 }
 
 }  // namespace warmset::cli

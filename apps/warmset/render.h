@@ -18,9 +18,16 @@ std::string Ago(int64_t unix_ms, int64_t now_unix_ms);
 enum class Paths { kWhole, kLastPart };  // of the words of a command
 std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Paths paths);
 
+std::string Size(uint64_t bytes);
+std::string ShortId(const std::string& id);
+
+// In render_model.cc: what models are.
 std::string RenderList(const v1::ModelList& models, const Screen& screen);
-std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
 std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen);
+std::string RenderCompatibility(const v1::CompatibilityReply& reply, const Screen& screen);
+std::string RenderOverride(const v1::ModelState& state);
+
+std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen);
 // The worker's own account of the model's components.
 std::string RenderWorkerView(const std::string& device, const v1::WorkerStateReply& worker,

@@ -65,17 +65,28 @@ TEST(RenderActive, ShowsWhoHoldsWhat) {
 
 TEST(RenderList, HasOneRowForEachModel) {
   const auto list = Parse<v1::ModelList>(R"(
-    models { name: "a/b" id: "00112233445566778899aabbccddeeff" bytes: 1024 kind: "file" }
-    models { name: "new\nline" bytes: 3 kind: "diffusers" cache_state: CACHED })");
+    models { name: "a/b" id: "00112233445566778899aabbccddeeff" bytes: 1024 kind: "lora"
+             architecture: "sdxl" override { kind: "lora" } verdict: "ok" }
+    models { name: "new\nline" bytes: 3 kind: "vae" cache_state: CACHED })");
   EXPECT_EQ(RenderList(list, {}),
-            "NAME       ID                SIZE  KIND       WHERE\n"
-            "a/b        001122334455  1.00 KiB  file       disk\n"
-            "new\\nline                     3 B  diffusers  ram\n");
+            "NAME       ID                SIZE  KIND               ARCHITECTURE  WHERE\n"
+            "a/b        001122334455  1.00 KiB  lora (set by you)  sdxl          disk\n"
+            "new\\nline                     3 B  vae                              ram\n");
+}
+
+TEST(RenderList, ShowsVerdictsWhereOneIsNotOk) {
+  const auto list = Parse<v1::ModelList>(R"(
+    models { name: "good" verdict: "ok" } models { name: "bad" verdict: "unsafe" })");
+  EXPECT_EQ(RenderList(list, {}),
+            "NAME  ID  SIZE  KIND  ARCHITECTURE  VERDICT  WHERE\n"
+            "good       0 B                      ok       disk\n"
+            "bad        0 B                      unsafe   disk\n");
+  EXPECT_THAT(RenderList(list, {.style = Style(true)}), HasSubstr("\x1b[31munsafe"));
 }
 
 TEST(RenderDetail, LeavesOutWhatIsNotKnown) {
   const auto detail = Parse<v1::ModelDetail>(R"(
-    state { name: "vae" id: "ff" bytes: 2048 kind: "file" format: "safetensors" }
+    state { name: "vae" id: "ff" bytes: 2048 layout: "file" format: "safetensors" }
     path: "/models/vae.safetensors" files { path: "/models/vae.safetensors" bytes: 2048 }
     holders { pid: 5 command: "/bin/app" leases: 1 }
     components { name: "vae" error_code: "file_changed" error_message: "read again" }
@@ -86,6 +97,36 @@ TEST(RenderDetail, LeavesOutWhatIsNotKnown) {
   EXPECT_THAT(text, HasSubstr("5 /bin/app\n"));
   EXPECT_THAT(text, Not(HasSubstr("Architecture")));
   EXPECT_LT(text.find("a = 1"), text.find("z = 2"));
+}
+
+TEST(RenderDetail, ExplainsFindingsAndCandidates) {
+  const auto detail = Parse<v1::ModelDetail>(R"(
+    state { name: "m" kind: "lora" override { kind: "lora" } verdict: "unsafe"
+            format: "pytorch" layout: "file" }
+    identified_kind: "checkpoint" requires_models: "sdxl" format_version: "3"
+    architectures { name: "sdxl" confidence: 0.984 evidence: "two text encoders" }
+    architectures { name: "sd1" confidence: 0.1 }
+    findings { category: "unsafe_content" severity: "error" verdict: "unsafe" path: "m.pt"
+               offset: 12 message: "it calls os.system" }
+    findings { category: "file_corruption" severity: "warning" verdict: "ok" message: "odd\x1b" })");
+  const std::string text = RenderDetail(detail, {});
+  EXPECT_THAT(text, HasSubstr("lora (set by you); its files say checkpoint\n"));
+  EXPECT_THAT(text, HasSubstr("pytorch 3 (file)\n"));
+  EXPECT_THAT(text, HasSubstr("  sdxl (98%)\n    two text encoders\n  sd1 (10%)\n"));
+  EXPECT_THAT(text, HasSubstr("  unsafe_content (unsafe): m.pt, offset 12: it calls os.system\n"));
+  EXPECT_THAT(text, HasSubstr("  file_corruption (warning): odd\\x1b\n"));
+}
+
+TEST(RenderCompatibility, SaysWhyNotAndWhatInstead) {
+  const auto reply = Parse<v1::CompatibilityReply>(R"(
+    device: "host:0, 1.00 GiB free"
+    reasons { category: "device_memory" severity: "error" verdict: "unsupported"
+              message: "it needs 2.00 GiB" }
+    alternatives { name: "m-q4" format: "gguf" bytes: 1024 })");
+  EXPECT_EQ(RenderCompatibility(reply, {}),
+            "It can't be used on host:0, 1.00 GiB free.\nReasons\n"
+            "  device_memory (unsupported): it needs 2.00 GiB\nInstead\n"
+            "  m-q4 (gguf, 1.00 KiB)\n");
 }
 
 TEST(RenderComponents, ShowsHugePagesOfCachedOnes) {
@@ -136,6 +177,16 @@ TEST(RenderCached, TellsReadFromFoundInRam) {
             "m: read 1.00 GiB in 500 ms (2.00 GiB/s), 100% on huge pages\n  evicted old/unet\n");
   reply = Parse<v1::CacheReply>("state { name: 'm' } already_bytes: 1048576");
   EXPECT_EQ(RenderCached(reply), "m: 1.00 MiB were in RAM already\n");
+}
+
+TEST(RenderCached, NamesWhatWasSkipped) {
+  const auto reply = Parse<v1::CacheReply>(R"(
+    state { name: "m" } already_bytes: 1 skipped_total: 4
+    skipped { what: "tensor" name: "w" category: "dtype_support" reason: "strided" }
+    skipped { what: "model" category: "file_corruption" reason: "a shard is missing" })");
+  EXPECT_EQ(RenderCached(reply),
+            "m: 1 B were in RAM already\n  skipped tensor w (dtype_support): strided\n"
+            "  skipped model (file_corruption): a shard is missing\n  and 2 more\n");
 }
 
 TEST(RenderUncached, SaysWhatStaysAndWhy) {

@@ -11,6 +11,7 @@
 // std::bad_alloc).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,12 @@ struct ConnectOptions {
   std::string socket_path = {};
   // How the daemon's log calls this program.
   std::string client_name = "warmset-cpp";
+  // How long the daemon may take to answer: "timeout" after that, and the session
+  // is closed. Zero: for ever.
+  std::chrono::milliseconds timeout{10'000};
+  // The same for Attach(), AttachFile() and Cache(), which may read from disk for
+  // long: here it is the time without a sign of progress.
+  std::chrono::milliseconds silence{60'000};
 };
 
 // How far a long request is. `done` and `total` count bytes or files, as `unit`
@@ -74,7 +81,10 @@ struct ModelState {
   std::string id;  // 32 hexadecimal digits
   uint64_t bytes = 0;
   std::string format;
-  std::string kind;
+  std::string layout;        // "file", "sharded", "transformers", "diffusers", "ollama"
+  std::string kind;          // what it is: "checkpoint", "lora", "llm", ...
+  std::string architecture;  // "sdxl", "llama", ...; empty: not known
+  std::string verdict;       // "ok", or why it can't be used: "unsafe", "corrupt", ...
   CacheState cache_state = CacheState::kUnknown;
   uint64_t cached_bytes = 0;
   std::string strategy;
@@ -91,8 +101,8 @@ struct ModelState {
 // its own Client or locks. Handles that came from it are free of that rule.
 //
 // The daemon may go and come back: a call that meets its end fails with
-// "daemon_unavailable", the next one connects anew. Models attached before keep
-// their memory.
+// "daemon_unavailable", one that waits too long with "timeout", and the next one
+// connects anew. Models attached before keep their memory.
 //
 // Fork: a child may go on using everything it inherited. At its first call it
 // opens a session of its own, which takes its own lease on what it inherited;
@@ -100,7 +110,7 @@ struct ModelState {
 class Client {
  public:
   // "daemon_unavailable" when no daemon listens, "version_mismatch" when it
-  // speaks another major version of the protocol.
+  // speaks another major version of the protocol, "timeout" when it does not answer.
   static Result<Client> Connect(ConnectOptions options = {});
 
   Client(Client&&) noexcept;
@@ -108,6 +118,9 @@ class Client {
   // Leases that are still held by models and tensors stay until these are gone.
   ~Client();
 
+  // "incompatible_model" and "corrupted_model" for one whose verdict is not "ok",
+  // unless `warmset cache --force` brought it into RAM; they may name others that
+  // serve instead as candidates.
   Result<Model> Attach(std::string_view name, const AttachOptions& options = {});
   // A model file that need not be known to the daemon, nor readable by it: this
   // program opens it and passes the descriptor.

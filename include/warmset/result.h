@@ -16,7 +16,8 @@ struct ClientError {
   std::string code;
   // For people: what failed, on what, why, and what to do.
   std::string message;
-  // What may have been meant, for model_not_found and ambiguous_name.
+  // What may have been meant, for model_not_found and ambiguous_name; what may
+  // serve instead, for incompatible_model and corrupted_model.
   std::vector<std::string> candidates;
 };
 

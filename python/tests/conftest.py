@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -67,6 +68,18 @@ class DaemonProcess:
         if self.kind == "double":
             os.unlink(self.socket)
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Holds it still, as SIGSTOP does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
@@ -102,6 +115,7 @@ def make_daemon(folder: pathlib.Path) -> Iterator[Callable[..., DaemonProcess]]:
         made.append(DaemonProcess(kind, folder, fault))
         return made[-1]
 
+    make.made = made  # type: ignore[attr-defined]
     yield make
     for daemon in made:
         daemon.stop()

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import warmset
-from warmset import _channel, _wire
+from warmset import _wire
 from conftest import mapped_entries
 
 
@@ -90,12 +90,27 @@ def test_another_protocol_version(make_daemon: Any) -> None:
         warmset.connect(started(make_daemon, "version"))
 
 
-def test_a_daemon_that_does_not_say_hello(
-    make_daemon: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_channel, "_HELLO_TIMEOUT", 0.05)
-    with pytest.raises(warmset.DaemonUnavailableError, match="does not answer"):
-        warmset.connect(started(make_daemon, "silent_hello"))
+def test_a_daemon_that_does_not_say_hello(make_daemon: Any) -> None:
+    with pytest.raises(warmset.DaemonTimeoutError, match="silent for 0.05 s") as caught:
+        warmset.connect(started(make_daemon, "silent_hello"), timeout=0.05)
+    assert caught.value.code == "timeout"
+    assert isinstance(caught.value, warmset.DaemonUnavailableError)
+    assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize("call", ["state", "attach", "cache", "path"])
+def test_a_daemon_that_is_stopped(make_daemon: Any, call: str) -> None:
+    socket = started(make_daemon, "")
+    daemon = make_daemon.made[-1]
+    session = warmset.connect(socket)
+    with daemon.stopped():
+        session._channel._timeout, session._channel._silence = 0.05, 0.1
+        with pytest.raises(warmset.DaemonTimeoutError):
+            getattr(session, call)("x")
+        with pytest.raises(warmset.DaemonTimeoutError):
+            session.models()  # in vain it connects anew
+    with warmset.connect(socket) as patient:
+        assert patient.attach("x")["x"].shape == (1 << 16,)
 
 
 def test_progress_callbacks(make_daemon: Any) -> None:

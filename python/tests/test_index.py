@@ -39,6 +39,8 @@ def test_reads_what_was_written() -> None:
         ("x", "F32", [2, 3], 0, 20),  # bytes and shape differ
         ("x", "F32", [1 << 62, 4], 0, 0),  # a product that wraps at 64 bits
         ("x", "F4", [3], 0, 1),  # half a byte
+        ("x", "Q4_0", [16], 0, 9),  # half a block
+        ("x", "U2", [6], 0, 2),
     ],
 )
 def test_lying_records(entry: index_encoder.Entry) -> None:

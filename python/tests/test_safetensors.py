@@ -36,6 +36,7 @@ def required(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> DaemonPr
 @pytest.fixture(autouse=True)
 def no_warnings_yet() -> Iterator[None]:
     warm._warned.clear()
+    warm._silent_until.clear()
     yield
     gc.collect()
 
@@ -444,3 +445,19 @@ def test_hook_with_a_package_that_does_not_import(folder: pathlib.Path) -> None:
     result = run_python("print('runs')", PYTHONPATH=path)
     assert result.stdout == "runs\n" and "warmset: safetensors stays as it is" in result.stderr
     assert run_python("print('runs')", PYTHONPATH=path, WARMSET="require").returncode != 0
+
+
+def test_a_daemon_that_is_stopped(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors serves, with one warning, and the daemon is not waited for again."""
+    monkeypatch.setenv("WARMSET_SOCKET", daemon.socket)
+    monkeypatch.setattr(warm, "_local", threading.local())
+    file = daemon.models / "wide.safetensors"
+    warm.load_file(file)
+    with daemon.stopped():
+        monkeypatch.setattr(warm._channel(), "_silence", 0.05)
+        with pytest.warns(warm.WarmsetWarning, match=r"\[timeout\]") as warned:
+            first = warm.load_file(file)
+            monkeypatch.setattr(warm, "Channel", None)  # nobody is asked
+            assert_same(warm.load_file(file)["w"], first["w"])
+        assert len(warned) == 1
+    assert_same(first["w"], plain_load_file(file)["w"])

@@ -27,6 +27,7 @@ from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Sequen
 
 from . import _wire
 from .errors import (
+    DaemonTimeoutError,
     DaemonUnavailableError,
     InvalidRequestError,
     VersionMismatchError,
@@ -38,7 +39,8 @@ from .states import Progress, decode
 Message = _wire.Message
 ProgressCallback = Callable[[Progress], None]
 
-_HELLO_TIMEOUT = 5.0  # seconds; a daemon that is stopped must not stop its clients
+# What may read from disk for long; the daemon shows progress meanwhile.
+_LONG_CALLS = frozenset(("attach", "cache", "get_path", "load", "scan"))
 _CLIENT = "warmset-python 0.1.0"
 
 
@@ -83,14 +85,18 @@ class Reply(NamedTuple):
 class Channel:
     """Thread-safe: one call at a time, the others wait."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float = 10.0, silence: float = 60.0) -> None:
+        """See connect() for the two: a daemon that is stopped must not stop its clients."""
         self._path = path
+        self._timeout = timeout
+        self._silence = silence
         self._closed = False
         self._gone: Deque[_Held] = collections.deque()  # appended to without the lock
         self._lock = threading.Lock()
         # Guarded by _lock.
         self._caller: Optional[int] = None  # the thread that holds it for a call
         self._sock: Optional[socket.socket] = None
+        self._patience = 0.0  # as it is set on _sock
         self._connection = 0  # counts connections
         self._daemon_pid = 0
         self._last_id = 0
@@ -163,7 +169,8 @@ class Channel:
             self._flush()
 
     def _open(self) -> socket.socket:
-        sock = _wire.connect(self._path, _HELLO_TIMEOUT)
+        sock = _wire.connect(self._path, self._timeout)
+        self._patience = self._timeout
         try:
             pid = _wire.peer_pid(sock)
             elsewhere = sum(held.nbytes for held in self._held if held.daemon_pid != pid)
@@ -180,7 +187,6 @@ class Channel:
                     f"the daemon speaks protocol {major}, this package {_wire.PROTOCOL[0]}: "
                     "update the older one"
                 )
-            _wire.set_timeout(sock, 0)
             self._sock = sock
             self._connection += 1
             self._daemon_pid = pid
@@ -239,16 +245,24 @@ class Channel:
         the replies would be taken for another call's.
         """
         self._last_id += 1
+        patience = self._timeout if _LONG_CALLS.isdisjoint(request) else self._silence
+        if patience != self._patience:
+            _wire.set_timeout(sock, patience)
+            self._patience = patience
         replies: List[Tuple[Message, List[int]]] = []
         try:
             try:
                 _wire.send(sock, {"id": str(self._last_id), **request}, fds)
+            except BlockingIOError:
+                raise self._timed_out() from None
             except OSError as error:
                 raise _Lost from error
             more = True
             while more:
                 try:
                     message, got = _wire.receive(sock)
+                except BlockingIOError:
+                    raise self._timed_out() from None
                 except (OSError, EOFError) as error:
                     raise _Lost from error
                 replies.append((message, got))
@@ -278,6 +292,12 @@ class Channel:
                 _wire.close_all(got)
             raise error_from_message(refused)
         return replies
+
+    def _timed_out(self) -> DaemonTimeoutError:
+        return DaemonTimeoutError(
+            f"the daemon at {self._path} was silent for {self._patience:g} s; it may be stopped "
+            "or busy: look at its log, then ask again"
+        )
 
     def _drop(self) -> None:
         sock, self._sock = self._sock, None

@@ -2,8 +2,8 @@
 
 The capsule's deleter may run in any thread, with an exception pending, or
 after the interpreter's end, where a deleter written in Python would crash. So
-numpy or torch, whose deleters are native, make the capsule over integers of
-the same size, and the dtype is then set in it.
+numpy or torch, whose deleters are native, make the capsule over items of the
+same size, and the dtype is then set in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ctypes
 import sys
 from typing import Any, Dict, Optional, Tuple
 
-from ._dtypes import DType
+from ._dtypes import DType, array_shape
 from .errors import ReadOnlyError, UnsupportedFormatError
 
 CPU = (1, 0)  # kDLCPU of dlpack.h
@@ -48,7 +48,7 @@ def make_capsule(
     elif view.readonly and not copy:
         raise ReadOnlyError("a legacy DLPack capsule can't carry read-only memory")
 
-    exporter = _exporter(view, dtype.bits // 8, shape, copy)
+    exporter = _exporter(view, dtype.item_bytes, array_shape(dtype, shape), copy)
     try:
         capsule = exporter.__dlpack__(**versioned)
     except TypeError:  # numpy before 2.1 and old torch know only legacy capsules
@@ -63,22 +63,24 @@ def make_capsule(
 def _exporter(
     view: builtins.memoryview, item_bytes: int, shape: Tuple[int, ...], copy: bool
 ) -> Any:
-    """An array of integers over the memory, or over a copy of it."""
+    """An array of items of that size over the memory, or over a copy of it."""
     # None in sys.modules: an import that is known to fail.
     if sys.modules.get("numpy") is None and "torch" in sys.modules:
         import torch
 
         if view.readonly and not copy:
             raise ReadOnlyError("torch has no read-only tensors: install numpy")
-        kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[item_bytes]
+        integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        item = integers.get(item_bytes, torch.complex128)  # no integer has 16 bytes
         if not view.nbytes:
-            return torch.empty(shape, dtype=kind)
+            return torch.empty(shape, dtype=item)
         source = bytearray(view) if copy else view
-        return torch.frombuffer(source, dtype=kind).view(shape)
+        return torch.frombuffer(source, dtype=item).view(shape)
 
     try:
         import numpy as np
     except ImportError:
         raise UnsupportedFormatError("DLPack export needs numpy or torch") from None
-    array: Any = np.ndarray(shape, np.dtype(f"u{item_bytes}"), buffer=view)
+    kind = "c16" if item_bytes == 16 else f"u{item_bytes}"
+    array: Any = np.ndarray(shape, np.dtype(kind), buffer=view)
     return array.copy() if copy else array

@@ -7,6 +7,7 @@ of tensors costs little, and no tensor can lead out of the memory it lies in.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
@@ -100,10 +101,8 @@ class TensorIndex:
             raise _corrupt(f"shape of {name!r}", self._dims_at)
         shape = struct.unpack_from(f"<{rank}Q", self._blob, self._dims_at + 8 * first_dim)
         dtype = DTYPES[number]
-        bits = dtype.bits
-        for dim in shape:
-            bits *= dim
-        if bits != nbytes * 8:
+        blocks, rest = divmod(math.prod(shape), dtype.block_elements)
+        if rest or blocks * dtype.block_bytes != nbytes:
             raise _corrupt(f"size of {name!r}", offset)
         if offset + nbytes > self._memory_bytes:
             raise _corrupt(f"range of {name!r}", offset)

@@ -9,11 +9,11 @@ import stat
 import struct
 from typing import Any, Dict, List, Sequence, Tuple
 
-from .errors import DaemonUnavailableError, InvalidRequestError, WarmsetError
+from .errors import DaemonTimeoutError, DaemonUnavailableError, InvalidRequestError, WarmsetError
 
 Message = Dict[str, Any]  # protobuf's JSON mapping, with the field names of the .proto
 
-PROTOCOL = (1, 0)
+PROTOCOL = (1, 1)
 _HEADER = struct.Struct("<IBBH")
 _JSON = 1
 _MAX_PAYLOAD = 16 << 20
@@ -47,11 +47,16 @@ def socket_path() -> str:
 
 
 def connect(path: str, timeout: float) -> socket.socket:
-    """DaemonUnavailableError when nobody listens there. See set_timeout()."""
+    """DaemonUnavailableError when nobody listens there. See set_timeout().
+
+    DaemonTimeoutError when the listener's queue stays full."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         set_timeout(sock, timeout)
         sock.connect(path)
+    except BlockingIOError:
+        sock.close()
+        raise DaemonTimeoutError(f"the daemon at {path} accepts no connection") from None
     except OSError as error:
         sock.close()
         raise DaemonUnavailableError(

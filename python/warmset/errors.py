@@ -10,7 +10,7 @@ class WarmsetError(Exception):
 
     `code` is stable across versions; the message names what failed, why, and
     what to do. `candidates` are the names that an ambiguous or unknown name
-    may have meant.
+    may have meant, or models that may serve in place of one that can't be used.
     """
 
     default_code: ClassVar[str] = "internal"
@@ -63,6 +63,26 @@ class UnsupportedFormatError(WarmsetError):
     default_code = "unsupported_format"
 
 
+class IncompatibleModelError(WarmsetError):
+    """The model can't be used here; the message has the reasons by category."""
+
+    default_code = "incompatible_model"
+
+
+class UnsafeModelError(IncompatibleModelError):
+    """A file's usual loader would run code from it, or leave the model's folder."""
+
+    default_code = "unsafe_model"
+
+
+class IncompleteModelError(IncompatibleModelError):
+    default_code = "incomplete_model"
+
+
+class UnrecognizedFormatError(UnsupportedFormatError):
+    default_code = "unrecognized_format"
+
+
 class RamLimitExceededError(WarmsetError, MemoryError):
     default_code = "ram_limit_exceeded"
 
@@ -83,6 +103,12 @@ class DaemonUnavailableError(WarmsetError, ConnectionError):
     default_code = "daemon_unavailable"
 
 
+class DaemonTimeoutError(DaemonUnavailableError, TimeoutError):
+    """The daemon is there and does not answer; it may be stopped."""
+
+    default_code = "timeout"
+
+
 _BY_CODE: Dict[str, Type[WarmsetError]] = {
     kind.default_code: kind
     for kind in (
@@ -94,11 +120,16 @@ _BY_CODE: Dict[str, Type[WarmsetError]] = {
         CorruptedModelError,
         FileChangedError,
         UnsupportedFormatError,
+        IncompatibleModelError,
+        UnsafeModelError,
+        IncompleteModelError,
+        UnrecognizedFormatError,
         RamLimitExceededError,
         InsufficientDeviceMemoryError,
         InUseError,
         VersionMismatchError,
         DaemonUnavailableError,
+        DaemonTimeoutError,
     )
 }
 

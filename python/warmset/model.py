@@ -37,11 +37,12 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
-        """As safetensors spells it: "F32", "BF16", "F8_E4M3"..."""
+        """As safetensors spells it ("F32", "BF16", "F8_E4M3"), or ggml ("Q4_K")."""
         return self._record.dtype.name
 
     @property
     def shape(self) -> Tuple[int, ...]:
+        """In elements, outermost first, also of quantised blocks."""
         return self._record.shape
 
     @property
@@ -57,19 +58,23 @@ class Tensor:
     def numpy(self) -> np.ndarray[Any, Any]:
         """An array over the memory; not writeable with `writable=False`.
 
-        BF16 and F8 need ml_dtypes. UnsupportedFormatError for F4 and F6.
+        BF16 and F8 need ml_dtypes. Quantised blocks are uint8: the last dimension
+        counts bytes. UnsupportedFormatError for F4, F6, U4, I4, U2 and I2.
         """
         import numpy as np
 
         dtype = _dtypes.numpy_dtype(self._record.dtype)
+        shape = _dtypes.array_shape(self._record.dtype, self.shape)
         if not self.nbytes:
-            return np.empty(self.shape, dtype)
+            return np.empty(shape, dtype)
         # Unlike ndarray(buffer=), frombuffer keeps to the view's being read-only.
-        return np.frombuffer(self.memoryview(), dtype).reshape(self.shape)
+        return np.frombuffer(self.memoryview(), dtype).reshape(shape)
 
     def torch(self) -> pt.Tensor:
         """A tensor over the memory, in which in-place operations work.
 
+        Quantised blocks are uint8, and F4 float4_e2m1fn_x2: the last dimension
+        counts bytes. UnsupportedFormatError for F6, U4, I4, U2 and I2.
         ReadOnlyError with `writable=False`: torch has no read-only tensors, and
         a write would end the process.
         """
@@ -86,7 +91,7 @@ class Tensor:
 
         record = self._record
         dtype = _dtypes.torch_dtype(record.dtype)
-        shape = _dtypes.torch_shape(record.dtype, record.shape)
+        shape = _dtypes.array_shape(record.dtype, record.shape)
         if not record.nbytes:
             return torch.empty(shape, dtype=dtype)
         flat = torch.frombuffer(

@@ -15,6 +15,7 @@ import json
 import os
 import stat
 import threading
+import time
 import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Type, Union
@@ -27,7 +28,7 @@ from ._channel import Channel
 from ._dtypes import torch_dtype
 from ._slicing import numpy_slice
 from ._wire import socket_path
-from .errors import UnsupportedFormatError, WarmsetError
+from .errors import DaemonTimeoutError, UnsupportedFormatError, WarmsetError
 from .model import Component, Tensor
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ Filename = Union[str, "os.PathLike[str]"]
 
 _TORCH = ("pt", "torch", "pytorch")
 _NUMPY = ("np", "numpy")
+
+# Seconds: shorter than a session's, because safetensors itself is there to serve.
+_TIMEOUT = 5.0
+_SILENCE = 30.0
+_PAUSE = 60.0
 
 
 class WarmsetWarning(UserWarning):
@@ -235,6 +241,11 @@ def _may_serve(filename: object, framework: object, options: Dict[str, Any]) -> 
 
 def _fall_back(filename: str, error: Exception) -> None:
     code = error.code if isinstance(error, WarmsetError) else type(error).__name__
+    if code == DaemonTimeoutError.default_code:
+        # A program with many files must not wait for each of them.
+        path, now = socket_path(), time.monotonic()
+        if now >= _silent_until.get(path, 0.0):
+            _silent_until[path] = now + _PAUSE
     if os.environ.get("WARMSET", "auto").lower() == "require":
         raise NotServedError(f"{filename}: {error} (WARMSET=require)", code) from error
     if code not in _warned:
@@ -248,15 +259,18 @@ def _fall_back(filename: str, error: Exception) -> None:
 
 
 _warned: Set[str] = set()
+_silent_until: Dict[str, float] = {}  # by socket: when a daemon that was silent is asked again
 _local = threading.local()
 
 
 def _channel() -> Channel:
     """This thread's own connection, so that a long load in one holds up no other."""
     path = socket_path()
+    if time.monotonic() < _silent_until.get(path, 0.0):
+        raise DaemonTimeoutError(f"the daemon at {path} did not answer a moment ago")
     channel: Optional[Channel] = getattr(_local, "channel", None)
     if channel is None or _local.path != path:
-        channel = Channel(path)
+        channel = Channel(path, _TIMEOUT, _SILENCE)
         channel.connect()
         _local.channel, _local.path = channel, path
     return channel

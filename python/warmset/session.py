@@ -10,16 +10,20 @@ from ._channel import Channel, ProgressCallback
 from ._wire import Message, socket_path
 from .errors import WarmsetError, error_from_message
 from .model import Component, Model
-from .states import CacheResult, DaemonStatus, ModelState, decode
+from .states import CacheResult, Compatibility, DaemonStatus, ModelState, decode
 
 
-def connect(socket: Optional[str] = None) -> Session:
+def connect(socket: Optional[str] = None, timeout: float = 10.0, silence: float = 60.0) -> Session:
     """Connects to the daemon that listens at `socket`.
 
     Without it: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
     /tmp/warmset-$UID/warmset.sock. DaemonUnavailableError when there is none.
+
+    A call that the daemon does not answer for `timeout` seconds raises
+    DaemonTimeoutError; attach(), cache() and path(), which may read from disk for
+    long, when it shows no progress for `silence` seconds. 0: never.
     """
-    channel = Channel(socket or socket_path())
+    channel = Channel(socket or socket_path(), timeout, silence)
     channel.connect()
     return Session(channel)
 
@@ -80,13 +84,29 @@ class Session:
         name: str,
         progress: Optional[ProgressCallback] = None,
         component: Optional[str] = None,
+        force: bool = False,
     ) -> CacheResult:
         """Brings a model into RAM. An exception from `progress` ends the wait,
-        and the connection with it; the daemon loads on."""
+        and the connection with it; the daemon loads on.
+
+        IncompatibleModelError or CorruptedModelError for one that can't be used;
+        `force` takes what of it can be read, and the result says what was skipped.
+        """
         arguments: Message = {"model": name}
+        if force:
+            arguments["force"] = True
         if component is not None:
             arguments["components"] = [component]
         return decode(CacheResult, self._ask("cache", "cache", arguments, progress))
+
+    def validate_compatibility(self, name: str, device: str = "") -> Compatibility:
+        """Whether a model can be used, and why not: on a device of the daemon
+        ("host:0", with what is free there now) or on one like
+        "nvidia:8.6,memory=24GiB"; without `device` as such."""
+        arguments: Message = {"model": name, "device": device}
+        return decode(
+            Compatibility, self._ask("validate_compatibility", "compatibility", arguments)
+        )
 
     def path(self, name: str) -> str:
         """A read-only file, or folder of files, with the model's bytes in RAM;

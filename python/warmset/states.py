@@ -20,7 +20,10 @@ class ModelState:
     id: str = ""
     bytes: int = 0  # of all weights on disk
     format: str = ""
-    kind: str = ""  # "file", "sharded", "transformers", "diffusers"
+    layout: str = ""  # "file", "sharded", "transformers", "diffusers", "ollama"
+    kind: str = ""  # what it is: "checkpoint", "lora", "llm", ...
+    architecture: str = ""  # "sdxl", "llama", ...; "": not known
+    verdict: str = ""  # "ok", or why it can't be used: "unsafe", "corrupt", ...
     cache_state: str = "UNCACHED"  # or CACHING, CACHED, PARTLY_CACHED, CACHE_ERROR
     cached_bytes: int = 0
     strategy: str = ""
@@ -40,6 +43,34 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Finding:
+    category: str = ""  # "file_corruption", "unsafe_content", "device_memory", ...
+    severity: str = ""  # "warning" or "error"
+    message: str = ""  # the thing, the reason, and what to do
+    path: str = ""  # relative to the model's folder; "": the model itself
+    offset: int = 0
+    verdict: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compatibility:
+    compatible: bool = False
+    device: str = ""  # as it was understood
+    reasons: Tuple[Finding, ...] = ()  # warnings too, the worst first
+    alternatives: Tuple[ModelState, ...] = ()  # models that may serve instead
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A part of a model that `force` left out."""
+
+    what: str = ""  # "file", "tensor" or "component"; "model": all of it
+    name: str = ""
+    category: str = ""
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class CacheResult:
     state: ModelState = ModelState()
     loaded_bytes: int = 0  # read from disk by this call
@@ -47,6 +78,8 @@ class CacheResult:
     huge_page_bytes: int = 0
     seconds: float = 0.0
     evicted: Tuple[str, ...] = ()  # what made room, "model/component"
+    skipped: Tuple[Skipped, ...] = ()  # with force; the first 100
+    skipped_total: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

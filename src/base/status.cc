@@ -125,7 +125,9 @@ Status Annotate(const Status& status, std::string_view context) {
 
 Status AtOffset(Status error, uint64_t offset) {
   if (error.ok() || error.GetPayload(kOffsetUrl)) return error;
-  error.SetPayload(kOffsetUrl, absl::Cord(std::to_string(offset)));
+  // As a view: clang 19 and the library's GCC name Cord's constructor from a string differently.
+  const std::string text = std::to_string(offset);
+  error.SetPayload(kOffsetUrl, absl::Cord(ToAbsl(text)));
   return error;
 }
 

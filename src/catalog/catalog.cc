@@ -13,10 +13,6 @@
 namespace warmset {
 namespace {
 
-// Values of usage.kind.
-constexpr int64_t kModelKind = 0;
-constexpr int64_t kComponentKind = 1;
-
 int64_t UnixMilliseconds() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -80,12 +76,6 @@ std::string NoticeOfDamage(const std::string& aside, std::string_view reason) {
       "the catalog was damaged ({}); it is kept as {} and a new one has begun: models are found "
       "again by a scan, records of use and of what was cached are lost",
       reason, aside);
-}
-
-template <typename D>
-D ReadDigest(const Statement& row, int column) {
-  auto digest = D::FromBytes(row.Blob(column));
-  return digest.ok() ? *digest : D{};
 }
 
 std::span<const std::byte> BytesOf(const std::vector<ChunkDigest>& chunks) {
@@ -293,7 +283,7 @@ Status Catalog::RecordModelUses(std::span<const ModelId> models, int64_t unix_ms
   Database& database = *database_;
   return Checked(database.Transaction([&]() -> Status {
     for (const ModelId& id : models) {
-      RETURN_IF_ERROR(PutUses(database, kModelKind, id.bytes, unix_ms));
+      RETURN_IF_ERROR(PutUses(database, kUsageOfModels, id.bytes, unix_ms));
     }
     return OkStatus();
   }));
@@ -304,7 +294,7 @@ Status Catalog::RecordComponentUses(std::span<const ComponentId> components, int
   Database& database = *database_;
   return Checked(database.Transaction([&]() -> Status {
     for (const ComponentId& id : components) {
-      RETURN_IF_ERROR(PutUses(database, kComponentKind, id.bytes, unix_ms));
+      RETURN_IF_ERROR(PutUses(database, kUsageOfComponents, id.bytes, unix_ms));
     }
     return OkStatus();
   }));
@@ -317,7 +307,7 @@ Status Catalog::RecordLoad(const ComponentId& component, double seconds) {
                             .Prepare(
                                 "INSERT INTO usage VALUES (?, ?, 0, 0, ?) ON CONFLICT (kind, id) "
                                 "DO UPDATE SET load_seconds = excluded.load_seconds")
-                            .Bind(kComponentKind)
+                            .Bind(kUsageOfComponents)
                             .Bind(component.bytes)
                             .Bind(seconds)
                             .Run();
@@ -327,7 +317,7 @@ Status Catalog::RecordLoad(const ComponentId& component, double seconds) {
 StatusOr<std::unordered_map<ModelId, Usage>> Catalog::ModelUsage() {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;
-  auto usage = ReadUsage<ModelId>(database, kModelKind);
+  auto usage = ReadUsage<ModelId>(database, kUsageOfModels);
   RETURN_IF_ERROR(Checked(usage.status()));
   return usage;
 }
@@ -335,59 +325,9 @@ StatusOr<std::unordered_map<ModelId, Usage>> Catalog::ModelUsage() {
 StatusOr<std::unordered_map<ComponentId, Usage>> Catalog::ComponentUsage() {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;
-  auto usage = ReadUsage<ComponentId>(database, kComponentKind);
+  auto usage = ReadUsage<ComponentId>(database, kUsageOfComponents);
   RETURN_IF_ERROR(Checked(usage.status()));
   return usage;
-}
-
-Status Catalog::SetDesired(const DesiredModel& desired) {
-  absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  const auto put = [&](std::string_view component, std::string_view device, std::string_view pool) {
-    return database.Prepare("INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)")
-        .Bind(desired.model.bytes)
-        .Bind(component)
-        .Bind(device)
-        .Bind(pool)
-        .Run();
-  };
-  return Checked(database.Transaction([&]() -> Status {
-    RETURN_IF_ERROR(
-        database.Prepare("DELETE FROM desired WHERE model = ?").Bind(desired.model.bytes).Run());
-    // An empty device stands for RAM.
-    for (const std::string& component : desired.cached) RETURN_IF_ERROR(put(component, "", ""));
-    for (const DesiredPlacement& placement : desired.placements) {
-      RETURN_IF_ERROR(put(placement.component, placement.device, placement.pool));
-    }
-    return OkStatus();
-  }));
-}
-
-StatusOr<std::vector<DesiredModel>> Catalog::Desired() {
-  absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  std::vector<DesiredModel> models;
-  const Status status = [&]() -> Status {
-    Statement query = database.Prepare(
-        "SELECT model, component, device, pool FROM desired "
-        "LEFT JOIN usage ON kind = ? AND id = model "
-        "ORDER BY coalesce(last_used_unix_ms, 0) DESC, model, component, device");
-    query.Bind(kModelKind);
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool row, query.Step());
-      if (!row) return OkStatus();
-      const auto model = ReadDigest<ModelId>(query, 0);
-      if (models.empty() || models.back().model != model) models.emplace_back().model = model;
-      std::string device = query.Text(2);
-      if (device.empty()) {
-        models.back().cached.push_back(query.Text(1));
-      } else {
-        models.back().placements.push_back({query.Text(1), std::move(device), query.Text(3)});
-      }
-    }
-  }();
-  RETURN_IF_ERROR(Checked(status));
-  return models;
 }
 
 StatusOr<uint64_t> Catalog::NextDaemonTerm() {

@@ -65,6 +65,15 @@ struct DesiredModel {
   std::vector<DesiredPlacement> placements;
 };
 
+// What the user says a model is; an empty text leaves it as its files say.
+struct ModelOverride {
+  std::string kind;
+  std::string architecture;
+
+  bool empty() const { return kind.empty() && architecture.empty(); }
+  friend bool operator==(const ModelOverride&, const ModelOverride&) = default;
+};
+
 struct CatalogChanges {
   std::vector<ModelRow> models;  // added, or replacing the row of the same id
   std::vector<ModelId> removed;
@@ -113,6 +122,11 @@ class Catalog {
   Status SetDesired(const DesiredModel& desired);
   // Most recently used first.
   StatusOr<std::vector<DesiredModel>> Desired();
+
+  // Replaces what was set for that model; an empty one forgets it. It stays when
+  // the model goes: its drive may come back.
+  Status SetOverride(const ModelId& model, const ModelOverride& override_by_user);
+  StatusOr<std::unordered_map<ModelId, ModelOverride>> Overrides();
 
   // A number greater than every earlier one that this catalog gave, written
   // before it is returned: fences commands of an earlier daemon.

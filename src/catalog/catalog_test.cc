@@ -178,6 +178,35 @@ TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
   EXPECT_EQ(catalog_->Desired()->size(), 1u);
 }
 
+TEST_F(CatalogTest, AnOverrideStaysUntilItIsCleared) {
+  const auto model = Id<ModelId>("model");
+  const ModelOverride lora{.kind = "lora", .architecture = "sdxl"};
+  ASSERT_TRUE(catalog_->SetOverride(model, {.kind = "vae", .architecture = ""}).ok());
+  ASSERT_TRUE(catalog_->SetOverride(model, lora).ok());
+  // A model that goes may come back.
+  ASSERT_TRUE(catalog_->Apply({.models = {}, .removed = {model}, .inspections = {}}).ok());
+  Reopen();
+  EXPECT_THAT(*catalog_->Overrides(), ElementsAre(testing::Pair(model, lora)));
+  ASSERT_TRUE(catalog_->SetOverride(model, {}).ok());
+  EXPECT_THAT(*catalog_->Overrides(), IsEmpty());
+}
+
+// A catalog as schema version 1 left it: everything in it stays.
+TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
+  ASSERT_TRUE(
+      catalog_->Apply({.models = {Row("kept")}, .removed = {}, .inspections = {}}).ok());
+  catalog_.reset();
+  sqlite3* connection = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(connection, "DROP TABLE overrides; PRAGMA user_version = 1", nullptr,
+                         nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(connection);
+  Reopen();
+  EXPECT_THAT(Names(), ElementsAre("kept"));
+  EXPECT_TRUE(catalog_->SetOverride(Id<ModelId>("model"), {.kind = "lora", .architecture = ""}).ok());
+}
+
 TEST_F(CatalogTest, TermsOnlyGrow) {
   uint64_t last = 0;
   for (int round = 0; round < 3; ++round) {

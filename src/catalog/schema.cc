@@ -46,6 +46,13 @@ CREATE TABLE desired (
   PRIMARY KEY (model, component, device)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE overrides (
+  model        BLOB PRIMARY KEY,
+  kind         TEXT NOT NULL,
+  architecture TEXT NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace warmset {
@@ -8,5 +9,9 @@ namespace warmset {
 // version that this program writes (PRAGMA user_version). Append, never change:
 // docs/formats/catalog.md.
 std::span<const char* const> CatalogMigrations();
+
+// Values of usage.kind.
+inline constexpr int64_t kUsageOfModels = 0;
+inline constexpr int64_t kUsageOfComponents = 1;
 
 }  // namespace warmset

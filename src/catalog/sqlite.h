@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/digest.h"
 #include "base/status.h"
 
 namespace warmset {
@@ -49,6 +50,13 @@ class Statement {
   sqlite3_stmt* const statement_;  // null when it could not be prepared
   int next_parameter_ = 1;
 };
+
+// The digest in a column; a zero one for what is none.
+template <typename D>
+D ReadDigest(const Statement& row, int column) {
+  auto digest = D::FromBytes(row.Blob(column));
+  return digest.ok() ? *digest : D{};
+}
 
 // One connection with its prepared statements. Not thread-safe.
 class Database {

@@ -33,11 +33,15 @@ class Client::Impl {
   // the daemon went, after Close(), and in a forked child.
   std::optional<ClientError> EnsureSession();
 
-  std::optional<ClientError> Call(std::string_view request, std::span<const int> fds,
-                                  const ProgressFunction& progress, Answers* answers);
-  // For requests with one answer.
+  // For requests with one answer, which comes at once.
+  Result<Connection::Answer> CallForOne(std::string_view request) {
+    return CallForOne(request, nullptr, options_.timeout);
+  }
+  // For one that reads from disk.
   Result<Connection::Answer> CallForOne(std::string_view request,
-                                        const ProgressFunction& progress = nullptr);
+                                        const ProgressFunction& progress) {
+    return CallForOne(request, progress, options_.silence);
+  }
 
   Result<std::vector<std::shared_ptr<AttachedMemory>>> Attach(const AttachRequest& request,
                                                               std::span<const int> fds,
@@ -46,6 +50,12 @@ class Client::Impl {
   void Close();
 
  private:
+  std::optional<ClientError> Call(std::string_view request, std::span<const int> fds,
+                                  const ProgressFunction& progress,
+                                  std::chrono::milliseconds patience, Answers* answers);
+  Result<Connection::Answer> CallForOne(std::string_view request,
+                                        const ProgressFunction& progress,
+                                        std::chrono::milliseconds patience);
   void RenewLeases();
   uint64_t HeldBytes() const;
   // An answer's lease, from now on owned.
@@ -62,7 +72,8 @@ std::optional<ClientError> Client::Impl::EnsureSession() {
   const std::string path =
       options_.socket_path.empty() ? internal::DefaultSocketPath() : options_.socket_path;
   // What a parent holds, it accounts for itself.
-  auto opened = Connection::Open(path, options_.client_name, forked ? 0 : HeldBytes());
+  auto opened = Connection::Open(path, options_.client_name, forked ? 0 : HeldBytes(),
+                                 options_.timeout);
   if (!opened) return std::move(opened).error();
   connection_ = *std::move(opened);
   if (forked) RenewLeases();
@@ -75,7 +86,8 @@ void Client::Impl::RenewLeases() {
     if (!memory) continue;
     // Without a lease the memory is as valid; it is only not accounted for.
     Answers answers;
-    (void)connection_->Call(EncodeAttach(memory->again()), {}, nullptr, &answers);
+    (void)connection_->Call(EncodeAttach(memory->again()), {}, nullptr, options_.silence,
+                            &answers);
     for (const Connection::Answer& answer : answers) {
       Lease lease = TakeLease(answer);
       if (!answer.reply.attached) continue;
@@ -98,15 +110,18 @@ Lease Client::Impl::TakeLease(const Connection::Answer& answer) const {
 }
 
 std::optional<ClientError> Client::Impl::Call(std::string_view request, std::span<const int> fds,
-                                              const ProgressFunction& progress, Answers* answers) {
+                                              const ProgressFunction& progress,
+                                              std::chrono::milliseconds patience,
+                                              Answers* answers) {
   if (auto error = EnsureSession()) return error;
-  return connection_->Call(request, fds, progress, answers);
+  return connection_->Call(request, fds, progress, patience, answers);
 }
 
 Result<Connection::Answer> Client::Impl::CallForOne(std::string_view request,
-                                                    const ProgressFunction& progress) {
+                                                    const ProgressFunction& progress,
+                                                    std::chrono::milliseconds patience) {
   Answers answers;
-  if (auto error = Call(request, {}, progress, &answers)) return *std::move(error);
+  if (auto error = Call(request, {}, progress, patience, &answers)) return *std::move(error);
   if (answers.size() != 1) return BadReply("several where one was expected");
   return std::move(answers.front());
 }
@@ -115,7 +130,8 @@ Result<std::vector<std::shared_ptr<AttachedMemory>>> Client::Impl::Attach(
     const AttachRequest& request, std::span<const int> fds, const AttachOptions& options,
     std::string* model) {
   Answers answers;
-  std::optional<ClientError> error = Call(EncodeAttach(request), fds, options.progress, &answers);
+  std::optional<ClientError> error =
+      Call(EncodeAttach(request), fds, options.progress, options_.silence, &answers);
   // Leases first, so that they end whatever happens.
   std::vector<Lease> leases;
   for (const Connection::Answer& answer : answers) leases.push_back(TakeLease(answer));

@@ -76,7 +76,17 @@ std::optional<ClientError> CheckFolder(const std::string& socket_path) {
                        "remove it, or set $WARMSET_SOCKET");
 }
 
-Result<OwnedFd> ConnectTo(const std::string& path) {
+// How long one wait on the socket may last; zero: for ever.
+void SetPatience(int socket, std::chrono::milliseconds patience) {
+  const auto milliseconds = patience.count();
+  timeval limit{};
+  limit.tv_sec = static_cast<time_t>(milliseconds / 1000);
+  limit.tv_usec = static_cast<suseconds_t>(milliseconds % 1000 * 1000);
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  (void)::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+Result<OwnedFd> ConnectTo(const std::string& path, std::chrono::milliseconds timeout) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
@@ -85,7 +95,9 @@ Result<OwnedFd> ConnectTo(const std::string& path) {
   std::memcpy(address.sun_path, path.data(), path.size());
   OwnedFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return ErrnoError(errno, "create a socket");
+  SetPatience(socket.get(), timeout);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EAGAIN) return TimedOut();  // too many wait to be accepted
     if (errno == EACCES || errno == EPERM) return ErrnoError(errno, "connect to " + path);
     return MakeError("daemon_unavailable",
                      "no daemon listens on " + path + "; start one with `warmset serve`");
@@ -107,19 +119,22 @@ std::string DefaultSocketPath() {
 
 Result<std::shared_ptr<Connection>> Connection::Open(const std::string& socket_path,
                                                      std::string_view client_name,
-                                                     uint64_t held_bytes) {
+                                                     uint64_t held_bytes,
+                                                     std::chrono::milliseconds timeout) {
   if (auto error = CheckFolder(socket_path)) return *std::move(error);
-  Result<OwnedFd> socket = ConnectTo(socket_path);
+  Result<OwnedFd> socket = ConnectTo(socket_path, timeout);
   if (!socket) return std::move(socket).error();
-  std::shared_ptr<Connection> connection(new Connection(std::move(*socket)));
+  std::shared_ptr<Connection> connection(new Connection(std::move(*socket), timeout));
   std::vector<Answer> answers;
-  if (auto error = connection->Call(EncodeHello(client_name, held_bytes), {}, nullptr, &answers)) {
+  if (auto error = connection->Call(EncodeHello(client_name, held_bytes), {}, nullptr, timeout,
+                                    &answers)) {
     return *std::move(error);
   }
   return connection;
 }
 
-Connection::Connection(OwnedFd socket) : owner_(::getpid()), socket_(std::move(socket)) {
+Connection::Connection(OwnedFd socket, std::chrono::milliseconds patience)
+    : owner_(::getpid()), socket_(std::move(socket)), patience_(patience) {
   LiveConnections::Instance().Add(this);
 }
 
@@ -141,7 +156,9 @@ void Connection::Close() {
 
 std::optional<ClientError> Connection::Call(std::string_view request, std::span<const int> fds,
                                             const ProgressFunction& progress,
+                                            std::chrono::milliseconds patience,
                                             std::vector<Answer>* answers) {
+  if (std::exchange(patience_, patience) != patience) SetPatience(socket_.get(), patience);
   const uint64_t id = next_id_++;
   {
     const std::lock_guard lock(send_mutex_);

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -36,16 +37,21 @@ class Connection {
 
   static Result<std::shared_ptr<Connection>> Open(const std::string& socket_path,
                                                   std::string_view client_name,
-                                                  uint64_t held_bytes);
+                                                  uint64_t held_bytes,
+                                                  std::chrono::milliseconds timeout);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
   // Sends a request (without its id) and waits for its last response. Adds all
   // responses but progress to answers, also when it fails later: they may bring
-  // leases. An error response is returned as that error.
+  // leases. An error response is returned as that error. "timeout", and the end of
+  // the session, when the daemon is silent for longer than `patience` (zero: for
+  // ever).
   std::optional<ClientError> Call(std::string_view request, std::span<const int> fds,
-                                  const ProgressFunction& progress, std::vector<Answer>* answers);
+                                  const ProgressFunction& progress,
+                                  std::chrono::milliseconds patience,
+                                  std::vector<Answer>* answers);
 
   // Gives a lease back: now, or with the next request if the socket is full.
   void Release(uint64_t lease);
@@ -59,7 +65,7 @@ class Connection {
 
  private:
   friend class LiveConnections;
-  explicit Connection(OwnedFd socket);
+  Connection(OwnedFd socket, std::chrono::milliseconds patience);
 
   std::optional<ClientError> Handshake(std::string_view client_name, uint64_t held_bytes);
   void SendReleases();
@@ -69,6 +75,7 @@ class Connection {
 
   const pid_t owner_;
   OwnedFd socket_;
+  std::chrono::milliseconds patience_;  // as it is set on the socket
   std::atomic<uint64_t> next_id_ = 1;
 
   std::mutex send_mutex_;  // held while a frame is sent

@@ -14,6 +14,12 @@ ClientError ErrnoError(int error_number, std::string_view action) {
   return MakeError(code, std::string(action) + ": " + reason);
 }
 
+ClientError TimedOut() {
+  return MakeError("timeout",
+                   "the daemon does not answer; it may be stopped or busy: look at its log, then "
+                   "ask again");
+}
+
 ClientError BadReply(std::string_view what) {
   return MakeError("internal", "the daemon's answer can't be used: " + std::string(what));
 }

@@ -16,6 +16,9 @@ inline ClientError MakeError(std::string_view code, std::string message) {
 // "io_error".
 ClientError ErrnoError(int error_number, std::string_view action);
 
+// The daemon was silent for longer than the caller waits.
+ClientError TimedOut();
+
 // The daemon sent something that can't be: nothing of it was used.
 ClientError BadReply(std::string_view what);
 

@@ -36,6 +36,7 @@ std::optional<ClientError> ReceiveAll(int socket, std::span<char> buffer,
     message.msg_controllen = sizeof control;
     const ssize_t got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return TimedOut();
     if (got <= 0) {
       return MakeError("daemon_unavailable",
                        "the daemon ended the connection before it answered; see its log");

@@ -1,4 +1,5 @@
-// Sends and receives whole frames on a blocking socket (docs/formats/wire.md).
+// Sends and receives whole frames on a blocking socket (docs/formats/wire.md),
+// which may have a limit for each wait (SO_RCVTIMEO, SO_SNDTIMEO).
 #pragma once
 
 #include <optional>
@@ -26,8 +27,8 @@ struct ReceivedFrame {
   std::string payload;
   std::vector<OwnedFd> fds;
 };
-// "daemon_unavailable" when the connection ends, "internal" for what is no frame
-// of protobuf.
+// "daemon_unavailable" when the connection ends, "timeout" when nothing comes,
+// "internal" for what is no frame of protobuf.
 std::optional<ClientError> ReceiveFrame(int socket, ReceivedFrame& frame);
 
 }  // namespace warmset::inline client_v1::client_internal

@@ -74,7 +74,7 @@ bool Decode(std::string_view bytes, ModelState& state) {
       case 2: state.id = reader.string(); break;
       case 3: state.bytes = reader.uint_value(); break;
       case 4: state.format = reader.string(); break;
-      case 5: state.kind = reader.string(); break;
+      case 5: state.layout = reader.string(); break;
       case 6: state.cache_state = ToCacheState(reader.uint_value()); break;
       case 7: state.cached_bytes = reader.uint_value(); break;
       case 8: state.strategy = reader.string(); break;
@@ -84,6 +84,9 @@ bool Decode(std::string_view bytes, ModelState& state) {
       case 10: state.leases = static_cast<uint32_t>(reader.uint_value()); break;
       case 11: state.last_used_unix_ms = static_cast<int64_t>(reader.uint_value()); break;
       case 12: state.error_code = reader.string(); break;
+      case 13: state.kind = reader.string(); break;
+      case 14: state.architecture = reader.string(); break;
+      case 15: state.verdict = reader.string(); break;
     }
   }
   return reader.ok();

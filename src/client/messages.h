@@ -13,7 +13,7 @@
 namespace warmset::inline client_v1::client_internal {
 
 inline constexpr uint32_t kProtocolMajor = 1;
-inline constexpr uint32_t kProtocolMinor = 0;
+inline constexpr uint32_t kProtocolMinor = 1;
 
 struct AttachRequest {
   std::string model;

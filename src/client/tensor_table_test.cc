@@ -16,7 +16,8 @@ std::vector<TensorEntry> SampleTensors() {
   return {{"a.weight", DType::kBF16, {2, 3}, 0, 12},
           {"a.bias", DType::kF4, {4}, 500, 2},
           {"scalar", DType::kF64, {}, 992, 8},
-          {"empty", DType::kF32, {0, uint64_t{1} << 62, 8}, 1000, 0}};
+          {"empty", DType::kF32, {uint64_t{1} << 62, 8, 0}, 1000, 0},
+          {"blocks", DType::kQ4_K, {2, 256}, 0, 288}};
 }
 
 std::string SampleIndex() {

@@ -59,7 +59,8 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
   attach->model = summary.id;
   std::vector<std::string> components(request.components().begin(), request.components().end());
 
-  if (!request.device().empty()) {
+  // A model without components is refused as one for the RAM is.
+  if (!request.device().empty() && !summary.components.empty()) {
     const auto device = services_.devices.Resolve(request.device());
     if (!device.ok()) return Fail(call, device.status());
     const auto selected = SelectComponents(**model, components);
@@ -77,12 +78,15 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
     }
     return AttachPlacements(attach);
   }
-  services_.uses.Use({.model = summary.id, .components = std::move(components)},
+  services_.uses.Use({.model = summary.id,
+                      .components = std::move(components),
+                      .admission = Admission::kIfCached},
                      [this, attach](StatusOr<ModelUse::Result> used) {
                        if (!used.ok()) return Fail(attach->call, used.status());
                        attach->components = std::move(used->components);
                        AttachEntries(attach);
                      });
+  ReportProgress(call, attach->model);
 }
 
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
@@ -95,6 +99,7 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
     attach->model = passed->model;
     attach->parts = passed->parts;
     ModelUse::Request use{.model = passed->model,
+                          .admission = Admission::kIfCached,
                           .passed_file = file,
                           .passed_index = passed->index};
     for (const FilePart& part : passed->parts) use.components.push_back(part.component);
@@ -108,6 +113,7 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
       attach->components = std::move(used->components);
       AttachEntries(attach);
     });
+    ReportProgress(call, passed->model);
   });
 }
 

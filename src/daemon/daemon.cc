@@ -187,7 +187,8 @@ void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done d
     return done(Error(ErrorCode::kModelNotFound, "no model has the component any more"));
   }
   const ModelSummary& summary = users.front()->summary;
-  ModelUse::Request request{.model = summary.id};
+  // It was admitted when it was placed.
+  ModelUse::Request request{.model = summary.id, .admission = Admission::kForced};
   for (const ComponentSummary& candidate : summary.components) {
     if (candidate.id == component) request.components.push_back(candidate.name);
   }

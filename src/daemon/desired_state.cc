@@ -84,6 +84,8 @@ void DesiredState::BringBackNext() {
   if (pending == pending_.end()) return BringBackNext();
   ModelUse::Request request{.model = id,
                             .components = {pending->second.begin(), pending->second.end()},
+                            // The user forced it before the restart, if that was needed.
+                            .admission = Admission::kForced,
                             .may_evict = false};
   uses_.Use(std::move(request), [this, id](const StatusOr<ModelUse::Result>& used) {
     // No room now may be room later: clients of the earlier daemon let go.

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "discover/comfyui_paths.h"
 #include "spdlog/spdlog.h"
 
 namespace warmset {
@@ -27,17 +28,37 @@ LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector&
                                ModelRegistry& registry, const Options& options,
                                OnDropped on_dropped)
     : loop_(loop),
+      catalog_(catalog),
       registry_(registry),
       on_dropped_(std::move(on_dropped)),
       library_(catalog, inspector),
+      comfyui_paths_(options.extra_model_paths),
       watch_(options.watch) {
   for (const std::string& root : options.roots) roots_.push_back({root, options.deep_scan});
 }
 
 Status LibraryService::Restore() {
+  ASSIGN_OR_RETURN(const auto overrides, catalog_.Overrides());
+  for (const auto& [id, override_by_user] : overrides) registry_.SetOverride(id, override_by_user);
+  for (const std::string& file : comfyui_paths_) {
+    ASSIGN_OR_RETURN(const std::vector<Root> roots,
+                     ReadComfyUiPaths(file, ProcessEnvironment("HOME").value_or("/")));
+    for (const Root& root : roots) {
+      const bool known = std::any_of(roots_.begin(), roots_.end(), [&](const Root& other) {
+        return other.path == root.path;
+      });
+      if (!known) roots_.push_back(root);
+    }
+  }
   ASSIGN_OR_RETURN(std::vector<ModelSummary> known, library_.Restore(roots_));
   for (ModelSummary& summary : known) registry_.Put(std::move(summary));
   StartWatching();
+  return OkStatus();
+}
+
+Status LibraryService::SetOverride(const ModelId& id, const ModelOverride& override_by_user) {
+  RETURN_IF_ERROR(catalog_.SetOverride(id, override_by_user));
+  registry_.SetOverride(id, override_by_user);
   return OkStatus();
 }
 
@@ -54,8 +75,10 @@ std::vector<Root> LibraryService::RootsFor(const ScanRequest& request) {
     const auto known = std::find_if(roots_.begin(), roots_.end(),
                                     [&](const Root& root) { return root.path == path; });
     const bool deep = request.deep.value_or(known == roots_.end() || known->deep);
-    if (known == roots_.end()) roots_.push_back({path, deep});
-    selected.push_back({path, deep});
+    Root root = known == roots_.end() ? Root{.path = path} : *known;
+    root.deep = deep;
+    if (known == roots_.end()) roots_.push_back(root);
+    selected.push_back(std::move(root));
   }
   return selected;
 }

@@ -39,7 +39,12 @@ class LibraryService {
                  ModelRegistry& registry, const Options& options, OnDropped on_dropped);
 
   // Fills the registry from the catalog; blocks. Call once, before the rest.
+  // kInvalidConfig when a file of ComfyUI's folders can't be read.
   Status Restore();
+
+  // Kept in the catalog, which may block for a moment; nothing has changed if
+  // that fails.
+  Status SetOverride(const ModelId& id, const ModelOverride& override_by_user);
 
   // Calls done later and exactly once. A path becomes a root until restart.
   void Scan(ScanRequest request, ScanDone done);
@@ -69,9 +74,11 @@ class LibraryService {
   void ScheduleChanged();
 
   os::EventLoop& loop_;
+  Catalog& catalog_;
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
   Library library_;
+  const std::vector<std::string> comfyui_paths_;
   std::vector<Root> roots_;
   const bool watch_;
   std::unique_ptr<Watcher> watcher_;

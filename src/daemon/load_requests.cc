@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "daemon/manifest_view.h"
 #include "daemon/request_dispatcher.h"
 #include "fmt/format.h"
 
@@ -14,6 +15,7 @@ struct RequestDispatcher::LoadCall {
   DeviceId device;
   MemoryPool pool = MemoryPool::kShared;
   std::vector<ModelUse::Component> components;
+  SkippedParts skipped;
   size_t next = 0;
   std::vector<ComponentId> placed_now;  // by this call: taken off again if it fails
   uint64_t placed_bytes = 0;
@@ -41,7 +43,8 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
   }
   ModelUse::Request use{
       .model = load->model,
-      .components = {request.components().begin(), request.components().end()}};
+      .components = {request.components().begin(), request.components().end()},
+      .admission = request.force() ? Admission::kForced : Admission::kRefused};
   services_.uses.Use(std::move(use), [this, load](StatusOr<ModelUse::Result> used) {
     if (!used.ok()) return Fail(load->call, used.status());
     const Model* now = services_.registry.Find(load->model);
@@ -50,6 +53,7 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
     }
     load->summary = now->summary;
     load->components = std::move(used->components);
+    load->skipped = std::move(used->skipped);
     PlaceNext(load);
   });
   ReportProgress(call, load->model);
@@ -67,6 +71,7 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
     reply->set_loaded_bytes(load->placed_bytes);
     reply->set_seconds(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - load->started).count());
+    AddSkipped(load->skipped, *reply);
     return Answer(load->call, std::move(response));
   }
   const ModelUse::Component& component = load->components[load->next++];

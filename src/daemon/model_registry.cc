@@ -39,6 +39,16 @@ std::vector<Model*> Select(const std::map<std::string, Model*>& models, Predicat
   return selected;
 }
 
+void ApplyOverride(Model& model, const ModelOverride& override_by_user) {
+  model.override_by_user = override_by_user;
+  const auto choose = [](const std::string& user, const std::string& identified) {
+    return user.empty() ? identified : user;
+  };
+  model.summary.model_kind = choose(override_by_user.kind, model.identified_kind);
+  model.summary.architecture =
+      choose(override_by_user.architecture, model.identified_architecture);
+}
+
 }  // namespace
 
 StatusOr<Model*> ModelRegistry::Find(std::string_view text) {
@@ -144,6 +154,11 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   }
   model->summary = std::move(summary);
   Model& placed = *model;
+  placed.identified_kind = placed.summary.model_kind;
+  placed.identified_architecture = placed.summary.architecture;
+  if (const auto set = overrides_.find(placed.summary.id); set != overrides_.end()) {
+    ApplyOverride(placed, set->second);
+  }
   for (uint32_t i = 0; i < placed.summary.files.size(); ++i) {
     const os::FileIdentity& identity = placed.summary.files[i].identity;
     by_file_.try_emplace({identity.device, identity.inode}, placed.summary.id, i);
@@ -154,6 +169,15 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   by_name_[placed.summary.name] = &placed;
   by_id_[placed.summary.id] = std::move(model);
   return placed;
+}
+
+void ModelRegistry::SetOverride(const ModelId& id, const ModelOverride& override_by_user) {
+  if (override_by_user.empty()) {
+    overrides_.erase(id);
+  } else {
+    overrides_[id] = override_by_user;
+  }
+  if (Model* model = Find(id)) ApplyOverride(*model, override_by_user);
 }
 
 void ModelRegistry::Remove(const ModelId& id) {

@@ -13,13 +13,17 @@
 
 #include "base/digest.h"
 #include "base/status.h"
+#include "catalog/catalog.h"
 #include "discover/model_summary.h"
 #include "os/file.h"
 
 namespace warmset {
 
 struct Model {
-  ModelSummary summary;
+  ModelSummary summary;  // its kind and architecture are the user's where he set any
+  ModelOverride override_by_user;
+  std::string identified_kind;  // what the files say
+  std::string identified_architecture;
   // Known only through a descriptor that a client passed; forgotten with its entry.
   bool ad_hoc = false;
   // The files were touched without a change of size and time: what was read from
@@ -52,6 +56,10 @@ class ModelRegistry {
   Model& Put(ModelSummary summary);
   void Remove(const ModelId& id);
 
+  // What the user says a model is, from now on and whenever it comes back; an
+  // empty one takes that back. The model need not be there.
+  void SetOverride(const ModelId& id, const ModelOverride& override_by_user);
+
   size_t size() const { return by_id_.size(); }
   // By name.
   const std::map<std::string, Model*>& all() const { return by_name_; }
@@ -66,6 +74,7 @@ class ModelRegistry {
   std::map<std::string, Model*> by_name_;
   std::map<FileKey, std::pair<ModelId, uint32_t>> by_file_;
   std::unordered_map<ComponentId, std::vector<Model*>> by_component_;
+  std::unordered_map<ModelId, ModelOverride> overrides_;
 };
 
 }  // namespace warmset

@@ -87,5 +87,24 @@ TEST_F(ModelRegistryTest, ANewRevisionKeepsWhenItWasUsed) {
   EXPECT_EQ(registry_.size(), 1u);
 }
 
+TEST_F(ModelRegistryTest, WhatTheUserSaysHoldsForLaterRevisions) {
+  ModelSummary summary;
+  summary.id = DigestOf<ModelId>(AsBytes("m"));
+  summary.name = "m";
+  summary.model_kind = "checkpoint";
+  summary.architecture = "sd1";
+  registry_.SetOverride(summary.id, {.kind = "lora", .architecture = ""});  // before it is there
+  const Model& model = registry_.Put(summary);
+  EXPECT_EQ(model.summary.model_kind, "lora");
+  EXPECT_EQ(model.identified_kind, "checkpoint");
+  EXPECT_EQ(model.summary.architecture, "sd1");
+  registry_.Remove(summary.id);
+  summary.model_kind = "vae";
+  const Model& later = registry_.Put(summary);
+  EXPECT_EQ(later.summary.model_kind, "lora");
+  registry_.SetOverride(summary.id, {});
+  EXPECT_EQ(later.summary.model_kind, "vae");
+}
+
 }  // namespace
 }  // namespace warmset

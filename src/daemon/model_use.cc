@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cache/file_verifier.h"
+#include "daemon/alternatives.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "inspect/inspect.h"
@@ -22,6 +23,7 @@ struct ModelUse::Operation {
   // Set by Start() for the revision that is known then.
   ModelSummary summary;
   bool verify = false;
+  bool admitted = false;
   std::vector<uint32_t> selected;
   std::vector<uint32_t> missing;  // of selected, not in RAM
 
@@ -52,26 +54,14 @@ void ModelUse::Start(const Shared& operation) {
   if (model == nullptr) {
     return Finish(operation, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
   }
-  auto selected = SelectComponents(*model, operation->request.components);
-  if (!selected.ok()) return Finish(operation, selected.status());
   operation->summary = model->summary;
   operation->verify = model->verify_before_use;
-  operation->selected = *std::move(selected);
+  operation->selected.clear();
   operation->missing.clear();
   operation->result.components.clear();
-  if (operation->request.whole_files) {
-    for (uint32_t i = 0; i < model->summary.files.size(); ++i) operation->missing.push_back(i);
-    operation->selected.clear();
-  }
-  for (const uint32_t index : operation->selected) {
-    // Held from here on, so that what is in RAM now still is in Ensure().
-    const ComponentId& id = model->summary.components[index].id;
-    if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
-      operation->result.components.push_back({index, std::move(held), 0});
-    } else {
-      operation->missing.push_back(index);
-    }
-  }
+  const auto admitted = Select(*operation, *model);
+  if (!admitted.ok()) return Finish(operation, admitted.status());
+  operation->admitted = *admitted;
   pool_.Submit([this, shared = operation](std::stop_token stop) mutable {
     auto prepared = Prepare(*shared, stop);
     // The operation holds entries, which only the loop may let go.
@@ -79,6 +69,34 @@ void ModelUse::Start(const Shared& operation) {
       OnPrepared(shared, std::move(prepared));
     });
   });
+}
+
+StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
+  const ModelSummary& summary = model.summary;
+  const Request& request = operation.request;
+  const bool barred =
+      summary.verdict != Verdict::kOk && request.admission != Admission::kForced;
+  if (request.whole_files) {
+    if (barred || summary.files.empty()) return false;
+    for (uint32_t i = 0; i < summary.files.size(); ++i) operation.missing.push_back(i);
+    return true;
+  }
+  if (summary.components.empty() || (barred && request.admission == Admission::kRefused)) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(operation.selected, SelectComponents(model, request.components));
+  for (const uint32_t index : operation.selected) {
+    // Held from here on, so that what is in RAM now still is in Ensure().
+    const ComponentId& id = summary.components[index].id;
+    if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
+      operation.result.components.push_back({index, std::move(held), 0});
+    } else {
+      operation.missing.push_back(index);
+    }
+  }
+  if (!barred || operation.missing.empty()) return true;
+  operation.result.components.clear();
+  return false;
 }
 
 StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::stop_token stop) {
@@ -95,6 +113,15 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::
   ASSIGN_OR_RETURN(prepared.check, CheckFiles(files));
   if (prepared.check.state != FileState::kSame) return prepared;
 
+  if (!operation.admitted || operation.request.admission == Admission::kForced) {
+    ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
+    if (!operation.admitted) {
+      const std::string more = "warmset show " + summary.name;
+      return manifest.components.empty() ? NothingToUse(manifest, more)
+                                         : RefusalOf(manifest, more);
+    }
+    prepared.skipped = SkippedOf(manifest);
+  }
   if (operation.verify) {
     const auto& all = operation.request.whole_files ? operation.missing : operation.selected;
     ASSIGN_OR_RETURN(const auto sources, SourcesOf(operation, all));
@@ -138,7 +165,14 @@ StatusOr<std::vector<ComponentSource>> ModelUse::SourcesOf(
 }
 
 void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) {
-  if (!prepared.ok()) return Finish(operation, prepared.status());
+  if (!prepared.ok()) {
+    const Model* model = registry_.Find(operation->request.model);
+    const bool refused = !operation->admitted && model != nullptr;
+    return Finish(operation, refused ? WithCandidates(prepared.status(),
+                                                      NamesOfAlternatives(registry_, model->summary))
+                                     : prepared.status());
+  }
+  operation->result.skipped = std::move(prepared->skipped);
   const std::string& path = prepared->check.path;
   switch (prepared->check.state) {
     case FileState::kSame:

@@ -1,5 +1,5 @@
 // The way from a name that a user typed to entries that may be handed out:
-// steps 2 and 3 of docs/design/daemon.md.
+// steps 2 to 4 of docs/design/daemon.md.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "catalog/catalog.h"
+#include "daemon/admission.h"
 #include "daemon/component_cache.h"
 #include "daemon/file_check.h"
 #include "daemon/library_service.h"
@@ -30,6 +31,7 @@ class ModelUse {
   struct Request {
     ModelId model;
     std::vector<std::string> components{};  // empty: all
+    Admission admission = Admission::kRefused;
     // Instead of components: an entry for each file, byte for byte.
     bool whole_files = false;
     // Whether other entries may be evicted to make room.
@@ -49,6 +51,7 @@ class ModelUse {
   struct Result {
     std::vector<Component> components;
     std::vector<std::string> evicted;
+    SkippedParts skipped;  // of a forced use
     std::chrono::nanoseconds took{0};
   };
   using Done = std::function<void(StatusOr<Result>)>;
@@ -58,8 +61,9 @@ class ModelUse {
 
   // Calls done later and exactly once. The model may have a new revision by
   // then. Errors: kModelNotFound (gone meanwhile), kComponentNotFound,
-  // kFileNotFound, kCorruptedModel, kFileChanged, kRamLimitExceeded, kIoError;
-  // they are also kept as the model's last error.
+  // kFileNotFound, kCorruptedModel and kIncompatibleModel (both with models that
+  // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; they are also
+  // kept as the model's last error.
   void Use(Request request, Done done);
 
   // The models that were used since the last call, to be recorded.
@@ -72,9 +76,12 @@ class ModelUse {
   struct Prepared {
     FileCheck check;
     std::vector<ComponentSource> sources;  // of the components that are not in RAM
+    SkippedParts skipped;
   };
 
   void Start(const Shared& operation);
+  // Chooses the components to use; false when the model may not be used.
+  StatusOr<bool> Select(Operation& operation, const Model& model);
   StatusOr<Prepared> Prepare(const Operation& operation, std::stop_token stop);
   StatusOr<std::vector<ComponentSource>> SourcesOf(const Operation& operation,
                                                    const std::vector<uint32_t>& components);

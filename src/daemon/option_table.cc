@@ -81,6 +81,16 @@ constexpr std::array kTable = {
           return OkStatus();
         },
         [](const Options& options) { return std::string(options.deep_scan ? "deep" : "shallow"); }},
+    OptionRow{"discover.extra_model_paths", "--comfyui-paths", "FILE",
+              "ComfyUI's extra_model_paths.yaml, whose folders are roots too; may be repeated",
+              OptionShape::kPaths,
+              [](Options& options, const Texts& texts) {
+                options.extra_model_paths = texts;
+                return OkStatus();
+              },
+              [](const Options& options) {
+                return fmt::format("{}", fmt::join(options.extra_model_paths, ", "));
+              }},
     OptionRow{"models.watch", "--watch", "on|off", "notice changes below the roots at once",
               OptionShape::kBoolean,
               [](Options& options, const Texts& texts) {

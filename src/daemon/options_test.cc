@@ -96,6 +96,8 @@ log_level = "debug"
 roots = ["models", "~/more", "/srv/models/"]
 scan_depth = "shallow"
 watch = false
+[discover]
+extra_model_paths = ["~/ComfyUI/extra_model_paths.yaml"]
 [memory]
 ram_limit = "8GiB"
 reserve = 1073741824
@@ -120,6 +122,8 @@ pool = "dedicated"
               ElementsAre(folder_ + "/conf/models", folder_ + "/more", "/srv/models"));
   EXPECT_FALSE(options->deep_scan);
   EXPECT_FALSE(options->watch);
+  EXPECT_THAT(options->extra_model_paths,
+              ElementsAre(folder_ + "/ComfyUI/extra_model_paths.yaml"));
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
   EXPECT_EQ(options->load_threads, 3u);

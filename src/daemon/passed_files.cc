@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "daemon/admission.h"
 #include "fmt/format.h"
 #include "os/file.h"
 
@@ -20,6 +21,10 @@ std::string BaseNameOf(const std::string& client_path) {
       [](unsigned char c) { return c < 0x20 || c >= 0x7f || c == '/'; }, '_');
   if (name.empty()) name = "passed-file";
   return name.substr(0, kMaxNameBytes);
+}
+
+ModelId IdOf(const os::FileIdentity& identity) {
+  return DigestOf<ModelId>(AsBytes(fmt::format("fd:{}:{}", identity.device, identity.inode)));
 }
 
 FilePart PartOf(const ComponentManifest& component, uint32_t file) {
@@ -81,6 +86,11 @@ void PassedFiles::OnIdentified(std::shared_ptr<const os::UniqueFd> file,
     auto inspected = Inspect(file->get(), BaseNameOf(client_path));
     loop_.Post([this, client_path, identity, inspected = std::move(inspected), done]() mutable {
       if (!inspected.ok()) return done(inspected.status());
+      if (inspected->summary.verdict != Verdict::kOk) {
+        Forget(IdOf(identity));
+        return done(Annotate(RefusalOf(inspected->manifest, "warmset inspect " + client_path),
+                             client_path));
+      }
       Register(*std::move(inspected), client_path);
       const auto known = registry_.FindByFile(identity);
       if (!known) {
@@ -94,7 +104,7 @@ void PassedFiles::OnIdentified(std::shared_ptr<const os::UniqueFd> file,
 StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string& name) const {
   Inspected inspected;
   ASSIGN_OR_RETURN(inspected.identity, os::Identify(fd));
-  ASSIGN_OR_RETURN(Inspected found, inspector_.InspectFile(fd, name));
+  ASSIGN_OR_RETURN(warmset::Inspected found, inspector_.InspectFile(fd, name));
   inspected.manifest = std::move(found.manifest);
   Describe(inspected.manifest, inspected.summary);
   inspected.summary.revision = DigestOf<RevisionId>(AsBytes(found.encoded));
@@ -107,8 +117,7 @@ StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string&
 
 void PassedFiles::Register(Inspected inspected, const std::string& client_path) {
   ModelSummary& summary = inspected.summary;
-  summary.id = DigestOf<ModelId>(
-      AsBytes(fmt::format("fd:{}:{}", inspected.identity.device, inspected.identity.inode)));
+  summary.id = IdOf(inspected.identity);
   summary.path = client_path;
   summary.folder = std::filesystem::path(client_path).parent_path().string();
 
@@ -127,6 +136,29 @@ void PassedFiles::Register(Inspected inspected, const std::string& client_path) 
   model.verify_before_use = touched_only;
   std::erase_if(lost, [&](const ComponentId& id) { return !registry_.UsersOf(id).empty(); });
   if (!lost.empty()) on_dropped_({model.summary.id}, {lost.begin(), lost.end()});
+}
+
+// The file has other content now, which can't be used.
+void PassedFiles::Forget(const ModelId& id) {
+  const Model* old = registry_.Find(id);
+  if (old == nullptr) return;
+  std::set<ComponentId> lost;
+  for (const auto& component : old->summary.components) lost.insert(component.id);
+  registry_.Remove(id);
+  std::erase_if(lost, [&](const ComponentId& component) {
+    return !registry_.UsersOf(component).empty();
+  });
+  on_dropped_({id}, {lost.begin(), lost.end()});
+}
+
+void PassedFiles::Look(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
+                       std::function<void(const StatusOr<Manifest>&)> done) {
+  pool_.Submit([this, file, client_path, done = std::move(done)](std::stop_token) {
+    auto inspected = Inspect(file->get(), BaseNameOf(client_path));
+    auto manifest = inspected.ok() ? StatusOr<Manifest>(std::move(inspected->manifest))
+                                   : inspected.status();
+    loop_.Post([manifest = std::move(manifest), done] { done(manifest); });
+  });
 }
 
 std::string PassedFiles::UniqueName(const std::string& client_path) const {

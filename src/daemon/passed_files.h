@@ -49,8 +49,13 @@ class PassedFiles {
 
   // Calls done later and exactly once. Errors: kInvalidRequest for a descriptor
   // that is no readable file, and those of InspectFile().
+  // Also kCorruptedModel and kIncompatibleModel, for a file that may not be used.
   void Resolve(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
                Done done);
+
+  // What is in the file; it does not become a model. Calls done later and once.
+  void Look(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
+            std::function<void(const StatusOr<Manifest>&)> done);
 
  private:
   struct Inspected {
@@ -63,6 +68,7 @@ class PassedFiles {
                     const os::FileIdentity& identity, Done done);
   void PartsOf(const ModelId& model, uint32_t index, Done done);
   void Register(Inspected inspected, const std::string& client_path);
+  void Forget(const ModelId& id);
   std::string UniqueName(const std::string& client_path) const;
 
   os::EventLoop& loop_;

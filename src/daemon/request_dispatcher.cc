@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "daemon/manifest_view.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/process.h"
@@ -16,6 +17,9 @@ namespace warmset {
 namespace {
 
 constexpr std::chrono::milliseconds kProgressInterval{100};
+// Clients give up on a daemon that is silent for long: while nothing is read
+// yet, they are told that it works.
+constexpr int kIntervalsBetweenSigns = 20;
 constexpr int kMaxScanFindings = 100;
 
 const int64_t kStartedUnixMs = UnixMilliseconds();
@@ -106,6 +110,10 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
       return GetConfig(call);
     case v1::Request::kShutdown:
       return Shutdown(call);
+    case v1::Request::kValidateCompatibility:
+      return ValidateCompatibility(call, request.validate_compatibility(), std::move(fds));
+    case v1::Request::kSetOverride:
+      return SetOverride(call, request.set_override());
     case v1::Request::kHello:  // the server answers it
     case v1::Request::CALL_NOT_SET:
       return Fail(call, Error(ErrorCode::kInvalidRequest, "this daemon does not know the request"));
@@ -118,24 +126,27 @@ void RequestDispatcher::Answer(Call call, v1::Response response,
   server_->Respond(call.session, std::move(response), std::move(fds));
 }
 
-void RequestDispatcher::ReportProgress(Call call, const ModelId& id) {
-  services_.loop.RunAfter(kProgressInterval, [this, call, id] {
+void RequestDispatcher::ReportProgress(Call call, const ModelId& id, int silent_intervals) {
+  services_.loop.RunAfter(kProgressInterval, [this, call, id, silent_intervals] {
     if (!Waiting(call)) return;
     const Model* model = services_.registry.Find(id);
     const auto progress =
         model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
-    if (progress) {
+    const bool say = progress || silent_intervals == kIntervalsBetweenSigns;
+    if (say) {
       v1::Response response;
       response.set_more(true);
       v1::Progress* message = response.mutable_progress();
-      message->set_stage("read");
+      message->set_stage(progress ? "read" : "prepare");
       message->set_unit("bytes");
-      message->set_item(model->summary.name);
-      message->set_done(progress->done);
-      message->set_total(progress->total);
+      if (model != nullptr) message->set_item(model->summary.name);
+      if (progress) {
+        message->set_done(progress->done);
+        message->set_total(progress->total);
+      }
       Answer(call, std::move(response));
     }
-    ReportProgress(call, id);
+    ReportProgress(call, id, say ? 0 : silent_intervals + 1);
   });
 }
 
@@ -174,25 +185,6 @@ void RequestDispatcher::GetModelState(Call call, const v1::GetModelState& reques
     *states->add_results() = StateResult(services_.registry, services_.view, name);
   }
   Answer(call, std::move(response));
-}
-
-void RequestDispatcher::GetModelDetail(Call call, const v1::GetModelDetail& request) {
-  const auto model = services_.registry.Find(request.name());
-  if (!model.ok()) return Fail(call, model.status());
-  // Dtypes and metadata are in the catalog only.
-  services_.pool.Submit([this, call, summary = (*model)->summary](std::stop_token) {
-    auto manifest = services_.library.ManifestOf(summary);
-    services_.loop.Post([this, call, id = summary.id, manifest = std::move(manifest)] {
-      const Model* now = services_.registry.Find(id);
-      if (now == nullptr) {
-        return Fail(call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
-      }
-      v1::Response response;
-      *response.mutable_detail() =
-          services_.view.DetailOf(*now, manifest.ok() ? &*manifest : nullptr);
-      Answer(call, std::move(response));
-    });
-  });
 }
 
 void RequestDispatcher::ListActive(Call call) {
@@ -235,7 +227,10 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
   if (!model.ok()) return Fail(call, model.status());
   const ModelId id = (*model)->summary.id;
   services_.uses.Use(
-      {.model = id, .components = ToVector(request.components())}, [this, call, id](auto used) {
+      {.model = id,
+       .components = ToVector(request.components()),
+       .admission = request.force() ? Admission::kForced : Admission::kRefused},
+      [this, call, id](auto used) {
         if (!used.ok()) return Fail(call, used.status());
         v1::Response response;
         v1::CacheReply* reply = response.mutable_cache();
@@ -248,6 +243,7 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
                                      component.entry().huge_page_bytes());
         }
         for (const std::string& label : used->evicted) reply->add_evicted(label);
+        AddSkipped(used->skipped, *reply);
         reply->set_seconds(std::chrono::duration<double>(used->took).count());
         if (const Model* now = services_.registry.Find(id)) {
           *reply->mutable_state() = services_.view.StateOf(*now);

@@ -77,8 +77,13 @@ class RequestDispatcher : public wire::RequestHandler {
   void GetWorkerState(Call call, const v1::GetWorkerState& request);
   void GetConfig(Call call);
   void Shutdown(Call call);
+  void ValidateCompatibility(Call call, const v1::ValidateCompatibility& request,
+                             std::vector<os::UniqueFd> fds);
+  void SetOverride(Call call, const v1::SetOverride& request);
   void Release(SessionId session, const v1::Release& request);
 
+  struct CompatibilityCall;
+  void AnswerCompatibility(const CompatibilityCall& check, const std::vector<Finding>& findings);
   struct LoadCall;
   void PlaceNext(const std::shared_ptr<LoadCall>& load);
   void GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why);
@@ -91,8 +96,9 @@ class RequestDispatcher : public wire::RequestHandler {
   void AttachPlacements(const std::shared_ptr<AttachCall>& attach);
   void SendEntry(const AttachCall& attach, const ModelUse::Component& component, size_t left);
 
-  // Sends progress of the model until the call is answered.
-  void ReportProgress(Call call, const ModelId& model);
+  // Sends progress of the model until the call is answered, and signs of life
+  // while there is none.
+  void ReportProgress(Call call, const ModelId& model, int silent_intervals = 0);
   bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
   void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
   void Fail(Call call, const Status& error) {

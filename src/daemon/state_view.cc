@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/process.h"
-#include "tensor/tensor_index.h"
 
 namespace warmset {
 namespace {
@@ -26,16 +26,6 @@ v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool fa
   return failed ? v1::CACHE_ERROR : v1::UNCACHED;
 }
 
-void AddManifest(const ComponentManifest& component, v1::ComponentState& state,
-                 google::protobuf::Map<std::string, std::string>& metadata) {
-  for (const auto& [dtype, bytes] : component.dtype_bytes) {
-    (*state.mutable_dtype_bytes())[dtype] = bytes;
-  }
-  const auto index = TensorIndex::Parse(AsBytes(component.tensor_index));
-  if (!index.ok()) return;
-  for (const auto& [key, value] : index->metadata()) metadata[key] = value;
-}
-
 }  // namespace
 
 void StateView::SessionOpened(const wire::SessionInfo& session) {
@@ -51,7 +41,14 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_id(summary.id.Hex());
   state.set_bytes(summary.total_bytes());
   state.set_format(summary.format);
-  state.set_kind(std::string(ModelLayoutName(summary.layout)));
+  state.set_layout(std::string(ModelLayoutName(summary.layout)));
+  state.set_kind(summary.model_kind);
+  state.set_architecture(summary.architecture);
+  state.set_verdict(std::string(VerdictName(summary.verdict)));
+  if (!model.override_by_user.empty()) {
+    state.mutable_override()->set_kind(model.override_by_user.kind);
+    state.mutable_override()->set_architecture(model.override_by_user.architecture);
+  }
 
   CachedParts parts;
   size_t needed = 0;  // for a cached model
@@ -86,9 +83,9 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   return state;
 }
 
-v1::ComponentState StateView::ComponentMessage(const Model& model, size_t index) const {
+void StateView::AddComponentState(const Model& model, size_t index,
+                                  v1::ComponentState& state) const {
   const ComponentSummary& component = model.summary.components[index];
-  v1::ComponentState state;
   state.set_name(component.name);
   state.set_type(component.type);
   state.set_id(component.id.Hex());
@@ -110,36 +107,31 @@ v1::ComponentState StateView::ComponentMessage(const Model& model, size_t index)
     on->set_device(placed.device.value());
     on->set_bytes(placed.placement.bytes.value());
   }
-  return state;
 }
 
-v1::ModelDetail StateView::DetailOf(const Model& model, const Manifest* manifest) const {
+v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) const {
   const ModelSummary& summary = model.summary;
-  v1::ModelDetail detail;
   *detail.mutable_state() = StateOf(model);
   detail.set_path(summary.path);
   detail.set_root(summary.root);
-  detail.set_architecture(summary.architecture);
+  if (!model.override_by_user.kind.empty()) detail.set_identified_kind(model.identified_kind);
   for (const ManifestFile& file : summary.files) {
     v1::ModelFile* message = detail.add_files();
     message->set_path(file.path);
     message->set_bytes(file.identity.size);
     message->set_content_hash(file.content_hash);
   }
-  for (size_t i = 0; i < summary.components.size(); ++i) {
-    *detail.add_components() = ComponentMessage(model, i);
-  }
-  if (manifest != nullptr && manifest->components.size() == summary.components.size()) {
-    for (size_t i = 0; i < manifest->components.size(); ++i) {
-      AddManifest(manifest->components[i], *detail.mutable_components(static_cast<int>(i)),
-                  *detail.mutable_metadata());
-    }
-    for (const Finding& finding : manifest->findings) detail.add_findings(finding.message);
+  // A manifest of another revision has other components.
+  const auto components = static_cast<int>(summary.components.size());
+  if (detail.components_size() != components) detail.clear_components();
+  for (int i = 0; i < components; ++i) {
+    if (i >= detail.components_size()) detail.add_components();
+    AddComponentState(model, static_cast<size_t>(i), *detail.mutable_components(i));
   }
   for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(summary.id))) {
     *detail.add_holders() = std::move(holder);
   }
-  if (!model.last_error.ok()) detail.add_findings(std::string(Message(model.last_error)));
+  if (!model.last_error.ok()) detail.set_error_message(std::string(Message(model.last_error)));
   return detail;
 }
 
@@ -222,6 +214,35 @@ std::vector<v1::DeviceState> StateView::Devices() const {
     }
   }
   return devices;
+}
+
+ByteCount StateView::FreeMemoryOf(const DeviceId& id) const {
+  if (devices_.DefaultPool(id) == MemoryPool::kShared) {
+    // Entries are what it uses, and entries that nobody holds make room.
+    const BudgetUse use = cache_.MemoryUse();
+    const ByteCount kept = use.loading + use.orphaned + use.dropped;
+    return kept < use.limit ? use.limit - kept : ByteCount(0);
+  }
+  for (const DeviceService::DeviceReport& report : devices_.Report()) {
+    const DeviceLinkStatus& status = report.status;
+    if (status.device == id && status.memory_used < status.memory_limit) {
+      return status.memory_limit - status.memory_used;
+    }
+  }
+  return ByteCount(0);
+}
+
+StatusOr<DeviceProfile> StateView::ProfileOf(const std::string& text) const {
+  const auto known = devices_.Resolve(text);
+  // "host:7" is a device that is not there, and no profile.
+  const bool names_device = text.starts_with("host:") && text.find(',') == std::string::npos;
+  if (!known.ok() && names_device) return known.status();
+  ASSIGN_OR_RETURN(DeviceProfile profile, ParseDeviceProfile(text));
+  if (known.ok()) {
+    profile.memory = FreeMemoryOf(*known);
+    profile.title = fmt::format("{}, {} free", known->value(), FormatSize(*profile.memory));
+  }
+  return profile;
 }
 
 std::vector<v1::Holder> StateView::HoldersOf(const LeaseTable::Holders& holders) const {

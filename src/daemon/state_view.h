@@ -11,6 +11,7 @@
 #include "daemon/device_service.h"
 #include "daemon/lease_table.h"
 #include "daemon/model_registry.h"
+#include "inspect/compatibility/device_profile.h"
 #include "os/unix_socket.h"
 #include "warmset/v1/session.pb.h"
 #include "wire/server.h"
@@ -29,12 +30,16 @@ class StateView {
 
   // At most 300 bytes for names of usual length.
   v1::ModelState StateOf(const Model& model) const;
-  // With the manifest, dtypes and metadata too; it may be nullptr.
-  v1::ModelDetail DetailOf(const Model& model, const Manifest* manifest) const;
+  // Adds the present state to what the manifest says (ManifestMessage()); that
+  // may be empty.
+  v1::ModelDetail DetailOf(const Model& model, v1::ModelDetail detail) const;
   // Models that are in RAM, on a device, on the way there, or leased.
   v1::ActiveList Active() const;
   v1::MemoryUse Memory() const;
   std::vector<v1::DeviceState> Devices() const;
+  // What to check models against: a known device, with the memory that is free on
+  // it now, or a profile. kDeviceNotFound, kInvalidRequest.
+  StatusOr<DeviceProfile> ProfileOf(const std::string& device) const;
   static v1::Placement PlacementMessage(const DevicePlacement& placement);
 
   std::vector<v1::Holder> HoldersOf(const LeaseTable::Holders& holders) const;
@@ -46,7 +51,8 @@ class StateView {
   std::optional<LoadProgress> ProgressOf(const Model& model) const;
 
  private:
-  v1::ComponentState ComponentMessage(const Model& model, size_t index) const;
+  ByteCount FreeMemoryOf(const DeviceId& device) const;
+  void AddComponentState(const Model& model, size_t index, v1::ComponentState& state) const;
 
   const ModelRegistry& registry_;
   const ComponentCache& cache_;

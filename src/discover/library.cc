@@ -43,19 +43,20 @@ std::set<std::string> PathsOf(const std::vector<Root>& roots) {
   return paths;
 }
 
-// The manifest, or what is wrong with the model when it can't be used.
-StatusOr<Manifest> IfUsable(StatusOr<Manifest> manifest) {
-  if (!manifest.ok()) return manifest;
-  const Verdict verdict = manifest->verdict();
-  if (verdict == Verdict::kOk) return manifest;
-  const auto worst = std::find_if(manifest->findings.begin(), manifest->findings.end(),
-                                  [&](const Finding& f) { return f.verdict == verdict; });
-  return Error(CodeOfVerdict(verdict), worst->path + ": " + worst->message);
+// What is wrong with a model, by the worst of its findings. REQUIRES: its verdict is
+// not kOk.
+ScanFinding WorstOf(const Sighting& sighting, const std::vector<Finding>& findings) {
+  const Finding& worst = *std::max_element(
+      findings.begin(), findings.end(),
+      [](const Finding& a, const Finding& b) { return a.verdict < b.verdict; });
+  const bool in_folder = worst.path.empty() || sighting.model.layout == ModelLayout::kFile;
+  return {in_folder ? sighting.path : sighting.folder + "/" + worst.path,
+          CodeOfVerdict(worst.verdict), worst.message};
 }
 
 StatusOr<Manifest> ManifestIn(const InspectionRow& row) {
   if (!row.failure.ok()) return row.failure;
-  return IfUsable(DecodeManifest(row.manifest));
+  return DecodeManifest(row.manifest);
 }
 
 // What an inspector said of a sighting.
@@ -66,17 +67,23 @@ struct Inspection {
 };
 
 Inspection Inspect(Inspector& inspector, const Sighting& sighting) {
-  ModelFolder folder(sighting.folder);
-  auto inspected = inspector.Inspect(sighting.model, folder);
-  if (inspected.ok()) {
-    return {IfUsable(std::move(inspected->manifest)),
-            {sighting.revision, std::move(inspected->encoded), OkStatus()},
-            inspected->lasting};
+  Inspected inspected;
+  if (!sighting.model.files.empty()) {
+    ModelFolder folder(sighting.folder);
+    auto result = inspector.Inspect(sighting.model, folder);
+    if (!result.ok()) {
+      const Status& failure = result.status();
+      const bool lasting = CodeOf(failure) == ErrorCode::kCorruptedModel ||
+                           CodeOf(failure) == ErrorCode::kUnsupportedFormat;
+      return {failure, {sighting.revision, {}, failure}, lasting};
+    }
+    inspected = *std::move(result);
   }
-  const Status& failure = inspected.status();
-  const bool lasting = CodeOf(failure) == ErrorCode::kCorruptedModel ||
-                       CodeOf(failure) == ErrorCode::kUnsupportedFormat;
-  return {failure, {sighting.revision, {}, failure}, lasting};
+  AddFindings(sighting, inspected.manifest);
+  if (!sighting.findings.empty()) inspected.encoded = EncodeManifest(inspected.manifest);
+  return {std::move(inspected.manifest),
+          {sighting.revision, std::move(inspected.encoded), OkStatus()},
+          inspected.lasting};
 }
 
 // What is worth keeping of it in the catalog.
@@ -91,18 +98,6 @@ std::optional<InspectionRow> Recall(Catalog& catalog, const RevisionId& revision
   auto row = catalog.FindInspection(revision);
   if (!row.ok() || !row->has_value()) return std::nullopt;
   return std::move(**row);
-}
-
-StatusOr<Sighting> SightAgain(const ModelSummary& model) {
-  ShardListCache none;
-  ScanWalk walk = Scanner(none).Revisit(model.root, model.folder);
-  for (Sighting& sighting : walk.sightings) {
-    if (sighting.id == model.id) return std::move(sighting);
-  }
-  if (!walk.unreadable.empty()) {
-    return Error(walk.findings.front().code, walk.findings.front().message);
-  }
-  return Error(ErrorCode::kFileNotFound, fmt::format("{} is not there any more", model.path));
 }
 
 }  // namespace
@@ -137,19 +132,21 @@ class Library::ScanInProgress {
   struct Candidate {
     Sighting* sighting = nullptr;
     std::string name;
-    bool was_known = false;
+    const Known* known = nullptr;
     bool inspected = false;
     Status failure;
+    std::optional<ScanFinding> finding;  // what is wrong with it, if it could be read
     ModelSummary summary;
-    std::vector<Finding> findings;  // of its manifest
 
     void Take(StatusOr<Manifest> manifest) {
       inspected = true;
       failure = manifest.status();
       if (!manifest.ok()) return;
-      findings = std::move(manifest->findings);
       summary = SummaryOf(*sighting, name, *manifest);
+      if (summary.verdict != Verdict::kOk) finding = WorstOf(*sighting, manifest->findings);
     }
+    // Whether there is a model to be listed.
+    bool is_model() const { return failure.ok() && summary.verdict != Verdict::kUnrecognized; }
   };
 
   // Names the sightings, drops the unchanged ones, and recalls what was
@@ -180,15 +177,16 @@ class Library::ScanInProgress {
   }
 
   void Compare(Sighting& sighting, std::string name, const Known* known) {
-    if (known != nullptr && known->revision == sighting.revision && known->name == name &&
-        known->path == sighting.path) {
+    if (IsUnchanged(sighting, name, known) && known->verdict == Verdict::kOk) {
       ++report_.unchanged;
       return;
     }
     Candidate& candidate = candidates_.emplace_back();
     candidate.sighting = &sighting;
     candidate.name = std::move(name);
-    candidate.was_known = known != nullptr;
+    candidate.known = known;
+    // What was missing may have come without a change of what the scan sees.
+    if (known != nullptr && known->verdict == Verdict::kIncomplete) return;
     if (const auto row = Recall(catalog_, sighting.revision)) {
       auto manifest = ManifestIn(*row);
       // A manifest of another version is as good as none.
@@ -196,6 +194,11 @@ class Library::ScanInProgress {
         candidate.Take(std::move(manifest));
       }
     }
+  }
+
+  static bool IsUnchanged(const Sighting& sighting, const std::string& name, const Known* known) {
+    return known != nullptr && known->revision == sighting.revision && known->name == name &&
+           known->path == sighting.path;
   }
 
   Status InspectUnknown() {
@@ -243,18 +246,21 @@ class Library::ScanInProgress {
     std::unordered_set<ModelId> broken;
     for (Candidate& candidate : candidates_) {
       const Sighting& sighting = *candidate.sighting;
+      if (candidate.finding) report_.findings.push_back(*std::move(candidate.finding));
       if (!candidate.failure.ok()) {
         report_.findings.push_back(
             {sighting.path, CodeOf(candidate.failure), std::string(Message(candidate.failure))});
-        if (candidate.was_known) broken.insert(sighting.id);
-        continue;
       }
-      for (Finding& finding : candidate.findings) {
-        report_.findings.push_back({sighting.folder + "/" + finding.path,
-                                    ErrorCode::kCorruptedModel, std::move(finding.message)});
+      if (!candidate.is_model()) {
+        if (candidate.known != nullptr) broken.insert(sighting.id);
+      } else if (candidate.known == nullptr) {
+        report_.added.push_back(std::move(candidate.summary));
+      } else if (IsUnchanged(sighting, candidate.name, candidate.known) &&
+                 candidate.summary.verdict == candidate.known->verdict) {
+        ++report_.unchanged;
+      } else {
+        report_.changed.push_back(std::move(candidate.summary));
       }
-      auto& list = candidate.was_known ? report_.changed : report_.added;
-      list.push_back(std::move(candidate.summary));
     }
     for (const auto& [id, model] : known) {
       const bool gone =
@@ -306,6 +312,7 @@ Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_thread
 StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& roots) {
   ASSIGN_OR_RETURN(const std::vector<ModelRow> rows, catalog_.Models());
   const std::set<std::string> paths = PathsOf(Normalized(roots));
+  RememberRoots(Normalized(roots));
   std::vector<ModelSummary> models;
   CatalogChanges changes;
   for (const ModelRow& row : rows) {
@@ -325,11 +332,12 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
                                    std::stop_token stop) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<Root> roots = Normalized(given_roots);
+  RememberRoots(roots);
   absl::MutexLock scan_lock(&scan_mutex_);
   const auto on_folder = [&](uint64_t files, const std::string& folder) {
     if (progress) progress({.files = files, .done = 0, .total = 0, .item = folder});
   };
-  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_).Walk(roots, on_folder, stop));
+  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_, inspector_).Walk(roots, on_folder, stop));
   ScanInProgress scan(catalog_, inspector_, inspect_threads_, progress, stop);
   ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk), SnapshotKnown()));
   for (const ModelSummary& model : report.added) Remember(model);
@@ -344,6 +352,10 @@ StatusOr<ModelSummary> Library::Reinspect(const ModelSummary& model) {
     ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
     Inspection inspection = Inspect(inspector_, sighting);
     ASSIGN_OR_RETURN(const Manifest manifest, std::move(inspection.manifest));
+    if (manifest.verdict() == Verdict::kUnrecognized) {
+      const ScanFinding finding = WorstOf(sighting, manifest.findings);
+      return Error(finding.code, finding.path + ": " + finding.message);
+    }
     ModelSummary summary = SummaryOf(sighting, model.name, manifest);
     // A catalog that can't be written is told by the next scan.
     (void)catalog_.Apply({.models = {ToRow(summary)},
@@ -377,6 +389,28 @@ StatusOr<Manifest> Library::ManifestOf(const ModelSummary& model) {
   return std::move(inspection.manifest);
 }
 
+StatusOr<Sighting> Library::SightAgain(const ModelSummary& model) {
+  Root root{.path = model.root};
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto known = roots_.find(model.root); known != roots_.end()) root = known->second;
+  }
+  ShardListCache none;
+  ScanWalk walk = Scanner(none, inspector_).Revisit(root, model.folder);
+  for (Sighting& sighting : walk.sightings) {
+    if (sighting.id == model.id) return std::move(sighting);
+  }
+  if (!walk.unreadable.empty()) {
+    return Error(walk.findings.front().code, walk.findings.front().message);
+  }
+  return Error(ErrorCode::kFileNotFound, fmt::format("{} is not there any more", model.path));
+}
+
+void Library::RememberRoots(const std::vector<Root>& roots) {
+  absl::MutexLock lock(&mutex_);
+  for (const Root& root : roots) roots_.insert_or_assign(root.path, root);
+}
+
 Library::KnownModels Library::SnapshotKnown() {
   absl::MutexLock lock(&mutex_);
   return known_;
@@ -384,7 +418,8 @@ Library::KnownModels Library::SnapshotKnown() {
 
 void Library::Remember(const ModelSummary& summary) {
   absl::MutexLock lock(&mutex_);
-  known_[summary.id] = {summary.revision, summary.name, summary.root, summary.path};
+  known_[summary.id] = {summary.revision, summary.name, summary.root, summary.path,
+                        summary.verdict};
 }
 
 void Library::Forget(const ModelId& id) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <stop_token>
 #include <string>
 #include <unordered_map>
@@ -58,20 +59,21 @@ class Library {
   // Models of roots that are not given stay as they are; models in folders that
   // can't be read just now, too. A file that changes in ctime only (a link, a
   // chmod, or new bytes with the old mtime) is reported as changed, with equal
-  // component ids: whoever holds its bytes should verify them. A broken file is
-  // a finding, and a model that is broken now is removed. When the catalog can't
-  // be written, the scan goes on and a finding says so.
+  // component ids: whoever holds its bytes should verify them. A model that can't
+  // be used is known with its verdict, and a finding says why at every scan; what is
+  // of no known format is a finding only, and removed if it was a model. When the
+  // catalog can't be written, the scan goes on and a finding says so.
   // kCancelled when stopped: then nothing is reported, and what was inspected
   // is kept in the catalog.
   StatusOr<ScanReport> Scan(const std::vector<Root>& roots, const Progress& progress,
                             std::stop_token stop);
 
   // Looks at one known model again. The summary as it is now, or what is wrong
-  // with it: kFileNotFound when it is gone. On error the model is forgotten
-  // here and in the catalog.
+  // with it: kFileNotFound when it is gone, kUnrecognizedFormat when it is no model
+  // any more. On error the model is forgotten here and in the catalog.
   StatusOr<ModelSummary> Reinspect(const ModelSummary& model);
 
-  // The manifest of exactly that revision: from the catalog, else read from the
+  // The manifest of exactly that revision, whatever its verdict: from the catalog, else read from the
   // files once more (kFileChanged when they have another revision by now).
   StatusOr<Manifest> ManifestOf(const ModelSummary& model);
 
@@ -82,10 +84,13 @@ class Library {
     std::string name;
     std::string root;
     std::string path;
+    Verdict verdict = Verdict::kOk;
   };
   using KnownModels = std::unordered_map<ModelId, Known>;
   class ScanInProgress;
 
+  StatusOr<Sighting> SightAgain(const ModelSummary& model);
+  void RememberRoots(const std::vector<Root>& roots);
   KnownModels SnapshotKnown();
   void Remember(const ModelSummary& summary);
   void Forget(const ModelId& id);
@@ -99,6 +104,7 @@ class Library {
 
   absl::Mutex mutex_;  // after scan_mutex_
   KnownModels known_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Root> roots_ ABSL_GUARDED_BY(mutex_);  // by path
 };
 
 }  // namespace warmset

@@ -28,6 +28,9 @@ namespace fs = std::filesystem;
 constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 constexpr const char* kOldCommit = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
+// A pickle of an empty dictionary: of a known format, and no model.
+const std::string kPlainData("\x80\x02}q\x00.", 6);
+
 class LibraryTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -156,10 +159,11 @@ TEST_F(LibraryTest, ARestartReadsNothingAgain) {
   Write("s/m.safetensors.index.json", R"({"weight_map":{"w":"m-00001-of-00001.safetensors"}})");
   EXPECT_EQ(Scan().headers_read, 3u);
   Restart();
-  EXPECT_THAT(Names(), ElementsAre("a.safetensors", "m.safetensors"));
+  EXPECT_THAT(Names(), ElementsAre("a.safetensors", "broken.safetensors", "m.safetensors"));
+  EXPECT_EQ(Named("broken.safetensors").verdict, Verdict::kCorrupt);
   const ScanReport report = Scan();
   EXPECT_EQ(report.headers_read, 0u);
-  EXPECT_EQ(report.unchanged, 2u);
+  EXPECT_EQ(report.unchanged, 3u);
   EXPECT_EQ(report.findings.size(), 1u);
   const auto manifest = library_->ManifestOf(Named("a.safetensors"));
   ASSERT_TRUE(manifest.ok()) << manifest.status();
@@ -175,21 +179,59 @@ TEST_F(LibraryTest, ModelsOfOtherRootsAreForgottenAtTheStart) {
   EXPECT_THAT(*catalog_->Models(), IsEmpty());
 }
 
-TEST_F(LibraryTest, BrokenFilesAreFindings) {
+TEST_F(LibraryTest, WhatCantBeUsedIsKnownWithItsVerdict) {
   WriteModel("good.safetensors");
   Write("torn.safetensors", TestSafetensors({{"w", 8}}).substr(0, 40));
   Write("lfs.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+  Write("gated.safetensors", "Access to model org/name is restricted. Please log in.");
+  Write("data.pth", kPlainData);
   ::mkfifo((root_ + "/fifo.safetensors").c_str(), 0600);
-  const ScanReport report = Scan();
-  EXPECT_THAT(Names(), ElementsAre("good.safetensors"));
-  EXPECT_THAT(report.findings,
-              UnorderedElementsAre(AllOf(Field(&ScanFinding::path, root_ + "/torn.safetensors"),
-                                         Field(&ScanFinding::code, ErrorCode::kCorruptedModel)),
-                                   AllOf(Field(&ScanFinding::path, root_ + "/lfs.safetensors"),
-                                         Field(&ScanFinding::message, HasSubstr("git lfs pull")))));
+  const auto findings = UnorderedElementsAre(
+      AllOf(Field(&ScanFinding::path, root_ + "/torn.safetensors"),
+            Field(&ScanFinding::code, ErrorCode::kCorruptedModel)),
+      AllOf(Field(&ScanFinding::path, root_ + "/lfs.safetensors"),
+            Field(&ScanFinding::code, ErrorCode::kIncompleteModel),
+            Field(&ScanFinding::message, HasSubstr("git lfs pull"))),
+      AllOf(Field(&ScanFinding::path, root_ + "/gated.safetensors"),
+            Field(&ScanFinding::code, ErrorCode::kAccessRestricted)),
+      AllOf(Field(&ScanFinding::path, root_ + "/data.pth"),
+            Field(&ScanFinding::code, ErrorCode::kUnrecognizedFormat)));
+  EXPECT_THAT(Scan().findings, findings);
+  EXPECT_THAT(Names(), ElementsAre("gated.safetensors", "good.safetensors", "lfs.safetensors",
+                                   "torn.safetensors"));
+  EXPECT_EQ(Named("torn.safetensors").verdict, Verdict::kCorrupt);
+  EXPECT_THAT(Named("torn.safetensors").components, IsEmpty());
+  EXPECT_EQ(library_->ManifestOf(Named("lfs.safetensors"))->verdict(), Verdict::kIncomplete);
+
+  // Each scan says so again; what may have been completed is looked at again.
+  const ScanReport again = Scan();
+  EXPECT_THAT(again.findings, findings);
+  EXPECT_EQ(again.unchanged, 4u);
+  EXPECT_THAT(again.changed, IsEmpty());
+  EXPECT_EQ(again.headers_read, 1u);
+
   WriteModel("torn.safetensors");
-  EXPECT_EQ(Scan().added.size(), 1u);
-  Write("torn.safetensors", "torn once more");
+  EXPECT_EQ(Scan().changed.size(), 1u);
+  EXPECT_EQ(Named("torn.safetensors").verdict, Verdict::kOk);
+  Write("torn.safetensors", TestSafetensors({{"w", 8}}).substr(0, 40));
+  EXPECT_EQ(Scan().changed.size(), 1u);
+  EXPECT_EQ(Named("torn.safetensors").verdict, Verdict::kCorrupt);
+  const auto after = library_->Reinspect(Named("torn.safetensors"));
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->verdict, Verdict::kCorrupt);
+}
+
+TEST_F(LibraryTest, WhatIsNoModelAnyMoreIsRemoved) {
+  WriteModel("m.pth");
+  Scan();
+  const ModelSummary before = Named("m.pth");
+  Write("m.pth", kPlainData);
+  EXPECT_EQ(CodeOf(library_->Reinspect(before).status()), ErrorCode::kUnrecognizedFormat);
+  models_.clear();
+  EXPECT_EQ(Scan().findings.size(), 1u);
+  WriteModel("m.pth");
+  Scan();
+  Write("m.pth", kPlainData);
   EXPECT_EQ(Scan().removed.size(), 1u);
 }
 
@@ -321,7 +363,8 @@ TEST_F(LibraryTest, AWeightMapCantLeadOut) {
   WriteTestFile(folder_ + "/secret.safetensors", TestSafetensors({{"w", 8}}));
   Write("m.safetensors.index.json", R"({"weight_map":{"w":"../secret.safetensors"}})");
   const ScanReport report = Scan();
-  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_EQ(Named("m.safetensors").verdict, Verdict::kUnsafe);
+  EXPECT_THAT(Named("m.safetensors").components, IsEmpty());
   ASSERT_EQ(report.findings.size(), 1u);
   EXPECT_THAT(report.findings[0].message, HasSubstr("leads out"));
 }
@@ -340,7 +383,8 @@ TEST_F(LibraryTest, TransformersAndLooseFilesInOneFolder) {
   EXPECT_EQ(Named("llama").architecture, "LlamaForCausalLM");
   EXPECT_EQ(Named("llama").files.size(), 2u);
   fs::remove(root_ + "/llama/model-00002-of-00002.safetensors");
-  EXPECT_EQ(Scan().removed.size(), 1u);
+  EXPECT_EQ(Scan().changed.size(), 1u);
+  EXPECT_EQ(Named("llama").verdict, Verdict::kIncomplete);
 }
 
 TEST_F(LibraryTest, ADiffusersFolder) {
@@ -404,23 +448,6 @@ TEST_F(LibraryTest, TheHubsCache) {
   EXPECT_EQ(Named("org/name").id, id);
   EXPECT_EQ(Named("org/name").files[0].content_hash, "sha256:" + std::string(64, 'f'));
   EXPECT_THAT(Names(), Contains("org/name@01234567"));
-}
-
-TEST_F(LibraryTest, WhatIsWrongInAHubsCache) {
-  const std::string repo = "models--org--name";
-  const std::string blob = WriteHubFile(repo, kCommit, "model.safetensors", std::string(64, 'b'),
-                                        TestSafetensors({{"w", 8}}));
-  Write(repo + "/refs/main", kCommit);
-  Write(repo + "/refs/gone", kOldCommit);
-  Write(repo + "/refs/evil", "../../../etc");
-  Write(repo + "/blobs/" + std::string(64, 'd') + ".incomplete", "half");
-  Write(repo + "/snapshots/stray.safetensors", "x");
-  EXPECT_EQ(Scan().findings.size(), 4u);
-  EXPECT_THAT(Names(), ElementsAre("org/name/model.safetensors"));
-  fs::remove(blob);
-  const ScanReport report = Scan();
-  EXPECT_EQ(report.removed.size(), 1u);
-  EXPECT_THAT(report.findings, Contains(Field(&ScanFinding::message, HasSubstr("leads nowhere"))));
 }
 
 TEST_F(LibraryTest, HardLinksShareAComponent) {

@@ -44,8 +44,8 @@ StatusOr<os::UniqueFd> ModelFolder::OpenOther(const std::string& path) {
   ASSIGN_OR_RETURN(const uint64_t links, os::CountLinks(fd.get()));
   if (links == 1) return fd;
   return Error(ErrorCode::kUnsafeModel,
-               fmt::format("{} is a hard link, which may lead out of the model's folder; put a copy "
-                           "in its place",
+               fmt::format("{} is a hard link, which may lead out of the model's folder; put a "
+                           "copy in its place",
                            path));
 }
 

@@ -1,5 +1,6 @@
 #include "inspect/format_reader.h"
 
+#include "inspect/dduf/reader.h"
 #include "inspect/gguf/reader.h"
 #include "inspect/onnx/reader.h"
 #include "inspect/pytorch/reader.h"
@@ -8,12 +9,14 @@
 namespace warmset {
 
 std::span<const FormatReader* const> FormatReaders() {
+  static const DdufReader dduf;
   static const GgufReader gguf;
   static const OnnxReader onnx;
   static const PytorchReader pytorch;
   static const SafetensorsReader safetensors;
-  // A pickle may be made to look like a safetensors file, not the other way about.
-  static const FormatReader* const readers[] = {&gguf, &pytorch, &safetensors, &onnx};
+  // Of zip archives, DDUF's are the special ones. A pickle may be made to look like a
+  // file of the formats behind it, not the other way about.
+  static const FormatReader* const readers[] = {&dduf, &pytorch, &gguf, &safetensors, &onnx};
   return readers;
 }
 

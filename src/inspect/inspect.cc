@@ -10,12 +10,15 @@
 
 #include "base/strong.h"
 #include "fmt/format.h"
+#include "inspect/access_record.h"
 #include "inspect/components.h"
 #include "inspect/format_reader.h"
 #include "inspect/gguf/split.h"
 #include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
+#include "inspect/ollama/manifest.h"
 #include "inspect/shard_index.h"
+#include "inspect/stand_in.h"
 #include "inspect/weight_sets.h"
 #include "tensor/tensor_index.h"
 
@@ -25,8 +28,6 @@ namespace {
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
 constexpr size_t kMaxMessageBytes = 1000;
-
-constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
@@ -41,16 +42,6 @@ std::string Shortened(std::string message) {
 
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-// What stands where the weights should be.
-Status CheckNoStandIn(const FileStart& start) {
-  const std::string_view text(reinterpret_cast<const char*>(start.bytes.data()),
-                              start.bytes.size());
-  if (!text.starts_with(kLfsPointer)) return OkStatus();
-  return Error(ErrorCode::kIncompleteModel,
-               "this is a Git LFS pointer and not the weights; fetch them with `git lfs pull` or "
-               "download the file again");
-}
-
 // Builds the manifest of one model. Used once.
 class Inspection {
  public:
@@ -63,8 +54,10 @@ class Inspection {
     const Status status = AddAll();
     if (!status.ok()) RETURN_IF_ERROR(Note(status, ""));
     // A file without tensors is what its format says; no file at all is no model.
-    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) {
-      AddFinding(FindingOf(Error(ErrorCode::kUnrecognizedFormat, "it has no weights"), ""));
+    if (manifest_.files.empty() && manifest_.verdict() == Verdict::kOk) NoteNoWeights();
+    const Verdict verdict = manifest_.verdict();
+    if (verdict == Verdict::kIncomplete || verdict == Verdict::kUnrecognized) {
+      RETURN_IF_ERROR(AddAccessRecord());
     }
     return std::move(manifest_);
   }
@@ -76,18 +69,47 @@ class Inspection {
         return AddSingleFile();
       case ModelLayout::kSharded:
       case ModelLayout::kTransformers:
-      case ModelLayout::kOllama:
-        return AddFolder("", ReadConfig(kConfigName));
+        return AddOwnFolder();
       case ModelLayout::kDiffusers:
         return AddPipeline();
+      case ModelLayout::kOllama:
+        return AddOllamaModel();
     }
+    return OkStatus();
+  }
+
+  Status AddOwnFolder() {
+    const ModelConfig config = ReadConfig(kConfigName);
+    class_name_ = config.class_name;
+    return AddFolder("", config);
+  }
+
+  // A folder that says what it is has lost its weights; a file may be anything.
+  void NoteNoWeights() {
+    const bool says_what = model_.layout == ModelLayout::kDiffusers || !class_name_.empty();
+    AddFinding(FindingOf(
+        says_what ? Error(ErrorCode::kIncompleteModel,
+                          fmt::format("{} without weights; download it again",
+                                      class_name_.empty() ? "a pipeline" : class_name_))
+                  : Error(ErrorCode::kUnrecognizedFormat, "it has no weights"),
+        ""));
+  }
+
+  // Why something is missing, if whoever tried to get it recorded that.
+  Status AddAccessRecord() {
+    const std::string path(kAccessRecordName);
+    if (!sighted_.contains(path)) return OkStatus();
+    auto json = ReadText(path, kMaxAccessRecordBytes);
+    const Status refusal = json.ok() ? ReadAccessRecord(*json) : json.status();
+    if (CodeOf(refusal) != ErrorCode::kCorruptedModel) return Note(refusal, path);
+    Warn(path, std::string(Message(refusal)));
     return OkStatus();
   }
 
   // A single file is split by the names of its tensors.
   Status AddSingleFile() {
-    if (model_.files.size() != 1) {
-      return Error(ErrorCode::kInvalidRequest, "a model of one file has exactly one file");
+    if (model_.files.empty()) {
+      return Error(ErrorCode::kInvalidRequest, "a model of one file has no file");
     }
     ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(model_.files.front().path));
     if (!part) return OkStatus();
@@ -109,6 +131,7 @@ class Inspection {
     auto index = ParseModelIndex(json);
     if (!index.ok()) return Annotate(index.status(), kModelIndexName);
     WarnOfCode(kModelIndexName, index->code_settings);
+    class_name_ = index->pipeline;
     for (const std::string& folder : Folders()) {
       const auto entry = index->components.find(folder);
       if (entry == index->components.end()) {
@@ -122,12 +145,63 @@ class Inspection {
       index->components.erase(entry);
     }
     for (const auto& [folder, class_name] : index->components) {
-      if (!TypeOfClass(class_name).empty()) {
-        Warn(folder, fmt::format("{} has no weights here", class_name));
+      const std::string_view type = TypeOfClass(class_name);
+      if (type.empty()) continue;
+      const std::string what = fmt::format("{} has no weights here", class_name);
+      // Pipelines run without it.
+      if (type == "safety_checker") {
+        Warn(folder, what);
+      } else {
+        AddFinding(FindingOf(
+            Error(ErrorCode::kIncompleteModel, what + "; download the model again"), folder));
       }
     }
     TakeOver(IdentifyPipeline(index->pipeline, pipeline_parts_));
     return OkStatus();
+  }
+
+  // An Ollama manifest and its blobs: a component per layer of tensors.
+  Status AddOllamaModel() {
+    if (model_.files.empty()) return Error(ErrorCode::kInvalidRequest, "no Ollama manifest");
+    const std::string& path = model_.files.front().path;
+    ASSIGN_OR_RETURN(const std::string json, ReadText(path, kMaxConfigBytes));
+    const auto layers = ParseOllamaManifest(json);
+    if (!layers.ok()) return Note(layers.status(), path);
+    std::map<std::string_view, int> count;
+    for (const OllamaLayer& layer : *layers) {
+      const std::string blob = "blobs/" + layer.blob;
+      const Status status = CheckBlob(layer, blob);
+      if (!status.ok()) {
+        RETURN_IF_ERROR(Note(status, blob));
+        continue;
+      }
+      const std::string_view component = layer.component();
+      if (component.empty()) continue;
+      ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(blob));
+      if (!part) continue;
+      if (component == "model" && count[component] == 0) {
+        TakeOver(IdentifyParts({&*part, 1}, {}, ""));
+      }
+      const int number = ++count[component];
+      const std::string name = number == 1 ? std::string(component)
+                                           : fmt::format("{}_{}", component, number);
+      AddWhole(name, std::string(component == "adapter" ? "lora" : component), {&*part, 1});
+    }
+    return OkStatus();
+  }
+
+  // That a layer's blob is there as a whole.
+  Status CheckBlob(const OllamaLayer& layer, const std::string& blob) const {
+    const auto sighted = sighted_.find(blob);
+    if (sighted == sighted_.end()) {
+      return Error(ErrorCode::kIncompleteModel,
+                   "the manifest lists it and it is not there; pull the model again");
+    }
+    const uint64_t size = sighted->second->identity.size;
+    if (size == layer.size) return OkStatus();
+    return Error(ErrorCode::kCorruptedModel,
+                 fmt::format("it has {} bytes, where the manifest says {}; pull the model again",
+                             size, layer.size));
   }
 
   // What a component's own configuration says of it should be what the pipeline says.
@@ -175,7 +249,7 @@ class Inspection {
           whole = whole && part.has_value();
           if (part) parts.push_back(*std::move(part));
         }
-        if (set.parts > 1) {
+        if (set.sharded()) {
           ASSIGN_OR_RETURN(whole, CheckParts(prefix, set, parts));
         }
       } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
@@ -219,6 +293,11 @@ class Inspection {
 
   void TakeOver(const Identification& identification) {
     manifest_.kind = identification.kind;
+    // What nothing inside tells, the folder that its user chose may.
+    if (manifest_.kind == "model") {
+      const std::string_view kind = KindOfFolder(model_.folder_kind);
+      if (!kind.empty()) manifest_.kind = kind;
+    }
     manifest_.architectures = identification.architectures;
     manifest_.requires_models = identification.requires_models;
     for (const std::string& each : identification.disagreements) Warn("", each);
@@ -275,15 +354,23 @@ class Inspection {
     return false;
   }
 
-  // Whether the parts of a split GGUF file are all there and fit each other: a
-  // finding says why not.
+  // Whether numbered parts are all there and fit each other: a finding says why not.
   StatusOr<bool> CheckParts(const std::string& prefix, const WeightSet& set,
                             std::span<const FilePart> parts) {
+    if (set.missing_count != 0) {
+      RETURN_IF_ERROR(Note(
+          Error(ErrorCode::kIncompleteModel,
+                fmt::format("{} is not there ({} of {} parts are missing); download it again",
+                            set.first_missing, set.missing_count,
+                            set.missing_count + set.files.size())),
+          prefix + set.first_missing));
+      return false;
+    }
+    if (parts.size() < set.files.size()) return false;
+    if (set.suffix != ".gguf") return true;
     std::vector<const FileContents*> contents;
     for (const FilePart& part : parts) contents.push_back(&part.contents);
-    Status status = CheckGgufPartNames(set.stem, set.parts, set.files);
-    if (status.ok() && parts.size() < set.files.size()) return false;
-    if (status.ok()) status = CheckGgufParts(contents);
+    const Status status = CheckGgufParts(contents);
     if (!status.ok()) RETURN_IF_ERROR(Note(status, prefix + set.files.front()));
     return status.ok();
   }
@@ -432,11 +519,16 @@ class Inspection {
     StatusOr<ByteSource*> Open(const std::string& path) override {
       const auto known = opened_.find(path);
       if (known != opened_.end()) return known->second.source.get();
-      ASSIGN_OR_RETURN(os::UniqueFd fd, inspection_.provider_.OpenOther(folder_ + path));
       Opened file;
       file.file.path = folder_ + path;
-      ASSIGN_OR_RETURN(file.file.identity, os::Identify(fd.get()));
-      file.fd = std::move(fd);
+      if (const auto sighted = inspection_.sighted_.find(file.file.path);
+          sighted != inspection_.sighted_.end()) {
+        ASSIGN_OR_RETURN(file.fd, inspection_.Open(file.file.path));
+        file.file = *sighted->second;
+      } else {
+        ASSIGN_OR_RETURN(file.fd, inspection_.provider_.OpenOther(file.file.path));
+        ASSIGN_OR_RETURN(file.file.identity, os::Identify(file.fd.get()));
+      }
       file.source = std::make_unique<FileSource>(file.fd.get(), file.file.identity.size);
       return opened_.emplace(path, std::move(file)).first->second.source.get();
     }
@@ -491,6 +583,7 @@ class Inspection {
   const ModelFiles& model_;
   FileProvider& provider_;
   std::map<std::string, const ManifestFile*> sighted_;  // by path
+  std::string class_name_;  // as the model's own configuration says it
   std::vector<PipelinePart> pipeline_parts_;
   Manifest manifest_;
 };

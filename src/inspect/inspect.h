@@ -21,7 +21,11 @@ namespace warmset {
 // and the JSON files that say how they belong together.
 struct ModelFiles {
   ModelLayout layout = ModelLayout::kFile;
-  std::vector<ManifestFile> files;  // paths relative to the model's folder
+  // Paths relative to the model's folder. Of kFile, the first is the model, and the
+  // others may hold its data; of kOllama, the first is the manifest.
+  std::vector<ManifestFile> files;
+  // What ComfyUI would look for in the model's folder ("loras"), or empty: a hint.
+  std::string folder_kind = {};
 };
 
 // Gives out the files of one model. Implementations say whether they are

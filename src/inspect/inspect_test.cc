@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <functional>
@@ -408,7 +409,110 @@ TEST_F(InspectTest, ADiffusersFolder) {
                           "unet.fp16:unet"));
   ASSERT_EQ(manifest->findings.size(), 2u);
   EXPECT_EQ(manifest->findings[0].path, "extra");
+  EXPECT_EQ(manifest->findings[0].verdict, Verdict::kOk);
   EXPECT_EQ(manifest->findings[1].path, "vae");
+  EXPECT_EQ(manifest->findings[1].verdict, Verdict::kIncomplete);
+}
+
+TEST_F(InspectTest, APipelineRunsWithoutItsSafetyChecker) {
+  Write("model_index.json", R"({"_class_name":"StableDiffusionPipeline",
+        "safety_checker":["stable_diffusion","StableDiffusionSafetyChecker"],
+        "unet":["diffusers","UNet2DConditionModel"]})");
+  Write("unet/diffusion_pytorch_model.safetensors", TestSafetensors({{"u", 8}}));
+  const auto manifest = Inspect(ModelLayout::kDiffusers);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_EQ(manifest->findings.size(), 1u);
+}
+
+TEST_F(InspectTest, AConfigWithoutWeightsIsIncomplete) {
+  Write("config.json", R"({"architectures":["LlamaForCausalLM"]})");
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kTransformers)), ErrorCode::kIncompleteModel);
+  model_ = {};
+  Write("config.json", R"({"port":80})");
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kTransformers)), ErrorCode::kUnrecognizedFormat);
+  model_ = {};
+  Write("model_index.json", "{}");
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kIncompleteModel);
+}
+
+TEST_F(InspectTest, TheHubsRefusalSaysWhyWeightsAreMissing) {
+  Write(".error.json", R"({"error_code":"GatedRepo","http_status":403,"repo":"org/name"})");
+  Write("config.json", R"({"model_type":"llama"})");
+  const Status status = Refusal(ModelLayout::kTransformers);
+  EXPECT_EQ(CodeOf(status), ErrorCode::kAccessRestricted);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("https://huggingface.co/org/name"));
+
+  // What is there can be used in spite of an old refusal.
+  Write("model.safetensors", TestSafetensors({{"w", 8}}));
+  EXPECT_EQ(Inspect(ModelLayout::kTransformers)->verdict(), Verdict::kOk);
+}
+
+TEST_F(InspectTest, ABrokenRecordOfARefusalIsAWarning) {
+  Write(".error.json", "{");
+  Write("config.json", R"({"model_type":"llama"})");
+  EXPECT_EQ(Inspect(ModelLayout::kTransformers)->verdict(), Verdict::kIncomplete);
+}
+
+TEST_F(InspectTest, PartsThatTheirNumbersPromise) {
+  Write("model-00001-of-00002.safetensors", TestSafetensors({{"a", 8}}));
+  const Status status = Refusal(ModelLayout::kSharded);
+  EXPECT_EQ(CodeOf(status), ErrorCode::kIncompleteModel);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("model-00002-of-00002.safetensors"));
+  Write("model-00002-of-00002.safetensors", TestSafetensors({{"b", 8}}));
+  const auto manifest = Inspect(ModelLayout::kSharded);
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_EQ(manifest->components[0].tensor_count, 2u);
+}
+
+class OllamaTest : public InspectTest {
+ protected:
+  static std::string Digits(char digit) { return std::string(64, digit); }
+
+  void WriteManifest(const std::vector<std::array<std::string, 3>>& layers) {
+    std::string json;
+    for (const auto& [type, digest, size] : layers) {
+      json += json.empty() ? "" : ",";
+      json += R"({"mediaType":"application/vnd.ollama.image.)" + type + R"(","digest":")" + digest +
+              R"(","size":)" + size + "}";
+    }
+    Write("manifests/registry.ollama.ai/library/llama3/8b",
+          R"({"schemaVersion":2,"layers":[)" + json + "]}");
+  }
+  std::string WriteBlob(char digit, const std::string& content) {
+    Write("blobs/sha256-" + Digits(digit), content, "sha256:" + Digits(digit));
+    return std::to_string(content.size());
+  }
+};
+
+// Any format will do: blobs are told by their content.
+TEST_F(OllamaTest, ALayerOfTensorsIsAComponent) {
+  const std::string weights = TestSafetensors({{"w", 8}});
+  const std::string size = std::to_string(weights.size());
+  WriteManifest({{"model", "sha256:" + Digits('a'), size},
+                 {"template", "sha256:" + Digits('b'), "5"},
+                 {"adapter", "sha256:" + Digits('c'), size},
+                 {"adapter", "sha256:" + Digits('d'), size}});
+  for (const char digit : {'a', 'c', 'd'}) WriteBlob(digit, weights);
+  WriteBlob('b', "hello");
+  const auto manifest = Inspect(ModelLayout::kOllama);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->verdict(), Verdict::kOk);
+  EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "adapter:lora", "adapter_2:lora"));
+  EXPECT_EQ(manifest->files[0].content_hash, "sha256:" + Digits('a'));
+}
+
+TEST_F(OllamaTest, WhatIsWrongWithBlobs) {
+  WriteManifest({{"model", "sha256:" + Digits('a'), "10"}});
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kOllama)), ErrorCode::kIncompleteModel);
+  WriteBlob('a', "short");
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kOllama)), ErrorCode::kCorruptedModel);
+  model_ = {};
+  WriteManifest({{"model", "sha256:../../../../../etc/passwd", "10"}});
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kOllama)), ErrorCode::kUnsafeModel);
+  model_ = {};
+  WriteManifest({});
+  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kOllama)), ErrorCode::kUnrecognizedFormat);
 }
 
 TEST_F(InspectTest, AModelIndexThatLeadsOutIsRefused) {
@@ -479,11 +583,6 @@ TEST_F(InspectTest, AFileWithoutTensorsIsFine) {
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->verdict(), Verdict::kOk);
   EXPECT_TRUE(manifest->components.empty());
-}
-
-TEST_F(InspectTest, AFolderWithoutWeightsIsNoModel) {
-  Write("model_index.json", "{}");
-  EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kUnrecognizedFormat);
 }
 
 }  // namespace

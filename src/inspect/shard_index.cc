@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "fmt/format.h"
 #include "inspect/json.h"
+#include "inspect/ollama/manifest.h"
 #include "os/file.h"
 
 namespace warmset {
@@ -70,9 +71,18 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json) {
   return index;
 }
 
-StatusOr<ShardIndex> ReadShardIndex(int index_fd) {
+StatusOr<std::vector<std::string>> ReadNamedFiles(int index_fd) {
   ASSIGN_OR_RETURN(const std::string json, os::ReadSmallFile(index_fd, kMaxShardIndexBytes));
-  return ParseShardIndex(json);
+  if (json.find("\"weight_map\"") != std::string::npos) {
+    ASSIGN_OR_RETURN(ShardIndex index, ParseShardIndex(json));
+    return std::move(index.shards);
+  }
+  ASSIGN_OR_RETURN(const std::vector<OllamaLayer> layers, ParseOllamaManifest(json));
+  std::vector<std::string> blobs;
+  for (const OllamaLayer& layer : layers) blobs.push_back(layer.blob);
+  std::sort(blobs.begin(), blobs.end());
+  blobs.erase(std::unique(blobs.begin(), blobs.end()), blobs.end());
+  return blobs;
 }
 
 }  // namespace warmset

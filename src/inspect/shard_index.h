@@ -28,14 +28,16 @@ StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
 class ShardLister {
  public:
   virtual ~ShardLister() = default;
-  // The names in the index that this descriptor is open on, sorted. The errors of
-  // ParseShardIndex(), and those of reading.
+  // What ReadNamedFiles() gives for the file that this descriptor is open on.
   virtual StatusOr<std::vector<std::string>> ShardsOf(int index_fd) = 0;
 };
 
 inline constexpr size_t kMaxShardIndexBytes = size_t{128} << 20;  // of a million tensors
-// Reads and parses in this process. kInvalidRequest for an index above that size.
-StatusOr<ShardIndex> ReadShardIndex(int index_fd);
+// The names of the files that an index of shards or an Ollama manifest lists, read
+// and parsed in this process: bare names, sorted, each once. The errors of
+// ParseShardIndex() and ParseOllamaManifest(), and those of reading: kInvalidRequest
+// for one above kMaxShardIndexBytes.
+StatusOr<std::vector<std::string>> ReadNamedFiles(int index_fd);
 
 // True for one part of a path: not empty, no '/', no NUL, not "." or "..".
 bool IsBareName(std::string_view name);

@@ -32,6 +32,8 @@ enum class FrameType : uint8_t {
   kInspect = 6,     // ModelFiles; the only file's descriptor may come along
   kListShards = 7,  // with the index's descriptor
   kOpened = 8,      // with the descriptor
+  // From a reader that finds the models itself: the one that is at hand.
+  kTarget = 9,
 };
 
 struct Frame {

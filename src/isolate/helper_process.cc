@@ -45,7 +45,8 @@ Status HelperProcess::AwaitReadiness() {
   auto frame = border_.Receive(border::kMaxRequestBytes);
   if (!frame.ok()) {
     return Error(ErrorCode::kInternal,
-                 fmt::format("it {} before it was ready", End(frame.status(), kStartTimeout).words));
+                 fmt::format("it {} before it was ready",
+                             End(frame.status(), kStartTimeout).words));
   }
   if (frame->type == FrameType::kError) {
     return Annotate(border::DecodeError(frame->payload), "its sandbox");

@@ -17,8 +17,7 @@ StatusOr<Inspected> InProcessInspector::Inspect(const ModelFiles& model, FilePro
 }
 
 StatusOr<std::vector<std::string>> InProcessInspector::ShardsOf(int index_fd) {
-  ASSIGN_OR_RETURN(ShardIndex index, ReadShardIndex(index_fd));
-  return std::move(index.shards);
+  return ReadNamedFiles(index_fd);
 }
 
 }  // namespace warmset

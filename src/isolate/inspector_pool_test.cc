@@ -89,7 +89,8 @@ class InspectorPoolTest : public testing::Test, public FileProvider {
 TEST_F(InspectorPoolTest, SaysWhatThisProcessWouldSay) {
   Write("a.safetensors", TestSafetensors({{"w", 8}, {"b", 4}}));
   Write("broken.safetensors", "{}");
-  Write("pipe/model_index.json", R"({"_class_name":"P","unet":["diffusers","UNet2DConditionModel"]})");
+  Write("pipe/model_index.json",
+        R"({"_class_name":"P","unet":["diffusers","UNet2DConditionModel"]})");
   Write("pipe/unet/model.safetensors.index.json", R"({"weight_map":{"a":"1.safetensors"}})");
   Write("pipe/unet/1.safetensors", TestSafetensors({{"a", 8}}));
   const ModelFiles models[] = {

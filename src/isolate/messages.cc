@@ -84,6 +84,7 @@ StatusOr<OpenRequest> DecodeOpenRequest(std::string_view payload) {
 std::string Encode(const ModelFiles& model) {
   ByteWriter out;
   out.Write(static_cast<uint8_t>(model.layout));
+  out.WriteString(model.folder_kind);
   out.Write(static_cast<uint32_t>(model.files.size()));
   for (const ManifestFile& file : model.files) {
     out.WriteString(file.path);
@@ -103,6 +104,7 @@ StatusOr<ModelFiles> DecodeModelFiles(std::string_view payload) {
   ASSIGN_OR_RETURN(const auto layout, in.Read<uint8_t>());
   if (layout > static_cast<uint8_t>(ModelLayout::kOllama)) return Broken("an unknown layout");
   model.layout = static_cast<ModelLayout>(layout);
+  ASSIGN_OR_RETURN(model.folder_kind, ReadText(in));
   ASSIGN_OR_RETURN(const auto count, in.Read<uint32_t>());
   for (uint32_t i = 0; i < count; ++i) {
     ManifestFile& file = model.files.emplace_back();

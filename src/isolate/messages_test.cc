@@ -15,10 +15,12 @@ TEST(BorderMessagesTest, ComeBackAsTheyWere) {
   const std::vector<std::string> names = {"1.safetensors", "", "2.safetensors"};
   EXPECT_EQ(*DecodeNames(Encode(names)), names);
   const ModelFiles model = {.layout = ModelLayout::kDiffusers,
-                            .files = {{"a", {1, 2, 3, -4, 5}, "sha256:x"}, {"b", {}, ""}}};
+                            .files = {{"a", {1, 2, 3, -4, 5}, "sha256:x"}, {"b", {}, ""}},
+                            .folder_kind = "loras"};
   const auto decoded = DecodeModelFiles(Encode(model));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(decoded->layout, model.layout);
+  EXPECT_EQ(decoded->folder_kind, "loras");
   ASSERT_EQ(decoded->files.size(), 2u);
   EXPECT_EQ(decoded->files[0].identity, model.files[0].identity);
   EXPECT_EQ(decoded->files[0].content_hash, "sha256:x");
@@ -62,7 +64,7 @@ TEST(BorderMessagesTest, WhateverIsCutOffOrLongerIsRefused) {
 
 TEST(BorderMessagesTest, CountsAreNotTrustedWithMemory) {
   EXPECT_FALSE(DecodeNames("\xff\xff\xff\xff").ok());
-  EXPECT_FALSE(DecodeModelFiles(std::string("\0\xff\xff\xff\xff", 5)).ok());
+  EXPECT_FALSE(DecodeModelFiles(std::string("\0\0\0\0\0\xff\xff\xff\xff", 9)).ok());
 }
 
 }  // namespace

@@ -54,9 +54,9 @@ Frame Answer(Border& border, Frame request, const InspectFunction& inspect) {
     return MakeAnswer(FrameType::kError, border::Encode(error));
   };
   if (request.type == FrameType::kListShards) {
-    const auto index = ReadShardIndex(request.fd.get());
-    if (!index.ok()) return failed(index.status());
-    return MakeAnswer(FrameType::kShards, border::Encode(index->shards));
+    const auto names = ReadNamedFiles(request.fd.get());
+    if (!names.ok()) return failed(names.status());
+    return MakeAnswer(FrameType::kShards, border::Encode(*names));
   }
   if (request.type != FrameType::kInspect) return failed(Unexpected());
   const auto model = border::DecodeModelFiles(request.payload);

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "fmt/format.h"
 #include "os/fault.h"
@@ -43,6 +45,19 @@ std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
   ::_exit(127);
 }
 
+// Whether a folder of $PATH that can be looked into has it.
+bool IsOnPath(const std::string& program) {
+  const char* const path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
+  while (true) {
+    const size_t colon = rest.find(':');
+    const std::string folder(rest.substr(0, colon));
+    if (::access(((folder.empty() ? "." : folder) + "/" + program).c_str(), F_OK) == 0) return true;
+    if (colon == std::string_view::npos) return false;
+    rest.remove_prefix(colon + 1);
+  }
+}
+
 }  // namespace
 
 StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
@@ -53,6 +68,19 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoError(errno, "start " + argv[0]);
   if (pid == 0) ExecChild(raw_argv.data(), fds);
+  ChildProcess child{pid, UniqueFd()};
+  ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
+  return child;
+}
+
+StatusOr<ChildProcess> Fork(const std::function<int()>& run) {
+  if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "copy this process");
+  const pid_t pid = ::fork();
+  if (pid < 0) return ErrnoError(errno, "copy this process");
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(run());
+  }
   ChildProcess child{pid, UniqueFd()};
   ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
   return child;
@@ -93,6 +121,10 @@ Status ReplaceProcess(const std::vector<std::string>& argv) {
   if (const int fault = InjectedFault("exec")) return ErrnoError(fault, "start " + argv[0]);
   const std::vector<char*> raw_argv = RawArguments(argv);
   ::execvp(raw_argv[0], raw_argv.data());
+  // EACCES also tells of a folder of $PATH that this user may not look into.
+  if (errno == EACCES && argv[0].find('/') == std::string::npos && !IsOnPath(argv[0])) {
+    errno = ENOENT;
+  }
   return ErrnoError(errno, "start " + argv[0]);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,11 @@ struct ChildProcess {
 // gets SIGTERM when the thread that spawned it ends.
 StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
                              const std::vector<std::pair<int, int>>& fds);
+
+// Runs a function in a copy of this process; what it returns is the copy's exit
+// status. The copy is killed when the thread that forked ends. REQUIRES: this
+// thread is the process's only one.
+StatusOr<ChildProcess> Fork(const std::function<int()>& run);
 
 // How a process ended.
 struct ProcessEnd {

@@ -1,7 +1,10 @@
 #include "os/process.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "gtest/gtest.h"
 #include "os/unix_socket.h"
@@ -40,6 +43,14 @@ TEST(ProcessTest, PassesTheDescriptorsItWasGiven) {
   EXPECT_TRUE(Reap(*child).ok());
 }
 
+TEST(ProcessTest, ACopyOfThisProcessEndsWithItsResult) {
+  const int secret = 5;
+  auto child = Fork([&] { return secret + 2; });
+  ASSERT_TRUE(child.ok()) << child.status();
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), 10s));
+  EXPECT_EQ(*Reap(*child), "exited with 7");
+}
+
 TEST(ProcessTest, AMissingProgramIsAnError) {
   EXPECT_EQ(CodeOf(Spawn({"/nonexistent/program"}, {}).status()), ErrorCode::kFileNotFound);
 }
@@ -47,6 +58,17 @@ TEST(ProcessTest, AMissingProgramIsAnError) {
 TEST(ProcessTest, ReplacingByAMissingProgramReturns) {
   EXPECT_EQ(CodeOf(ReplaceProcess({"no-such-program-anywhere"})), ErrorCode::kFileNotFound);
   EXPECT_EQ(CodeOf(ReplaceProcess({"/dev/null"})), ErrorCode::kPermissionDenied);
+}
+
+TEST(ProcessTest, AFolderOfThePathThatMayNotBeEnteredHidesNoMissingProgram) {
+  std::string folder = testing::TempDir() + "process_XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  ASSERT_EQ(::chmod(folder.c_str(), 0), 0);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (folder + ":" + path).c_str(), 1);
+  EXPECT_EQ(CodeOf(ReplaceProcess({"no-such-program-anywhere"})), ErrorCode::kFileNotFound);
+  ::setenv("PATH", path.c_str(), 1);
+  ::rmdir(folder.c_str());
 }
 
 TEST(ProcessTest, CommandOfSelf) {

@@ -1,9 +1,10 @@
 #include "tensor/tensor_table.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <tuple>
 
-#include "absl/container/flat_hash_set.h"
 #include "fmt/format.h"
 #include "tensor/tensor_index.h"
 
@@ -76,13 +77,26 @@ void TensorTable::SortByPlace() {
 }
 
 std::optional<size_t> TensorTable::FindDuplicateName() const {
-  const auto name = [this](uint32_t i) { return NameOf(records_[i]); };
-  const auto hash = [&](uint32_t i) { return std::hash<std::string_view>{}(name(i)); };
-  const auto equal = [&](uint32_t a, uint32_t b) { return name(a) == name(b); };
-  absl::flat_hash_set<uint32_t, decltype(hash), decltype(equal)> seen(0, hash, equal);
-  seen.reserve(records_.size());
-  for (uint32_t i = 0; i < records_.size(); ++i) {
-    if (!seen.insert(i).second) return i;
+  // Half a hash and the place of each, sorted: that goes through memory in order,
+  // where a hash set of a million names would jump about in it.
+  std::vector<uint64_t> keys(records_.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const uint64_t hash = std::hash<std::string_view>{}(NameOf(records_[i]));
+    keys[i] = (hash & ~uint64_t{UINT32_MAX}) | i;
+  }
+  std::sort(keys.begin(), keys.end());
+  const auto name = [this](uint64_t key) { return NameOf(records_[key & UINT32_MAX]); };
+  for (auto begin = keys.begin(); begin != keys.end();) {
+    const auto end = std::find_if(
+        begin, keys.end(), [&](uint64_t key) { return key >> 32 != *begin >> 32; });
+    // Names that were made to share a hash must not cost more than a sort.
+    std::sort(begin, end, [&](uint64_t a, uint64_t b) {
+      return name(a) != name(b) ? name(a) < name(b) : a < b;
+    });
+    const auto twice = std::adjacent_find(
+        begin, end, [&](uint64_t a, uint64_t b) { return name(a) == name(b); });
+    if (twice != end) return static_cast<size_t>(*std::next(twice) & UINT32_MAX);
+    begin = end;
   }
   return std::nullopt;
 }

@@ -51,6 +51,15 @@ TEST(TensorTable, SortsByFileThenOffsetThenName) {
   EXPECT_EQ(order, "abcd");
 }
 
+TEST(TensorTable, ShiftsEveryOffset) {
+  TensorTable table;
+  ASSERT_TRUE(Add(table, "a", 0).ok());
+  ASSERT_TRUE(Add(table, "b", 12).ok());
+  table.ShiftOffsets(100);
+  EXPECT_EQ(table[0].offset, 100u);
+  EXPECT_EQ(table[1].offset, 112u);
+}
+
 TEST(TensorTable, FindsANameThatIsThereTwice) {
   TensorTable table;
   ASSERT_TRUE(Add(table, "a", 0).ok());

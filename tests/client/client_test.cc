@@ -405,5 +405,22 @@ TEST(ClientWithGarbage, IsNotConfused) {
   ::rmdir(pattern);
 }
 
+TEST_F(ClientTest, AStoppedDaemonHoldsNobodyUp) {
+  using std::chrono_literals::operator""ms;
+  const ConnectOptions hurried{.socket_path = socket_path_, .timeout = 1'000ms, .silence = 1'000ms};
+  auto client = Client::Connect(hurried);
+  ASSERT_TRUE(client) << client.error().message;
+  const Model attached = MustAttach(*client, "good");
+  daemon_->Stop();
+  EXPECT_EQ(client->State("good").error().code, "timeout");
+  EXPECT_EQ(client->Attach("good").error().code, "timeout");  // in vain it connects anew
+  EXPECT_EQ(client->Cache("good").error().code, "timeout");
+  EXPECT_EQ(Client::Connect(hurried).error().code, "timeout");
+  EXPECT_TRUE(HasRightBytes(*attached.tensor("first"), 0));
+  daemon_->Continue();
+  Client patient = MustConnect();
+  EXPECT_TRUE(patient.State("good"));
+}
+
 }  // namespace
 }  // namespace warmset::inline client_v1

@@ -234,6 +234,13 @@ void DaemonDouble::Kill() {
   pid_ = -1;
 }
 
+void DaemonDouble::Stop() {
+  ::kill(pid_, SIGSTOP);
+  ::waitpid(pid_, nullptr, WUNTRACED);
+}
+
+void DaemonDouble::Continue() { ::kill(pid_, SIGCONT); }
+
 void DaemonDouble::Restart() {
   Kill();
   seen_->leases = 0;

@@ -35,6 +35,9 @@ class DaemonDouble {
   // As a crash does.
   void Kill();
   void Restart();
+  // Holds it still, as SIGSTOP does, and lets it go on.
+  void Stop();
+  void Continue();
   // Waits until that many more sessions have ended.
   void WaitForEndedSessions(int count);
 

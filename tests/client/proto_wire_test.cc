@@ -76,7 +76,10 @@ v1::ModelState SampleState() {
   state.set_id("0123");
   state.set_bytes(uint64_t{1} << 40);
   state.set_format("safetensors");
-  state.set_kind("diffusers");
+  state.set_layout("diffusers");
+  state.set_kind("checkpoint");
+  state.set_architecture("sdxl");
+  state.set_verdict("unsafe");
   state.set_cache_state(v1::PARTLY_CACHED);
   state.set_cached_bytes(77);
   state.set_strategy("raw");
@@ -94,7 +97,10 @@ void ExpectSample(const ModelState& state) {
   EXPECT_EQ(state.id, "0123");
   EXPECT_EQ(state.bytes, uint64_t{1} << 40);
   EXPECT_EQ(state.format, "safetensors");
-  EXPECT_EQ(state.kind, "diffusers");
+  EXPECT_EQ(state.layout, "diffusers");
+  EXPECT_EQ(state.kind, "checkpoint");
+  EXPECT_EQ(state.architecture, "sdxl");
+  EXPECT_EQ(state.verdict, "unsafe");
   EXPECT_EQ(state.cache_state, CacheState::kPartlyCached);
   EXPECT_EQ(state.cached_bytes, 77u);
   EXPECT_EQ(state.strategy, "raw");

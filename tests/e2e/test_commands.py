@@ -10,8 +10,8 @@ import pytest
 
 from harness.daemon import BIN, MIB, CommandFailed, alive, wait_until
 
-COMMANDS = ("serve", "run", "scan", "list", "show", "cache", "uncache", "path", "load", "unload",
-            "ps", "devices", "doctor", "config", "shutdown")
+COMMANDS = ("serve", "run", "scan", "list", "show", "override", "cache", "uncache", "path", "load",
+            "unload", "ps", "devices", "inspect", "doctor", "config", "shutdown")
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ def test_every_layout(serve, models, fixtures):
     older = listed.keys() - {"tiny.safetensors", "sharded", "llama", "sd",
                              "checkpoint.safetensors", "acme/tiny-model"}
     assert len(listed) == 7 and re.fullmatch("acme/tiny-model@[0-9a-f]{8}", older.pop())
-    assert listed["sharded"]["kind"] == "sharded"
-    assert listed["llama"]["kind"] == "transformers"
-    assert listed["sd"]["kind"] == "diffusers"
+    assert listed["sharded"]["layout"] == "sharded"
+    assert listed["llama"]["layout"] == "transformers"
+    assert listed["sd"]["layout"] == "diffusers"
     parts = {"unet", "vae", "text_encoder"}
     assert components(daemon, "sd").keys() == parts | {f"{part}.fp16" for part in parts}
     assert len(components(daemon, "checkpoint")) == 3
@@ -121,11 +121,14 @@ def test_broken_files_are_findings_and_harm_nobody(serve, models, fixtures):
     os.mkfifo(models / "pipe.safetensors")
     os.symlink("loop.safetensors", models / "loop.safetensors")
     daemon = serve()
-    assert names(daemon) == ["good.safetensors"]
+    # What can't be used is listed, too, with its verdict.
+    assert names(daemon) == [f"{name}.safetensors"
+                             for name in ("empty", "good", "loop", "noise", "short")]
     findings = {os.path.basename(finding["path"]): finding["code"]
                 for finding in daemon.cli("scan")["findings"]}
     for broken in ("empty", "noise", "short"):
         assert findings[f"{broken}.safetensors"] == "corrupted_model"
+    assert findings["loop.safetensors"] == "incomplete_model"
 
 
 def test_odd_names_on_disk(serve, models, fixtures):

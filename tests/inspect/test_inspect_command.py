@@ -2,8 +2,10 @@
 
 import json
 import os
+import pathlib
 import pty
 import re
+import signal
 import struct
 import subprocess
 
@@ -319,3 +321,96 @@ def test_a_model_fits_component_by_component(tmp_path, fixtures, inspect):
     line, = inspect(folder, flags=["--device", "nvidia:8.6,memory=1MiB"])
     assert line["verdict"] == "unsupported"
     assert "'unet'" in line["findings"][0]["message"]
+
+
+def children_of(pid):
+    try:
+        return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def status_of(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def holds(pid, path):
+    """Whether the process has the file open."""
+    for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(descriptor) == str(path):
+            return True
+    return False
+
+
+def test_who_opens_a_model_is_in_a_sandbox(tmp_path):
+    """Whenever a process has the model open, it has the filter and no new privileges."""
+    count = 300_000  # so that it is open for a while
+    header = ",".join(f'"{i}":{{"dtype":"U8","shape":[1],"data_offsets":[{i},{i + 1}]}}'
+                      for i in range(count))
+    path = write_file(tmp_path / "m.safetensors", f"{{{header}}}".encode(), bytes(count))
+    seen = 0
+    with subprocess.Popen([BIN / "warmset", "inspect", "--json", path],
+                          stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for pid in [process.pid, *children_of(process.pid)]:
+                try:
+                    if not holds(pid, path):
+                        continue
+                    status = status_of(pid)
+                except OSError:  # it has ended meanwhile
+                    continue
+                if "Seccomp" not in status or status["State"].startswith("Z"):
+                    continue
+                assert status["Seccomp"] == "2"
+                assert status["NoNewPrivs"] == "1"
+                assert pid != process.pid
+                seen += 1
+    assert process.returncode == 0
+    assert seen
+
+
+def test_a_reader_that_dies_is_a_finding_and_the_rest_goes_on(tmp_path):
+    """The first reader that has the large model open is killed."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    small(folder / "a.safetensors")
+    count = 300_000
+    header = ",".join(f'"{i}":{{"dtype":"U8","shape":[1],"data_offsets":[{i},{i + 1}]}}'
+                      for i in range(count))
+    large = write_file(folder / "b.safetensors", f"{{{header}}}".encode(), bytes(count))
+    small(folder / "c.safetensors")
+    with subprocess.Popen([BIN / "warmset", "inspect", "--json", folder],
+                          stdout=subprocess.PIPE) as process:
+        killed = False
+        while not killed and process.poll() is None:
+            for pid in children_of(process.pid):
+                try:
+                    if holds(pid, large):
+                        os.kill(pid, signal.SIGKILL)
+                        killed = True
+                except OSError:
+                    continue
+        out = process.stdout.read()
+    assert killed
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["path"][-13:] for line in lines] == [
+        "a.safetensors", "b.safetensors", "c.safetensors"]
+    assert [line["verdict"] for line in lines] == ["ok", "corrupt", "ok"]
+    assert "was killed by SIGKILL" in lines[1]["findings"][0]["message"]
+    assert process.returncode == 1
+
+
+def test_the_users_own_links_are_followed(tmp_path, verdict_of):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    small(elsewhere / "real.safetensors")
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "link.safetensors").symlink_to(elsewhere / "real.safetensors")
+    assert verdict_of(models / "link.safetensors") == "ok"
+    assert verdict_of(models) == "ok"
+    (models / "link.safetensors").unlink()
+    (models / "folder").symlink_to(elsewhere)
+    assert verdict_of(models) == "ok"

@@ -1,11 +1,11 @@
 // What a file or folder is, without a daemon: inspect.
+#include <cstdio>
 #include <optional>
 
 #include "commands.h"
 #include "inspect/compatibility/device_check.h"
-#include "inspection/model_folder.h"
+#include "inspection/reader_process.h"
 #include "inspection/report.h"
-#include "inspection/target.h"
 
 namespace warmset::cli {
 namespace {
@@ -16,29 +16,6 @@ struct InspectArguments {
   std::optional<DeviceProfile> device;
 };
 
-StatusOr<InspectedModel> Inspect(const Target& target,
-                                 const std::optional<DeviceProfile>& device) {
-  InspectedModel inspected{.path = target.path, .manifest = {}};
-  if (!target.model.files.empty()) {
-    ModelFolder files(target.folder, target.model);
-    ASSIGN_OR_RETURN(const std::string encoded, InspectModel(target.model, files));
-    ASSIGN_OR_RETURN(inspected.manifest, DecodeManifest(encoded));
-  }
-  auto& findings = inspected.manifest.findings;
-  if (target.model.layout == ModelLayout::kFile && !target.model.files.empty()) {
-    for (Finding& finding : findings) {
-      if (finding.path == target.model.files.front().path) finding.path.clear();
-    }
-  }
-  findings.insert(findings.end(), target.findings.begin(), target.findings.end());
-  if (device) {
-    inspected.device = device->name;
-    const auto of_device = CheckDevice(inspected.manifest, *device);
-    findings.insert(findings.end(), of_device.begin(), of_device.end());
-  }
-  return inspected;
-}
-
 // Says what each path is: JSON as it comes, text as one table at the end.
 class InspectRun {
  public:
@@ -47,40 +24,44 @@ class InspectRun {
 
   StatusOr<int> Run() {
     for (const std::string& path : arguments_.paths) {
-      const auto targets = FindTargets(path);
-      if (!targets.ok()) {
-        Fail(path, targets.status());
-        continue;
-      }
-      for (const Target& target : *targets) {
-        auto inspected = Inspect(target, arguments_.device);
-        const Status shown = inspected.ok() ? Add(*std::move(inspected)) : inspected.status();
-        if (!shown.ok()) Fail(target.path, shown);
-      }
+      RETURN_IF_ERROR(ReadModels(path, [this](const std::string& shown, StatusOr<Manifest> found) {
+        const Status status = found.ok() ? Add(shown, *std::move(found)) : found.status();
+        if (!status.ok()) Fail(shown, status);
+      }));
     }
-    if (!context_.json && !models_.empty()) {
-      ASSIGN_OR_RETURN(const std::string text,
-                       ReportText(models_, arguments_.tensors, StdoutScreen()));
-      PrintOut(text);
+    if (!models_.empty()) {
+      RETURN_IF_ERROR(PrintText(models_, arguments_.tensors, StdoutScreen()));
     }
     return all_ok_ ? 0 : kExitFailure;
   }
 
  private:
-  Status Add(InspectedModel inspected) {
-    all_ok_ = all_ok_ && inspected.manifest.verdict() == Verdict::kOk;
-    if (!context_.json) {
-      models_.push_back(std::move(inspected));
+  Status Add(const std::string& path, Manifest manifest) {
+    InspectedModel model{.path = path, .manifest = std::move(manifest), .device = {}};
+    if (arguments_.device) {
+      model.device = arguments_.device->name;
+      for (Finding& finding : CheckDevice(model.manifest, *arguments_.device)) {
+        model.manifest.findings.push_back(std::move(finding));
+      }
+    }
+    all_ok_ = all_ok_ && model.manifest.verdict() == Verdict::kOk;
+    if (context_.json) {
+      ASSIGN_OR_RETURN(const std::string line, ReportJson(model, arguments_.tensors));
+      PrintOut(line);
+      std::fflush(stdout);  // before this process is copied for the next path
       return OkStatus();
     }
-    ASSIGN_OR_RETURN(const std::string line, ReportJson(inspected, arguments_.tensors));
-    PrintOut(line);
+    if (!arguments_.tensors) {
+      for (ComponentManifest& component : model.manifest.components) component.tensor_index = {};
+    }
+    models_.push_back(std::move(model));
     return OkStatus();
   }
 
   void Fail(const std::string& path, const Status& error) {
     all_ok_ = false;
     if (context_.json) PrintOut(ErrorJson(path, error));
+    std::fflush(stdout);
     ReportError(Annotate(error, path));
   }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/utf8.h"
 #include "fmt/format.h"
-#include "wire/message_codec.h"
 
 namespace warmset::cli {
 namespace {
@@ -51,7 +51,7 @@ void JsonWriter::Number(double number) { Raw(fmt::format("{:.6g}", number)); }
 void JsonWriter::String(std::string_view text) {
   Separate();
   out_ += '"';
-  const std::string utf8 = wire::ToUtf8(text);
+  const std::string utf8 = ToUtf8(text);
   for (std::string_view rest = utf8; !rest.empty(); rest.remove_prefix(1)) {
     const char c = rest.front();
     const auto separator = std::find_if(kSeparators.begin(), kSeparators.end(),

@@ -51,8 +51,9 @@ StatusOr<std::string> ReportJson(const InspectedModel& model, bool with_tensors)
 // The line for a path that could not be looked at: {"path", "error": {"code", "message"}}.
 std::string ErrorJson(const std::string& path, const Status& error);
 
-// A table with the findings below each model; then, if asked for, its tensors.
-StatusOr<std::string> ReportText(const std::vector<InspectedModel>& models, bool with_tensors,
-                                 const Screen& screen);
+// Prints a table with the findings below each model; then, if asked for, the
+// tensors of each. The errors of ForEachTensor().
+Status PrintText(const std::vector<InspectedModel>& models, bool with_tensors,
+                 const Screen& screen);
 
 }  // namespace warmset::cli

@@ -1,12 +1,15 @@
 #include <sstream>
 
 #include "base/units.h"
+#include "context.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "inspection/report.h"
 
 namespace warmset::cli {
 namespace {
+
+constexpr size_t kMaxRows = 10'000;  // of one table
 
 std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
 
@@ -34,14 +37,21 @@ std::string FindingText(const Finding& finding, const Style& style) {
                      Printable(where), Printable(finding.message));
 }
 
-StatusOr<std::string> TensorsText(const InspectedModel& model, const Screen& screen) {
-  Table table({{.title = "TENSOR", .shrinks = true},
-               {.title = "DTYPE"},
-               {.title = "SHAPE"},
-               {.title = "BYTES", .right = true},
-               {.title = "FILE", .shrinks = true},
-               {.title = "OFFSET", .right = true},
-               {.title = "COMPONENT", .shrinks = true}});
+Table TableOfTensors() {
+  return Table({{.title = "TENSOR", .shrinks = true},
+                {.title = "DTYPE"},
+                {.title = "SHAPE"},
+                {.title = "BYTES", .right = true},
+                {.title = "FILE", .shrinks = true},
+                {.title = "OFFSET", .right = true},
+                {.title = "COMPONENT", .shrinks = true}});
+}
+
+// In parts, since a header may list a million.
+Status PrintTensors(const InspectedModel& model, const Screen& screen) {
+  PrintOut(fmt::format("\n{}\n", screen.style.Bold(Printable(model.path))));
+  Table table = TableOfTensors();
+  size_t rows = 0;
   RETURN_IF_ERROR(ForEachTensor(model.manifest, [&](const ListedTensor& tensor) {
     table.AddRow({tensor.name, std::string(DTypeName(tensor.dtype)),
                   fmt::format("[{}]", fmt::join(tensor.shape, ",")),
@@ -49,14 +59,19 @@ StatusOr<std::string> TensorsText(const InspectedModel& model, const Screen& scr
                   fmt::format("{}", tensor.offset),
                   tensor.component.empty() ? fmt::format("({})", tensor.storage)
                                            : std::string(tensor.component)});
+    if (++rows < kMaxRows) return;
+    PrintOut(table.Render(screen));
+    table = TableOfTensors();
+    rows = 0;
   }));
-  return fmt::format("\n{}\n{}", screen.style.Bold(Printable(model.path)), table.Render(screen));
+  if (rows > 0) PrintOut(table.Render(screen));
+  return OkStatus();
 }
 
 }  // namespace
 
-StatusOr<std::string> ReportText(const std::vector<InspectedModel>& models, bool with_tensors,
-                                 const Screen& screen) {
+Status PrintText(const std::vector<InspectedModel>& models, bool with_tensors,
+                 const Screen& screen) {
   Table table({{.title = "VERDICT", .paint = PaintVerdict},
                {.title = "PATH", .shrinks = true},
                {.title = "KIND"},
@@ -82,12 +97,11 @@ StatusOr<std::string> ReportText(const std::vector<InspectedModel>& models, bool
     text += line + "\n";
     for (const Finding& finding : model.manifest.findings) text += FindingText(finding, screen.style);
   }
+  PrintOut(text);
   for (const InspectedModel& model : models) {
-    if (!with_tensors) break;
-    ASSIGN_OR_RETURN(const std::string tensors, TensorsText(model, screen));
-    text += tensors;
+    if (with_tensors) RETURN_IF_ERROR(PrintTensors(model, screen));
   }
-  return text;
+  return OkStatus();
 }
 
 }  // namespace warmset::cli

@@ -1,11 +1,12 @@
 #include "inspection/target.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "discover/scanner.h"
 #include "fmt/format.h"
-#include "inspect/weight_sets.h"
+#include "isolate/inspector.h"
 #include "os/directory.h"
 #include "os/file.h"
 
@@ -15,7 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 Finding FindingOf(const ScanFinding& found, std::string path) {
-  return warmset::FindingOf(Error(found.code, found.message), std::move(path));
+  Finding finding = warmset::FindingOf(Error(found.code, found.message), std::move(path));
+  finding.verdict = VerdictOf(found);
+  return finding;
 }
 
 // A path of a walk in the words of the argument that the walk began at.
@@ -31,20 +34,32 @@ Target TargetOf(Sighting sighting, std::string path) {
   return {.path = std::move(path),
           .folder = std::move(sighting.folder),
           .model = std::move(sighting.model),
-          .findings = {}};
+          .findings = std::move(sighting.findings)};
 }
 
 Target Only(std::string path, Finding finding) {
   return {.path = std::move(path), .folder = {}, .model = {}, .findings = {std::move(finding)}};
 }
 
-StatusOr<ScanWalk> Walk(const std::string& folder, bool deep) {
+ScanWalk LookAt(const std::string& path) {
   ShardListCache shard_lists;
-  return Scanner(shard_lists).Walk({{.path = folder, .deep = deep}}, nullptr, {});
+  InProcessInspector lister;
+  return Scanner(shard_lists, lister).LookAt(path);
 }
 
-StatusOr<std::vector<Target>> TargetsIn(const std::string& folder, const std::string& argument) {
-  ASSIGN_OR_RETURN(ScanWalk walk, Walk(folder, /*deep=*/true));
+// The one model that a path stands for, with all that was noticed on the way.
+Target TargetOfWalk(ScanWalk walk, const std::string& folder, const std::string& argument) {
+  Target target{.path = argument, .folder = folder, .model = {}, .findings = {}};
+  if (!walk.sightings.empty()) target = TargetOf(std::move(walk.sightings.front()), argument);
+  for (const ScanFinding& found : walk.findings) {
+    const std::string path = Shown(found.path, folder, "");
+    target.findings.push_back(FindingOf(found, path.empty() ? path : path.substr(1)));
+  }
+  return target;
+}
+
+std::vector<Target> TargetsIn(const std::string& folder, const std::string& argument) {
+  ScanWalk walk = LookAt(folder);
   std::vector<Target> targets;
   if (walk.sightings.size() > 1) {
     for (Sighting& sighting : walk.sightings) {
@@ -56,13 +71,11 @@ StatusOr<std::vector<Target>> TargetsIn(const std::string& folder, const std::st
     }
     return targets;
   }
-  Target target{.path = argument, .folder = folder, .model = {}, .findings = {}};
-  if (walk.sightings.size() == 1) target = TargetOf(std::move(walk.sightings.front()), argument);
-  for (const ScanFinding& found : walk.findings) {
-    const std::string path = Shown(found.path, folder, "");
-    target.findings.push_back(FindingOf(found, path.empty() ? path : path.substr(1)));
-  }
-  if (target.model.files.empty() && target.findings.empty()) {
+  Target target = TargetOfWalk(std::move(walk), folder, argument);
+  const bool nothing_is_wrong =
+      std::all_of(target.findings.begin(), target.findings.end(),
+                  [](const Finding& finding) { return finding.verdict == Verdict::kOk; });
+  if (target.model.files.empty() && nothing_is_wrong) {
     target.findings.push_back(warmset::FindingOf(
         Error(ErrorCode::kUnrecognizedFormat, "there is no model in this folder"), ""));
   }
@@ -70,30 +83,19 @@ StatusOr<std::vector<Target>> TargetsIn(const std::string& folder, const std::st
   return targets;
 }
 
-// A file that says how others belong together.
-bool SpeaksForOthers(const std::string& name) {
-  return name == "config.json" || name == "model_index.json" || IndexStem(name).has_value();
-}
-
 // The file, or the model in its folder that it speaks for.
-StatusOr<Target> TargetOfFile(const std::string& argument, const os::FileIdentity& identity) {
+StatusOr<Target> TargetOfFile(const std::string& argument) {
   const fs::path path(argument);
   ASSIGN_OR_RETURN(const std::string folder,
                    os::CanonicalPath(path.has_parent_path() ? path.parent_path() : "."));
   const std::string name = path.filename();
-  if (SpeaksForOthers(name)) {
-    ASSIGN_OR_RETURN(ScanWalk walk, Walk(folder, /*deep=*/false));
+  if (name == "config.json" || name == "model_index.json") {
+    ScanWalk walk = LookAt(folder);
     for (Sighting& sighting : walk.sightings) {
-      if (sighting.path == folder || sighting.path == folder + "/" + name) {
-        return TargetOf(std::move(sighting), argument);
-      }
+      if (sighting.path == folder) return TargetOf(std::move(sighting), argument);
     }
   }
-  return Target{.path = argument,
-                .folder = folder,
-                .model = {.layout = ModelLayout::kFile,
-                          .files = {{.path = name, .identity = identity, .content_hash = ""}}},
-                .findings = {}};
+  return TargetOfWalk(LookAt((folder == "/" ? folder : folder + "/") + name), folder, argument);
 }
 
 }  // namespace
@@ -119,8 +121,7 @@ StatusOr<std::vector<Target>> FindTargets(const std::string& path) {
                        Error(ErrorCode::kUnrecognizedFormat, "it is no file and no folder"), ""))};
   }
   RETURN_IF_ERROR(file.status());
-  ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(file->get()));
-  ASSIGN_OR_RETURN(Target target, TargetOfFile(path, identity));
+  ASSIGN_OR_RETURN(Target target, TargetOfFile(path));
   std::vector<Target> targets;
   targets.push_back(std::move(target));
   return targets;

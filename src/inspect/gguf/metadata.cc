@@ -44,7 +44,7 @@ constexpr std::string_view kAlignmentKey = "general.alignment";
 // Our own limits. Arrays of strings are walked: those of the largest tokenizers
 // take some ten MB.
 constexpr uint64_t kMaxPairs = uint64_t{1} << 20;
-constexpr uint64_t kMaxWalkedBytes = uint64_t{1} << 30;
+constexpr uint64_t kMaxWalkedBytes = 128 * kMiB;
 constexpr uint64_t kMaxKeptValueBytes = 4 * kKiB;
 constexpr uint64_t kMaxKeptBytes = kMiB;
 constexpr size_t kMaxWarnings = 20;

@@ -83,15 +83,6 @@ uint64_t GgufPartCount(const FileContents& file) {
   return static_cast<uint64_t>(std::max<int64_t>(NumberIn(file, kCountKey).value_or(1), 1));
 }
 
-Status CheckGgufPartNames(const std::string& stem, uint32_t count,
-                          std::span<const std::string> files) {
-  for (uint32_t number = 1; number <= count; ++number) {
-    const std::string name = FormatGgufPartName({stem, number, count});
-    if (std::find(files.begin(), files.end(), name) == files.end()) return Missing(name);
-  }
-  return OkStatus();
-}
-
 Status CheckGgufParts(std::span<const FileContents* const> parts) {
   const auto count = static_cast<int64_t>(parts.size());
   int64_t tensors = 0;

@@ -28,10 +28,6 @@ std::string FormatGgufPartName(const GgufPartName& part);
 // for a file that is whole.
 uint64_t GgufPartCount(const FileContents& file);
 
-// kIncompleteModel unless all parts are among the files.
-Status CheckGgufPartNames(const std::string& stem, uint32_t count,
-                          std::span<const std::string> files);
-
 // kCorruptedModel unless these, in order, are all parts of one whole by their
 // metadata, with as many tensors as the first says, under different names.
 Status CheckGgufParts(std::span<const FileContents* const> parts);

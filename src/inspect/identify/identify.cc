@@ -385,6 +385,22 @@ std::string_view TypeOfClass(std::string_view class_name) {
   return rule == nullptr ? std::string_view() : rule->type;
 }
 
+std::string_view KindOfFolder(std::string_view folder_kind) {
+  // Names as in ComfyUI's folder_paths.py, which `discover` brings others to.
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"checkpoints", "checkpoint"},  {"diffusion_models", "diffusion_model"},
+      {"text_encoders", "text_encoder"}, {"vae", "vae"},
+      {"vae_approx", "vae_approx"},   {"loras", "lora"},
+      {"controlnet", "controlnet"},   {"clip_vision", "clip_vision"},
+      {"embeddings", "embedding"},    {"upscale_models", "upscaler"},
+      {"style_models", "style_model"}, {"hypernetworks", "hypernetwork"},
+  };
+  for (const auto& [folder, kind] : kKinds) {
+    if (folder == folder_kind) return kind;
+  }
+  return {};
+}
+
 std::vector<std::string_view> ModelKinds() {
   std::vector<std::string_view> kinds(kOtherKinds.begin(), kOtherKinds.end());
   for (const TypeRow& row : TypeRows()) {

@@ -65,6 +65,11 @@ std::string_view TypeOfClass(std::string_view class_name);
 // what each means.
 std::vector<std::string_view> ModelKinds();
 
+// The kind that models in a folder of that name have, where the field's programs
+// agree on names ("loras", "vae", "upscale_models", ...); empty for other names and
+// for folders of anything. A hint for what nothing else tells.
+std::string_view KindOfFolder(std::string_view folder_kind);
+
 // What a user says against what was found. Empty: as it was found.
 struct IdentityOverride {
   std::string kind;

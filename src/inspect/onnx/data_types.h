@@ -25,8 +25,8 @@ enum ValueField : uint8_t {
 
 struct DataType {
   std::string_view name;
-  DType dtype;        // kInvalid for text
-  ValueField field;   // for values that are not in raw_data
+  DType dtype;       // kInvalid for text
+  ValueField field;  // for values that are not in raw_data
   // Entries of that field: so many of them hold so many elements.
   uint8_t entries;
   uint8_t elements;

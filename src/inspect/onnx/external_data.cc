@@ -15,7 +15,8 @@ constexpr std::string_view kMemoryAddressMark = "_ORT_MEM_ADDR_";
 Status Unsafe(std::string_view location, std::string_view why) {
   return Error(ErrorCode::kUnsafeModel,
                fmt::format("its external data is in '{}', {}; don't load this model, and get it "
-                           "from a source you trust", Shown(location), why));
+                           "from a source you trust",
+                           Shown(location), why));
 }
 
 bool IsDrive(std::string_view location) {
@@ -59,8 +60,7 @@ StatusOr<std::string> CheckLocation(std::string_view location) {
   }
   if (path.empty()) {
     return Error(ErrorCode::kCorruptedModel,
-                 fmt::format("its external data is in '{}', which names no file",
-                             Shown(location)));
+                 fmt::format("its external data is in '{}', which names no file", Shown(location)));
   }
   return path;
 }

@@ -24,8 +24,7 @@ StatusOr<FunctionCalls::Id> FunctionCalls::AddFunction(std::string_view domain,
   Body body;
   body.shown = Shown(fmt::format("{}.{}{}{}", domain, name, overload.empty() ? "" : ":", overload));
   if (!ids_.emplace(KeyOf(domain, name, overload), id).second) {
-    return Error(ErrorCode::kCorruptedModel,
-                 fmt::format("it has two functions '{}'", body.shown));
+    return Error(ErrorCode::kCorruptedModel, fmt::format("it has two functions '{}'", body.shown));
   }
   functions_.push_back(std::move(body));
   return id;
@@ -105,9 +104,9 @@ Status FunctionCalls::Check() const {
     path.push_back({&body, body.callees.begin(), root, body.nodes});
   }
   if (total <= kMaxUnfoldedNodes) return OkStatus();
-  return Error(ErrorCode::kUnsupportedFormat,
-               fmt::format("the calls of its functions unfold to more than {} nodes",
-                           kMaxUnfoldedNodes));
+  return Error(
+      ErrorCode::kUnsupportedFormat,
+      fmt::format("the calls of its functions unfold to more than {} nodes", kMaxUnfoldedNodes));
 }
 
 }  // namespace warmset::onnx

@@ -6,6 +6,8 @@
 
 #include "base/strong.h"
 #include "fmt/format.h"
+#include "inspect/onnx/attribute_types.h"
+#include "inspect/onnx/value_type.h"
 #include "tensor/tensor_index.h"
 
 namespace warmset::onnx {
@@ -16,55 +18,8 @@ constexpr size_t kMaxOperatorNameBytes = 1 * kKiB;
 constexpr size_t kMaxAttributes = 4096;  // of a node
 constexpr size_t kMaxOperators = 65'536;
 constexpr uint64_t kTensorOverhead = 96;  // in tables, here and later
-// A graph in an attribute of a node of a graph.
+// A graph or tensor in an attribute of a node of a graph.
 constexpr int kNestingOfSubgraph = 3;
-
-// AttributeProto.AttributeType; the rest of them is only compared.
-constexpr uint32_t kLastAttributeType = 14;
-
-// The AttributeType that a field of an AttributeProto holds a value for; 0: none.
-uint32_t AttributeTypeOf(const WireField& field) {
-  const bool is_bytes = field.type == WireType::kBytes;
-  const bool is_filled = is_bytes && field.content.size() != 0;  // a packed list
-  switch (field.number) {
-    case 2:  // f
-      return field.type == WireType::kFixed32 ? 1 : 0;
-    case 3:  // i
-      return field.type == WireType::kVarint ? 2 : 0;
-    case 4:  // s
-      return is_bytes ? 3 : 0;
-    case 5:  // t
-      return is_bytes ? 4 : 0;
-    case 6:  // g
-      return is_bytes ? 5 : 0;
-    case 7:  // floats
-      return is_filled || field.type == WireType::kFixed32 ? 6 : 0;
-    case 8:  // ints
-      return is_filled || field.type == WireType::kVarint ? 7 : 0;
-    case 9:  // strings
-      return is_bytes ? 8 : 0;
-    case 10:  // tensors
-      return is_bytes ? 9 : 0;
-    case 11:  // graphs
-      return is_bytes ? 10 : 0;
-    case 22:  // sparse_tensor
-      return is_bytes ? 11 : 0;
-    case 23:  // sparse_tensors
-      return is_bytes ? 12 : 0;
-    case 14:  // tp
-      return is_bytes ? 13 : 0;
-    case 15:  // type_protos
-      return is_bytes ? 14 : 0;
-    default:
-      return 0;
-  }
-}
-
-// One value that is a message. Given twice, protobuf would join the two.
-bool IsSingleMessage(uint32_t attribute_type) {
-  return attribute_type == 4 || attribute_type == 5 || attribute_type == 11 ||
-         attribute_type == 13;
-}
 
 }  // namespace
 
@@ -145,6 +100,16 @@ Status GraphReader::ReadInputs(WireSpan graph, const Surroundings& at) {
   while (fields.Next()) {
     const WireField& field = fields.field();
     if (field.Is(2, WireType::kBytes)) has_name = field.content.size() != 0;
+    if (field.Is(13, WireType::kBytes)) {  // value_info: only whether it can be parsed
+      WireMessage value(source_, field.content);
+      ValueType type;
+      while (value.Next()) {
+        if (!value.field().Is(2, WireType::kBytes)) continue;
+        RETURN_IF_ERROR(
+            problems_.Note(ReadValueType(source_, value.field().content, at.nesting + 2, type)));
+      }
+      RETURN_IF_ERROR(problems_.Note(value.status()));
+    }
     if (!field.Is(11, WireType::kBytes)) continue;
     RETURN_IF_ERROR(ReadValueInfo(field.content, at, name));
     if (at.scopes.InThisGraph(name)) {
@@ -220,64 +185,26 @@ Status GraphReader::ReadValueInfo(WireSpan span, const Surroundings& at, std::st
     if (field.Is(1, WireType::kBytes)) RETURN_IF_ERROR(ReadName(field, name));
     if (field.Is(2, WireType::kBytes)) {
       has_type = true;
-      RETURN_IF_ERROR(problems_.Note(ReadType(field.content, at.nesting + 2, type)));
+      RETURN_IF_ERROR(problems_.Note(ReadValueType(source_, field.content, at.nesting + 2, type)));
     }
   }
   RETURN_IF_ERROR(problems_.Note(fields.status()));
   if (name.empty()) Broken(span.begin, "an input or output of a graph has no name");
   if (!at.is_main) return OkStatus();
   if (!has_type || type.kind == 0 || !type.has_element) {
-    Broken(span.begin, fmt::format("'{}', an input or output of the model, has no type",
-                                   Shown(name)));
+    Broken(span.begin,
+           fmt::format("'{}', an input or output of the model, has no type", Shown(name)));
   } else if (!type.has_shape) {
-    problems_.Warn(fmt::format("'{}', an input or output of the model, has no shape",
-                               Shown(name)));
+    problems_.Warn(fmt::format("'{}', an input or output of the model, has no shape", Shown(name)));
   }
   return OkStatus();
-}
-
-Status GraphReader::ReadType(WireSpan span, int nesting, ValueType& type) {
-  if (nesting > kMaxNesting) {
-    return AtOffset(Error(ErrorCode::kCorruptedModel,
-                          fmt::format("a type is nested deeper than {} messages", kMaxNesting)),
-                    span.begin);
-  }
-  WireMessage fields(source_, span);
-  while (fields.Next()) {
-    const WireField& field = fields.field();
-    const bool is_tensor = field.number == 1 || field.number == 8;
-    const bool is_known = is_tensor || field.number == 4 || field.number == 5 ||
-                          field.number == 7 || field.number == 9;
-    if (!is_known || field.type != WireType::kBytes) continue;
-    type = {.kind = field.number, .has_shape = !is_tensor};
-    const bool is_map = field.number == 5;
-    bool has_key = !is_map;
-    WireMessage parts(source_, field.content);
-    while (parts.Next()) {
-      const WireField& part = parts.field();
-      if (field.number == 7) {  // opaque: a name
-        type.has_element = type.has_element || part.Is(2, WireType::kBytes);
-      } else if (is_tensor) {
-        type.has_element = type.has_element || part.Is(1, WireType::kVarint);
-        type.has_shape = type.has_shape || part.Is(2, WireType::kBytes);
-      } else if (is_map && part.Is(1, WireType::kVarint)) {
-        has_key = true;
-      } else if (part.Is(is_map ? 2 : 1, WireType::kBytes)) {
-        type.has_element = true;
-        ValueType element;
-        RETURN_IF_ERROR(ReadType(part.content, nesting + 2, element));
-      }
-    }
-    RETURN_IF_ERROR(parts.status());
-    type.has_element = type.has_element && has_key;
-  }
-  return fields.status();
 }
 
 Status GraphReader::ReadNodes(WireSpan parent, uint32_t number, const Surroundings& at) {
   WireMessage fields(source_, parent);
   while (fields.Next()) {
-    if (fields.field().Is(number, WireType::kBytes)) {
+    if (!fields.field().Is(number, WireType::kBytes)) continue;
+    if (!IsTooDeep(at.nesting + 1, fields.field().offset)) {
       RETURN_IF_ERROR(ReadNode(fields.field().content, at));
     }
   }
@@ -300,7 +227,8 @@ Status GraphReader::ReadNode(WireSpan span, const Surroundings& at) {
   absl::flat_hash_set<std::string> names;
   WireMessage fields(source_, span);
   while (fields.Next()) {
-    if (fields.field().Is(5, WireType::kBytes)) {
+    if (!fields.field().Is(5, WireType::kBytes)) continue;
+    if (!IsTooDeep(at.nesting + 2, fields.field().offset)) {
       RETURN_IF_ERROR(ReadAttribute(fields.field().content, at, node, names));
     }
   }
@@ -459,22 +387,18 @@ Status GraphReader::ReadAttributeValues(WireSpan span, const Surroundings& at, c
     const bool is_graph = holds == 5 || holds == 10;
     const bool is_sparse = holds == 11 || holds == 12;
     if (!is_tensor && !is_graph && !is_sparse) continue;
+    const int nesting = at.nesting + kNestingOfSubgraph;
+    if (IsTooDeep(nesting, field.offset)) continue;
     std::string name = fmt::format("{}{}/{}", at.prefix, label, attribute.name);
     if (is_list) name += fmt::format("/{}", index++);
-    const bool is_constant = node.domain.empty() && node.op_type == "Constant" && !is_list &&
-                             !node.first_output.empty();
+    const bool is_constant =
+        node.domain.empty() && node.op_type == "Constant" && !is_list && !node.first_output.empty();
     if (is_constant) name = at.prefix + node.first_output;
     if (is_tensor) {
       RETURN_IF_ERROR(ReadTensor(field.content, std::move(name)));
     } else if (is_sparse) {
       RETURN_IF_ERROR(ReadSparseTensor(field.content, std::move(name)));
     } else {
-      const int nesting = at.nesting + kNestingOfSubgraph;
-      if (nesting > kMaxNesting) {
-        Broken(field.offset, fmt::format("graphs are nested deeper than protobuf's {} messages",
-                                         kMaxNesting));
-        continue;
-      }
       RETURN_IF_ERROR(ReadGraph(field.content, {.opsets = at.opsets,
                                                 .scopes = at.scopes,
                                                 .prefix = name + "/",
@@ -584,6 +508,12 @@ Status GraphReader::ReadName(const WireField& field, std::string& name) {
 
 void GraphReader::Broken(uint64_t offset, std::string_view what) {
   problems_.Add(AtOffset(Error(ErrorCode::kCorruptedModel, what), offset));
+}
+
+bool GraphReader::IsTooDeep(int nesting, uint64_t offset) {
+  if (nesting <= kMaxNesting) return false;
+  Broken(offset, fmt::format("its messages are nested deeper than protobuf's {}", kMaxNesting));
+  return true;
 }
 
 void GraphReader::ListOperators() {

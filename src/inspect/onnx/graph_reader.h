@@ -70,12 +70,6 @@ class GraphReader {
     bool is_main;
     bool names_are_complete;  // all names it may use are in `scopes`
   };
-  // What a TypeProto says.
-  struct ValueType {
-    uint32_t kind = 0;  // the number of the field that is set; 0: none
-    bool has_element = false;
-    bool has_shape = false;
-  };
   struct Node {
     std::string name;
     std::string op_type;
@@ -87,7 +81,7 @@ class GraphReader {
   };
   struct Attribute {
     std::string name;
-    uint64_t type = 0;       // 0: none that is known
+    uint64_t type = 0;  // 0: none that is known
     bool is_reference = false;
     uint32_t value_types = 0;  // bits by number of AttributeType
   };
@@ -97,7 +91,6 @@ class GraphReader {
   Status ReadInitializers(WireSpan graph, const Surroundings& at);
   Status CheckOutputs(WireSpan graph, const Surroundings& at);
   Status ReadValueInfo(WireSpan span, const Surroundings& at, std::string& name);
-  Status ReadType(WireSpan span, int nesting, ValueType& type);
   Status ReadNodes(WireSpan parent, uint32_t field, const Surroundings& at);
   Status ReadNode(WireSpan span, const Surroundings& at);
   Status ReadNodeHead(WireSpan span, const Surroundings& at, Node& node);
@@ -116,12 +109,13 @@ class GraphReader {
                         const Surroundings& at);
   // What is wrong with a sparse tensor's parts, each of which is right; else "".
   static std::string_view SparseFault(int values_seen, const TensorInfo& values, int indices_seen,
-                                      const TensorInfo& indices,
-                                      const std::vector<uint64_t>& dims);
+                                      const TensorInfo& indices, const std::vector<uint64_t>& dims);
   Status ListTensor(const TensorInfo& info, std::string_view name);
   Status ReadName(const WireField& field, std::string& name);
   // Of a message that was walked before: then its mistakes are noted already.
   static Status UnlessNoted(const Status& status);
+  // Notes it, if a message is nested so deep that no loader reads it.
+  bool IsTooDeep(int nesting, uint64_t offset);
   // Notes a broken rule; reading goes on.
   void Broken(uint64_t offset, std::string_view what);
 

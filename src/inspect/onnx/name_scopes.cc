@@ -49,7 +49,7 @@ Status NameScopes::Add(std::string_view name) {
 }
 
 absl::string_view NameScopes::Keep(std::string_view name) {
-  if (name.size() > block_left_) {
+  if (blocks_.empty() || name.size() > block_left_) {
     const size_t bytes = std::max(kBlockBytes, name.size());
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(bytes));
     block_left_ = bytes;

@@ -40,7 +40,7 @@ class NameScopes {
   absl::flat_hash_map<absl::string_view, Depth> depths_;  // innermost graph that has it; 1, 2, ...
   // What a name's depth was before; 0: it was not there.
   std::vector<std::pair<absl::string_view, Depth>> undo_;
-  std::vector<size_t> marks_;  // where in undo_ each graph begins
+  std::vector<size_t> marks_;                    // where in undo_ each graph begins
   std::vector<std::unique_ptr<char[]>> blocks_;  // the names' text
   size_t block_left_ = 0;
 };

@@ -14,6 +14,7 @@
 #include "inspect/onnx/external_data.h"
 #include "inspect/onnx/function_calls.h"
 #include "inspect/onnx/graph_reader.h"
+#include "inspect/onnx/model_start.h"
 #include "inspect/onnx/read_state.h"
 #include "inspect/onnx/runtime_profiles.h"
 #include "inspect/onnx/tensor_reader.h"
@@ -145,9 +146,10 @@ class ModelReader {
     if (ir_version_ <= 0) {
       Broken(0, fmt::format("its ir_version is {}", ir_version_));
     } else if (ir_version_ > kMaxOnnxIrVersion) {
-      Unsupported(fmt::format("it is of IR version {}, up to {} are read (onnx 1.23); save it "
-                              "with an older ir_version, or update Warmset",
-                              ir_version_, kMaxOnnxIrVersion));
+      Unsupported(
+          fmt::format("it is of IR version {}, up to {} are read (onnx 1.23); save it "
+                      "with an older ir_version, or update Warmset",
+                      ir_version_, kMaxOnnxIrVersion));
     }
     if (has_opsets_ && ir_version_ < kFirstIrWithOpsets) {
       Broken(0, fmt::format("it has opset_import, which IR version {} does not have", ir_version_));
@@ -177,10 +179,11 @@ class ModelReader {
     if (version <= 0 || version > INT32_MAX) {
       Broken(span.begin, fmt::format("it imports version {} of {}", version, shown));
     } else if (const auto newest = NewestOpset(name); newest && version > *newest) {
-      Unsupported(fmt::format("it uses version {} of the operators of {}, up to {} are known "
-                              "(onnx 1.23); convert it with onnx.version_converter, or update "
-                              "Warmset",
-                              version, shown, *newest));
+      Unsupported(
+          fmt::format("it uses version {} of the operators of {}, up to {} are known "
+                      "(onnx 1.23); convert it with onnx.version_converter, or update "
+                      "Warmset",
+                      version, shown, *newest));
     }
     if (!opsets.emplace(name, version).second) {
       Broken(span.begin, fmt::format("it has two opset_import for {}", shown));
@@ -200,7 +203,8 @@ class ModelReader {
     RETURN_IF_ERROR(problems_.Note(fields.status()));
     std::string key;
     if (key_span) {
-      if (key_span->size() > kMaxMetadataBytes) return Problems::Limit("a metadata key is too long");
+      if (key_span->size() > kMaxMetadataBytes)
+        return Problems::Limit("a metadata key is too long");
       RETURN_IF_ERROR(ReadContent(source_, *key_span, key));
     }
     RETURN_IF_ERROR(budget_.Take(key.size() + 64));
@@ -239,7 +243,8 @@ class ModelReader {
       if (field.number == 10) text = &domain;
       if (field.number == 13) text = &overload;
       if (text != nullptr) {
-        if (field.content.size() > 64 * kKiB) return Problems::Limit("a function's name is too long");
+        if (field.content.size() > 64 * kKiB)
+          return Problems::Limit("a function's name is too long");
         RETURN_IF_ERROR(ReadContent(source_, field.content, *text));
       }
       has_domain = has_domain || field.number == 10;
@@ -321,93 +326,6 @@ class ModelReader {
   size_t metadata_bytes_ = 0;
 };
 
-// What ModelProto's fields look like, as far as a file's start shows them.
-class StartOfModel {
- public:
-  explicit StartOfModel(const FileStart& start) : start_(start) {}
-
-  // An ir_version first, then nothing but fields that a ModelProto has, and one
-  // that only it has so.
-  bool Fits() {
-    constexpr uint64_t kIrVersionTag = 1 << 3;
-    constexpr uint64_t kMaxPlausibleIrVersion = 1000;
-    if (Varint() != kIrVersionTag) return false;
-    const auto ir_version = Varint();
-    if (!ir_version || *ir_version == 0 || *ir_version > kMaxPlausibleIrVersion) return false;
-    while (const auto tag = Varint()) {
-      const uint64_t number = *tag >> 3;
-      const auto type = static_cast<WireType>(*tag & 7);
-      if (number == 5 && type == WireType::kVarint) {  // model_version
-        Varint();
-        continue;
-      }
-      const auto bytes = Varint();
-      if (type != WireType::kBytes || !bytes || !FieldFits(number, *bytes)) return false;
-      if (*bytes > start_.file_size - std::min<uint64_t>(at_, start_.file_size)) break;
-      at_ += *bytes;
-    }
-    return is_sure_;
-  }
-
- private:
-  bool FieldFits(uint64_t number, uint64_t bytes) {
-    constexpr uint64_t kMaxTextBytes = 64 * kKiB;
-    switch (number) {
-      case 2:  // producer_name
-      case 3:  // producer_version
-      case 4:  // domain
-        return bytes <= kMaxTextBytes && IsText(bytes);
-      case 6:  // doc_string
-        return true;
-      case 7:  // graph
-        is_sure_ = is_sure_ || bytes == 0 || BeginsGraph();
-        return is_sure_;
-      case 8:   // opset_import
-      case 14:  // metadata_props
-      case 20:  // training_info
-      case 25:  // functions
-      case 26:  // configuration
-        is_sure_ = true;
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  bool IsText(uint64_t bytes) const {
-    for (size_t i = at_; i < std::min<uint64_t>(at_ + bytes, start_.bytes.size()); ++i) {
-      const auto byte = std::to_integer<uint8_t>(start_.bytes[i]);
-      if (byte < 0x20 || byte == 0x7f) return false;
-    }
-    return true;
-  }
-
-  // By the tag of its first field.
-  bool BeginsGraph() const {
-    if (at_ >= start_.bytes.size()) return true;
-    const auto tag = std::to_integer<uint8_t>(start_.bytes[at_]);
-    constexpr uint8_t kFields[] = {1, 2, 5, 10, 11, 12, 13, 14, 15};
-    return std::any_of(std::begin(kFields), std::end(kFields), [&](uint8_t field) {
-      return tag == (field << 3 | static_cast<uint8_t>(WireType::kBytes));
-    }) || tag == 0x82;  // the first byte of field 16
-  }
-
-  // Nothing at the end of what is there.
-  std::optional<uint64_t> Varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64 && at_ < start_.bytes.size(); shift += 7) {
-      const auto byte = std::to_integer<uint64_t>(start_.bytes[at_++]);
-      value |= (byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) return value;
-    }
-    return std::nullopt;
-  }
-
-  const FileStart& start_;
-  uint64_t at_ = 0;
-  bool is_sure_ = false;
-};
-
 // ONNX Runtime's own format, a FlatBuffers file with this identifier.
 constexpr std::string_view kOrtIdentifier = "ORTM";
 constexpr size_t kOrtIdentifierOffset = 4;
@@ -421,7 +339,7 @@ bool IsOrt(std::span<const std::byte> bytes) {
 }  // namespace
 
 FormatReader::Match OnnxReader::Recognise(const FileStart& start) const {
-  if (IsOrt(start.bytes) || StartOfModel(start).Fits()) return Match::kByContent;
+  if (IsOrt(start.bytes) || onnx::LooksLikeModel(start)) return Match::kByContent;
   return start.name.ends_with(".onnx") ? Match::kByName : Match::kNo;
 }
 

@@ -25,7 +25,7 @@ struct OperatorHistory {
 
 struct RuntimeProfile {
   std::string_view name;
-  std::string_view description;  // with the version that it was taken from
+  std::string_view description;            // with the version that it was taken from
   std::span<const OperatorHistory> added;  // beyond the standard, by domain and name
 };
 

@@ -189,8 +189,8 @@ Status TensorReader::ParseExternalEntry(WireSpan span, Message& message) {
     const WireField& field = fields.field();
     if (field.type != WireType::kBytes || field.number > 2) continue;
     if (field.content.size() > kMaxEntryBytes) {
-      return Corrupt(fmt::format("an entry of its external data has {} bytes",
-                                 field.content.size()));
+      return Corrupt(
+          fmt::format("an entry of its external data has {} bytes", field.content.size()));
     }
     RETURN_IF_ERROR(ReadContent(source_, field.content, field.number == 1 ? key : value));
   }
@@ -300,8 +300,8 @@ Status TensorReader::Place(const Message& message, TensorInfo& info) {
   // Divided, not multiplied: the number of elements is the file's.
   const uint64_t groups = elements / type.elements + (elements % type.elements != 0);
   if (values.entries / type.entries < groups) {
-    return Corrupt(fmt::format("it holds {} values, its dims make {} elements", values.entries,
-                               elements));
+    return Corrupt(
+        fmt::format("it holds {} values, its dims make {} elements", values.entries, elements));
   }
   info.offset = values.last_run.begin;
   const bool is_fixed = type.field == kFloatData || type.field == kDoubleData;

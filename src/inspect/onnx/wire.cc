@@ -54,9 +54,9 @@ StatusOr<std::span<const std::byte>> WireSource::Peek(uint64_t offset, uint64_t 
 
 Status WireSource::CountField() {
   if (++fields_ <= kMaxFields) return OkStatus();
-  return Error(ErrorCode::kUnsupportedFormat,
-               fmt::format("it is not read further: reading it takes more than {} steps",
-                           kMaxFields));
+  return Error(
+      ErrorCode::kUnsupportedFormat,
+      fmt::format("it is not read further: reading it takes more than {} steps", kMaxFields));
 }
 
 bool WireMessage::Next() {
@@ -96,11 +96,13 @@ Status WireMessage::ReadField() {
       break;
     default:
       return Corrupt(field_.offset, fmt::format("field {} has the wire type {}, which ONNX does "
-                                                "not use", number, tag & 7));
+                                                "not use",
+                                                number, tag & 7));
   }
   if (bytes > end_ - offset_) {
     return Corrupt(field_.offset, fmt::format("field {} has {} bytes, of which {} are there: it "
-                                              "is cut off", number, bytes, end_ - offset_));
+                                              "is cut off",
+                                              number, bytes, end_ - offset_));
   }
   field_.content = {offset_, offset_ + bytes};
   offset_ += bytes;

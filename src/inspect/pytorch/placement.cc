@@ -159,8 +159,8 @@ void PlaceTensors(const PickleHeap& heap, PickleRef root, std::string_view prefi
   uint64_t twice = 0;
   std::string twice_name;
   const auto place = [&](std::string_view name, PickleRef tensor) {
-    problems.Add(
-        Annotate(placement.Place(name, tensor), fmt::format("tensor '{}'", Shown(name))));
+    const Status status = placement.Place(name, tensor);
+    if (!status.ok()) problems.Add(Annotate(status, fmt::format("tensor '{}'", Shown(name))));
     return OkStatus();
   };
   const auto count = [&](std::string_view name) {

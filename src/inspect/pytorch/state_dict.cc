@@ -13,7 +13,11 @@ namespace warmset {
 namespace {
 
 constexpr size_t kMaxDepth = 64;
-constexpr uint64_t kMaxVisits = 8'000'000;
+constexpr uint64_t kMaxVisits = 4'000'000;
+constexpr uint64_t kMaxNames = 1'000'000;
+// Tied weights have two or three. A few values that contain each other many times
+// over would give millions.
+constexpr uint64_t kMaxNamesOfATensor = 16;
 constexpr uint64_t kMaxNameBytes = 64 * kMiB;  // of all names
 constexpr std::string_view kWrapper = "state_dict";
 
@@ -31,10 +35,7 @@ class Walk {
       : heap_(heap), tensor_(tensor), twice_(twice), name_(prefix) {}
 
   Status Visit(PickleRef value) {
-    if (++visits_ > kMaxVisits) {
-      return Error(ErrorCode::kCorruptedModel,
-                   "its values come to more than any model has when they are written out");
-    }
+    if (++visits_ > kMaxVisits) return TooMany();
     switch (heap_.KindOf(value)) {
       case PickleKind::kTensor:
         return Name(value);
@@ -102,15 +103,20 @@ class Walk {
 
   Status Name(PickleRef tensor) {
     name_bytes_ += name_.size();
-    if (name_bytes_ > kMaxNameBytes) {
-      return Error(ErrorCode::kCorruptedModel, "the names of its tensors are longer than any "
-                                               "model's");
+    if (seen_.size() == kMaxNames || seen_.size() > kMaxNamesOfATensor * heap_.tensor_count() ||
+        name_bytes_ > kMaxNameBytes) {
+      return TooMany();
     }
     if (!seen_.insert(name_).second) {
       twice_(name_);
       return OkStatus();
     }
     return tensor_(name_, tensor);
+  }
+
+  static Status TooMany() {
+    return Error(ErrorCode::kCorruptedModel,
+                 "its values come to more than any model has when they are written out");
   }
 
   const PickleHeap& heap_;

@@ -10,33 +10,39 @@
 #include "base/byte_reader.h"
 #include "base/strong.h"
 #include "fmt/format.h"
-#include "inspect/json.h"
+#include "inspect/safetensors/json_scanner.h"
 #include "simdjson.h"
+#include "tensor/tensor_index.h"
 
 namespace warmset {
 namespace {
 
-namespace json = simdjson::ondemand;
-
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
 constexpr size_t kMaxNesting = 128;
 constexpr size_t kMaxWarnings = 20;
+constexpr size_t kSample = 1000;  // tensors that tell of all
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 Status Corrupt(std::string_view what) { return Error(ErrorCode::kCorruptedModel, what); }
 
-// Parses the JSON text of one header. On-demand parsing checks only what is
-// looked at, so everything is: also fields that nobody knows.
+// Parses the JSON text of one header. Everything in it is checked, also fields
+// that nobody knows.
 class HeaderParser {
  public:
   // data_begin: where in the file the tensors' bytes start.
-  HeaderParser(uint64_t data_begin, uint64_t data_bytes, FileContents& contents)
-      : data_begin_(data_begin), data_bytes_(data_bytes), contents_(contents) {}
+  HeaderParser(std::string_view text, uint64_t data_begin, uint64_t data_bytes,
+               FileContents& contents)
+      : text_(text),
+        data_begin_(data_begin),
+        data_bytes_(data_bytes),
+        json_(text),
+        contents_(contents) {}
 
-  // REQUIRES: capacity >= size + SIMDJSON_PADDING.
-  Status Parse(const char* text, size_t size, size_t capacity) {
-    begin_ = text;
-    RETURN_IF_ERROR(ParseDocument(simdjson::padded_string_view(text, size, capacity)));
+  Status Parse() {
+    if (!simdjson::validate_utf8(text_.data(), text_.size())) {
+      return Corrupt("header: it is not UTF-8");
+    }
+    RETURN_IF_ERROR(ParseDocument());
     const TensorTable& tensors = contents_.tensors;
     if (const auto twice = tensors.FindDuplicateName()) {
       return Corrupt(fmt::format("header: two tensors named '{}'", tensors[*twice].name));
@@ -45,88 +51,82 @@ class HeaderParser {
   }
 
  private:
-  Status ParseDocument(simdjson::padded_string_view text) {
-    json::parser parser;
-    json::document document;
-    json::object object;
-    if (const auto error = parser.allocate(text.size(), kMaxNesting)) return Json(error);
-    if (const auto error = parser.iterate(text).get(document)) return Json(error);
-    document_ = &document;
-    if (const auto error = document.get_object().get(object)) return Json(error);
-    for (auto item : object) {
-      json::field field;
-      std::string_view key;
-      if (const auto error = std::move(item).get(field)) return Json(error);
-      if (const auto error = field.unescaped_key().get(key)) return Json(error);
-      json::value value = field.value();
-      RETURN_IF_ERROR(key == kMetadataKey ? ParseMetadata(value) : ParseTensor(key, value));
+  Status ParseDocument() {
+    if (!json_.BeginObject()) return Json();
+    bool first = true;
+    std::string_view key;
+    while (json_.NextMember(first, key)) {
+      RETURN_IF_ERROR(key == kMetadataKey ? ParseMetadata() : ParseTensor(key));
     }
-    const bool at_end = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
-    return at_end ? OkStatus() : Corrupt("header: something follows its JSON object");
+    if (json_.failed()) return Json();
+    return json_.AtEnd() ? OkStatus() : Corrupt("header: something follows its JSON object");
   }
 
-  Status ParseMetadata(json::value value) {
+  Status ParseMetadata() {
     if (seen_metadata_) return Corrupt("header: two __metadata__ fields");
     seen_metadata_ = true;
-    bool null = false;
-    if (const auto error = value.is_null().get(null)) return Json(error);
-    if (null) return OkStatus();
-    json::object pairs;
-    if (const auto error = value.get_object().get(pairs)) return Json(error);
-    for (auto item : pairs) {
-      json::field field;
-      std::string_view key;
-      std::string_view text;
-      if (const auto error = std::move(item).get(field)) return Json(error);
-      if (const auto error = field.unescaped_key().get(key)) return Json(error);
-      if (const auto error = field.value().get_string().get(text)) {
-        return Annotate(Json(error), fmt::format("metadata '{}'", key));
-      }
+    if (json_.ConsumeNull()) return OkStatus();
+    if (!json_.BeginObject()) return Json();
+    bool first = true;
+    std::string_view key;
+    std::string_view text;
+    while (json_.NextMember(first, key)) {
+      if (!json_.String(text)) return Annotate(Json(), fmt::format("metadata '{}'", key));
       if (!contents_.metadata.emplace(key, text).second) {
         return Corrupt(fmt::format("header: two metadata values for '{}'", key));
       }
     }
-    return OkStatus();
+    return json_.failed() ? Json() : OkStatus();
   }
 
-  Status ParseTensor(std::string_view name, json::value value) {
+  Status ParseTensor(std::string_view key) {
+    name_.assign(key);  // the scanner's is valid until the next key
     TensorView tensor;
-    tensor.name = name;
-    Status status = ParseInfo(value, tensor);
+    tensor.name = name_;
+    Status status = ParseInfo(tensor);
     if (status.ok()) status = contents_.tensors.Add(tensor);
-    return Annotate(status, fmt::format("tensor '{}'", name));
+    if (!status.ok()) return Annotate(status, fmt::format("tensor '{}'", name_));
+    if (contents_.tensors.size() == kSample) ReserveForAll();
+    return status;
+  }
+
+  // The first tensors show how many there will be, so that the table need not be
+  // copied when it is at its largest.
+  void ReserveForAll() {
+    const auto per_byte = [this](size_t sampled) {
+      const double share = static_cast<double>(sampled) / static_cast<double>(json_.offset());
+      return static_cast<size_t>(share * static_cast<double>(text_.size()) * 1.05);
+    };
+    contents_.tensors.Reserve(per_byte(kSample), per_byte(sampled_dims_),
+                              per_byte(sampled_name_bytes_));
   }
 
   // {"dtype": ..., "shape": [...], "data_offsets": [begin, end]} in any order.
-  Status ParseInfo(json::value value, TensorView& tensor) {
-    json::object info;
-    if (const auto error = value.get_object().get(info)) return Json(error);
+  Status ParseInfo(TensorView& tensor) {
+    if (!json_.BeginObject()) return Json();
     std::optional<DType> dtype;
     bool seen_shape = false;
     std::optional<std::array<uint64_t, 2>> offsets;
-    for (auto item : info) {
-      json::field field;
-      std::string_view key;
-      if (const auto error = std::move(item).get(field)) return Json(error);
-      if (const auto error = field.unescaped_key().get(key)) return Json(error);
-      json::value content = field.value();
+    bool first = true;
+    std::string_view key;
+    while (json_.NextMember(first, key)) {
       if (key == "dtype") {
         if (dtype) return Corrupt("two dtype fields");
-        ASSIGN_OR_RETURN(dtype, ParseDType(content));
+        ASSIGN_OR_RETURN(dtype, ParseDType());
       } else if (key == "shape") {
         if (seen_shape) return Corrupt("two shape fields");
         seen_shape = true;
-        RETURN_IF_ERROR(ParseShape(content));
+        RETURN_IF_ERROR(ParseShape());
       } else if (key == "data_offsets") {
         if (offsets) return Corrupt("two data_offsets fields");
-        ASSIGN_OR_RETURN(offsets, ParseOffsets(content));
+        ASSIGN_OR_RETURN(offsets, ParseOffsets());
       } else {
-        constexpr size_t kDepthOfField = 2;  // inside the header and the tensor's info
-        const auto error = ValidateJson(content, kMaxNesting - kDepthOfField);
-        if (error != simdjson::SUCCESS) return Json(error);
         Warn(fmt::format("tensor '{}': unknown field '{}'", tensor.name, key));
+        constexpr size_t kDepthOfField = 2;  // inside the header and the tensor's info
+        if (!json_.Skip(kMaxNesting - kDepthOfField)) return Json();
       }
     }
+    if (json_.failed()) return Json();
     if (!dtype) return Corrupt("no dtype field");
     if (!seen_shape) return Corrupt("no shape field");
     if (!offsets) return Corrupt("no data_offsets field");
@@ -139,12 +139,14 @@ class HeaderParser {
     tensor.shape = shape_;
     tensor.offset = data_begin_ + begin;
     tensor.bytes = end - begin;
+    sampled_dims_ += shape_.size();
+    sampled_name_bytes_ += tensor.name.size();
     return CheckSize(tensor);
   }
 
-  StatusOr<DType> ParseDType(json::value value) {
+  StatusOr<DType> ParseDType() {
     std::string_view name;
-    if (const auto error = value.get_string().get(name)) return Json(error);
+    if (!json_.String(name)) return Json();
     const auto dtype = DTypeFromName(name);
     if (!dtype || *dtype > kLastSafetensorsDType) {
       return Corrupt(fmt::format("unknown dtype '{}'", name));
@@ -152,27 +154,33 @@ class HeaderParser {
     return *dtype;
   }
 
-  Status ParseShape(json::value value) {
+  Status ParseShape() {
     shape_.clear();
-    json::array dims;
-    if (const auto error = value.get_array().get(dims)) return Json(error);
-    for (auto item : dims) {
+    if (!json_.BeginArray()) return Json();
+    bool first = true;
+    while (json_.NextElement(first)) {
       uint64_t dim = 0;
-      if (const auto error = item.get_uint64().get(dim)) return Json(error);
+      if (!json_.Uint64(dim)) return Json();
+      if (shape_.size() == kMaxTensorRank) {  // no memory for what can't be used
+        return Error(ErrorCode::kUnsupportedFormat,
+                     fmt::format("it has more dimensions than are supported, at most {}",
+                                 kMaxTensorRank));
+      }
       shape_.push_back(dim);
     }
-    return OkStatus();
+    return json_.failed() ? Json() : OkStatus();
   }
 
-  StatusOr<std::array<uint64_t, 2>> ParseOffsets(json::value value) {
-    json::array numbers;
-    if (const auto error = value.get_array().get(numbers)) return Json(error);
+  StatusOr<std::array<uint64_t, 2>> ParseOffsets() {
+    if (!json_.BeginArray()) return Json();
     std::array<uint64_t, 2> offsets{};
     size_t count = 0;
-    for (auto item : numbers) {
+    bool first = true;
+    while (json_.NextElement(first)) {
       if (count == offsets.size()) return Corrupt("data_offsets has more than two numbers");
-      if (const auto error = item.get_uint64().get(offsets[count++])) return Json(error);
+      if (!json_.Uint64(offsets[count++])) return Json();
     }
+    if (json_.failed()) return Json();
     if (count != offsets.size()) return Corrupt("data_offsets has fewer than two numbers");
     return offsets;
   }
@@ -223,22 +231,22 @@ class HeaderParser {
     contents_.findings.push_back(std::move(finding));
   }
 
-  Status Json(simdjson::error_code error) const {
-    const char* at = nullptr;
-    if (document_ != nullptr && document_->current_location().get(at) == simdjson::SUCCESS) {
-      const uint64_t offset = kLengthBytes + static_cast<uint64_t>(at - begin_);
-      return AtOffset(
-          Corrupt(fmt::format("header: {} near offset {}", JsonErrorText(error), offset)), offset);
-    }
-    return Corrupt(fmt::format("header: {}", JsonErrorText(error)));
+  // What the scanner stumbled over.
+  Status Json() const {
+    const uint64_t offset = kLengthBytes + json_.offset();
+    return AtOffset(Corrupt(fmt::format("header: {} near offset {}", json_.error(), offset)),
+                    offset);
   }
 
+  const std::string_view text_;
   const uint64_t data_begin_;
   const uint64_t data_bytes_;
-  const char* begin_ = nullptr;
-  json::document* document_ = nullptr;  // while ParseDocument() runs
+  JsonScanner json_;
   bool seen_metadata_ = false;
-  std::vector<uint64_t> shape_;  // of the tensor at hand
+  std::string name_;             // of the tensor at hand
+  std::vector<uint64_t> shape_;  // likewise
+  size_t sampled_dims_ = 0;      // of the tensors so far
+  size_t sampled_name_bytes_ = 0;
   FileContents& contents_;
 };
 
@@ -284,16 +292,15 @@ FormatReader::Match SafetensorsReader::Recognise(const FileStart& start) const {
 
 Status SafetensorsReader::Read(ByteSource& file, OtherFiles&, FileContents& contents) const {
   ASSIGN_OR_RETURN(const uint64_t length, HeaderLength(file));
-  const uint64_t capacity = length + simdjson::SIMDJSON_PADDING;
-  const auto buffer = std::make_unique_for_overwrite<char[]>(capacity);
+  const auto buffer = std::make_unique_for_overwrite<char[]>(length);
   RETURN_IF_ERROR(
       file.Read(kLengthBytes, std::as_writable_bytes(std::span(buffer.get(), length))));
-  if (!BeginsWithBrace({buffer.get(), length})) {
+  const std::string_view text(buffer.get(), length);
+  if (!BeginsWithBrace(text)) {
     return AtOffset(Corrupt("header: it does not begin with '{'"), kLengthBytes);
   }
   const uint64_t data_begin = kLengthBytes + length;
-  return HeaderParser(data_begin, file.size() - data_begin, contents)
-      .Parse(buffer.get(), length, capacity);
+  return HeaderParser(text, data_begin, file.size() - data_begin, contents).Parse();
 }
 
 }  // namespace warmset
