@@ -116,12 +116,11 @@ class Inspection {
     RETURN_IF_ERROR(CheckNotAlone(model_.files.front().path, part->contents));
     const Identification identification = IdentifyParts({&*part, 1}, {}, "");
     TakeOver(identification);
-    const auto groups = GroupTensors(part->contents.tensors, manifest_.format);
-    if (groups.size() == 1 || part->files.size() != 1) {
+    if (identification.groups.empty() || part->files.size() != 1) {
       AddWhole("model", identification.type, {&*part, 1});
       return OkStatus();
     }
-    for (const TensorGroup& group : groups) {
+    for (const TensorGroup& group : identification.groups) {
       manifest_.components.push_back(MakePartComponent(group, manifest_.files, *part));
     }
     return OkStatus();

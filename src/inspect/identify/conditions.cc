@@ -125,9 +125,9 @@ bool ConditionSet::Fits(const Term& term, std::span<const uint64_t> shape) {
 void ConditionSet::Look(std::string_view name, std::span<const uint64_t> shape,
                         const TensorView& tensor, TermHits& hits) const {
   if (name.size() > kMaxMatchedName) return;
-  names_.ForEachMatch(name, [&](TermId id) {
-    if (!hits.Has(id) && Fits(terms_[id], shape)) hits.Set(id, tensor);
-  });
+  names_.ForEachMatch(
+      name, [&](TermId id) { return !hits.Has(id) && Fits(terms_[id], shape); },
+      [&](TermId id) { hits.Set(id, tensor); });
 }
 
 bool ConditionSet::TermHolds(TermId id, std::span<const TermHits* const> groups,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -265,6 +264,22 @@ std::vector<std::string> Requires(const std::string& type,
   return needs;
 }
 
+std::vector<TensorGroup> Groups(const Survey& survey) {
+  std::vector<TensorGroup> groups;
+  if (survey.is_one()) return groups;
+  std::map<std::string, int> numbers;
+  for (const IdentifiedPart& each : survey.parts()) {
+    const bool told = each.part->key.role != Role::kRest ||
+                      (!each.candidates.empty() && each.candidates[0].confidence >= kCertain);
+    const std::string type = told ? each.type : "other";
+    std::string name = each.part->key.role == Role::kFolder ? each.part->key.label : type;
+    const int number = ++numbers[name];
+    if (number > 1) name += "_" + std::to_string(number);
+    groups.push_back({std::move(name), type, each.part->tensors});
+  }
+  return groups;
+}
+
 // A DDUF file is a pipeline's folder in one file; its reader leaves the classes of
 // its model_index.json as metadata.
 Identification IdentifyArchive(const ModelEvidence& evidence, const Survey& survey) {
@@ -290,7 +305,9 @@ Identification Identify(const ModelEvidence& evidence) {
   // A graph's weights are not those of the model that it came from.
   if (evidence.format == "onnx") return found;
   const Survey survey(evidence);
-  if (evidence.format == "dduf") return IdentifyArchive(evidence, survey);
+  if (evidence.format == "dduf") found = IdentifyArchive(evidence, survey);
+  if (evidence.tensors.size() == 1) found.groups = Groups(survey);
+  if (evidence.format == "dduf") return found;
   std::vector<Candidate> candidates = survey.MainCandidates();
   std::string type = survey.MainType();
   if (auto declared = DeclaredByMetadata(evidence, survey.is_lora());
@@ -311,29 +328,6 @@ Identification Identify(const ModelEvidence& evidence) {
     std::erase_if(found.requires_models, [&](const std::string& each) { return survey.Has(each); });
   }
   return found;
-}
-
-std::vector<TensorGroup> GroupTensors(const TensorTable& tensors, std::string_view format) {
-  const TensorTable* const tables[] = {&tensors};
-  const Survey survey({.tensors = tables, .format = format});
-  std::vector<TensorGroup> groups;
-  if (survey.is_one()) {
-    std::vector<uint32_t> all(tensors.size());
-    std::iota(all.begin(), all.end(), 0u);
-    groups.push_back({"model", survey.MainType(), std::move(all)});
-    return groups;
-  }
-  std::map<std::string, int> numbers;
-  for (const IdentifiedPart& each : survey.parts()) {
-    const bool told = each.part->key.role != Role::kRest ||
-                      (!each.candidates.empty() && each.candidates[0].confidence >= kCertain);
-    const std::string type = told ? each.type : "other";
-    std::string name = each.part->key.role == Role::kFolder ? each.part->key.label : type;
-    const int number = ++numbers[name];
-    if (number > 1) name += "_" + std::to_string(number);
-    groups.push_back({std::move(name), type, each.part->tensors});
-  }
-  return groups;
 }
 
 Identification IdentifyPipeline(std::string_view class_name, std::span<const PipelinePart> parts) {

@@ -41,13 +41,12 @@ struct Identification {
   // Architectures and types of components that it needs beside itself.
   std::vector<std::string> requires_models;
   std::vector<std::string> disagreements;  // of what the configuration says with the tensors
+  // The components that a single file's tensors come apart into; empty when they
+  // belong together, as those of a LoRA always do.
+  std::vector<TensorGroup> groups;
 };
 
 Identification Identify(const ModelEvidence& evidence);
-
-// The components of one file, by `format` of it: one group "model" of all tensors
-// when they belong together, as those of a LoRA always do.
-std::vector<TensorGroup> GroupTensors(const TensorTable& tensors, std::string_view format);
 
 // One component of a pipeline, which was identified by itself.
 struct PipelinePart {

@@ -56,9 +56,9 @@ constexpr std::array kRules = {
     ModelRule{"sd2", "lora", .95, "$unet~#~attn2{,~processor}~to_k[1]=1024"},
     ModelRule{"sdxl", "lora", .95, "$unet~#~attn2{,~processor}~to_k[1]=2048"},
     // Only SDXL has more than one block at a place.
-    ModelRule{"sdxl", "lora", .8, "$unet~{2,3,4,5,6,7,8,9}~*"},
+    ModelRule{"sdxl", "lora", .8, "$unet~{2,9}~*"},
     ModelRule{"sd1", "lora", .5,
-              "$unet~0~* !*~transformer_blocks~{1,2,3,4,5,6,7,8,9}~* "
+              "$unet~0~* !*~transformer_blocks~{1,2,9}~* "
               "!*attn2{,~processor}~to_k[1]=1024|2048"},
     ModelRule{"sdxl", "lora", .7, "{lora_te2_,text_encoder_2.}*"},
     ModelRule{"sd1", "lora", .5,

@@ -58,9 +58,9 @@ INSTANTIATE_TEST_SUITE_P(
                   {"sd1"}},
         ModelCase{"lokr_by_blocks",
                   TestTensors{
-                      {"lycoris_down_blocks_2_attentions_0_transformer_blocks_5_ff_net_2.lokr_w1",
+                      {"lycoris_down_blocks_2_attentions_0_transformer_blocks_2_ff_net_2.lokr_w1",
                        {8, 8}},
-                      {"lycoris_down_blocks_2_attentions_0_transformer_blocks_5_ff_net_2.lokr_w2_a",
+                      {"lycoris_down_blocks_2_attentions_0_transformer_blocks_2_ff_net_2.lokr_w2_a",
                        {8, 8}}},
                   "lora",
                   {"sdxl"},

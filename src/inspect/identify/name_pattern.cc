@@ -1,9 +1,23 @@
 #include "inspect/identify/name_pattern.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace warmset {
 namespace {
 
 constexpr std::string_view kWildcards = "*#~";
+
+// The longest stretch without wildcards.
+std::string LongestLiteral(std::string_view pattern) {
+  std::string_view longest;
+  while (!pattern.empty()) {
+    const std::string_view literal = pattern.substr(0, pattern.find_first_of(kWildcards));
+    if (literal.size() > longest.size()) longest = literal;
+    pattern.remove_prefix(std::min(pattern.size(), literal.size() + 1));
+  }
+  return std::string(longest);
+}
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -20,6 +34,7 @@ bool MatchesName(std::string_view pattern, std::string_view name) {
     if (p == pattern.size()) {
       if (n == name.size()) return true;
     } else if (pattern[p] == '*') {
+      if (p + 1 == pattern.size()) return true;
       star = p++;
       after_star = n;
       same = true;
@@ -65,6 +80,16 @@ std::vector<std::string> ExpandAlternatives(std::string_view pattern) {
   }
 }
 
+bool PatternSet::Entry::Matches(std::string_view name) const {
+  if (rest.empty()) return name.empty();
+  if (rest == "*") return true;
+  if (!needle.empty() &&
+      ::memmem(name.data(), name.size(), needle.data(), needle.size()) == nullptr) {
+    return false;
+  }
+  return MatchesName(rest, name);
+}
+
 uint32_t PatternSet::Trie::ChildOrNew(uint32_t node, char letter) {
   if (const uint32_t child = Child(node, letter); child != kNone) return child;
   const auto made = static_cast<uint32_t>(nodes.size());
@@ -79,14 +104,16 @@ void PatternSet::Add(std::string pattern, uint32_t id) {
   if (head != 0) {
     for (const char letter : pattern.substr(0, head)) node = heads_.ChildOrNew(node, letter);
     pattern = head == std::string::npos ? "" : pattern.substr(head);
-    heads_.nodes[node].entries.push_back({std::move(pattern), id});
+    std::string needle = LongestLiteral(pattern);
+    heads_.nodes[node].entries.push_back({std::move(pattern), std::move(needle), id});
     return;
   }
   while (kWildcards.find(pattern.back()) == std::string_view::npos) {
     node = tails_.ChildOrNew(node, pattern.back());
     pattern.pop_back();
   }
-  tails_.nodes[node].entries.push_back({std::move(pattern), id});
+  std::string needle = LongestLiteral(pattern);
+  tails_.nodes[node].entries.push_back({std::move(pattern), std::move(needle), id});
 }
 
 }  // namespace warmset

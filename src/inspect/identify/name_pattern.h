@@ -23,30 +23,34 @@ class PatternSet {
  public:
   void Add(std::string pattern, uint32_t id);
 
-  // Calls visit(id) for each pattern that matches, in no order.
-  template <typename Visit>
-  void ForEachMatch(std::string_view name, Visit&& visit) const {
+  // Calls visit(id) for each pattern that matches and whose id is wanted(id), in no
+  // order.
+  template <typename Wanted, typename Visit>
+  void ForEachMatch(std::string_view name, Wanted&& wanted, Visit&& visit) const {
     size_t length = 0;
     for (uint32_t node = heads_.root(); node != kNone; ++length) {
       for (const Entry& entry : heads_.nodes[node].entries) {
-        if (MatchesName(entry.rest, name.substr(length))) visit(entry.id);
+        if (wanted(entry.id) && entry.Matches(name.substr(length))) visit(entry.id);
       }
       node = length < name.size() ? heads_.Child(node, name[length]) : kNone;
     }
     length = 0;
     for (uint32_t node = tails_.root(); node != kNone; ++length) {
+      const std::string_view rest = name.substr(0, name.size() - length);
       for (const Entry& entry : tails_.nodes[node].entries) {
-        if (MatchesName(entry.rest, name.substr(0, name.size() - length))) visit(entry.id);
+        if (wanted(entry.id) && entry.Matches(rest)) visit(entry.id);
       }
-      node = length < name.size() ? tails_.Child(node, name[name.size() - 1 - length]) : kNone;
+      node = length < name.size() ? tails_.Child(node, rest.back()) : kNone;
     }
   }
 
  private:
   static constexpr uint32_t kNone = ~0u;
   struct Entry {
-    std::string rest;  // of the pattern, beyond the letters that lead here
+    std::string rest;    // of the pattern, beyond the letters that lead here
+    std::string needle;  // its longest stretch of letters, which is looked for first
     uint32_t id;
+    bool Matches(std::string_view name) const;
   };
   struct Node {
     std::vector<std::pair<char, uint32_t>> children;

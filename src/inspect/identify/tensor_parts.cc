@@ -61,29 +61,27 @@ std::string_view Unwrap(std::string_view name, const std::array<std::string_view
   return name;
 }
 
-// The suffixes as patterns; ids are places in LoraSuffixes().
-const PatternSet& SuffixPatterns() {
-  static const PatternSet* const patterns = [] {
-    auto* set = new PatternSet;
-    const auto suffixes = LoraSuffixes();
-    for (uint32_t i = 0; i < suffixes.size(); ++i) {
-      for (const std::string& suffix : ExpandAlternatives(suffixes[i].suffix)) {
-        set->Add("*" + suffix, i);
+// The suffixes, with one alternative each.
+struct SuffixBook {
+  struct Suffix {
+    std::string head;  // up to a wildcard
+    const LoraSuffix* row;
+  };
+  std::vector<Suffix> suffixes;
+  PatternSet patterns;  // ids are places in suffixes
+};
+const SuffixBook& Suffixes() {
+  static const SuffixBook* const book = [] {
+    auto* made = new SuffixBook;
+    for (const LoraSuffix& row : LoraSuffixes()) {
+      for (const std::string& suffix : ExpandAlternatives(row.suffix)) {
+        made->patterns.Add("*" + suffix, static_cast<uint32_t>(made->suffixes.size()));
+        made->suffixes.push_back({suffix.substr(0, suffix.find('*')), &row});
       }
     }
-    return set;
+    return made;
   }();
-  return *patterns;
-}
-
-// Where the longest suffix that fits begins. REQUIRES: it fits the name.
-size_t SuffixBegin(std::string_view name, std::string_view suffix) {
-  size_t begin = name.size();
-  for (const std::string& each : ExpandAlternatives(suffix)) {
-    if (!MatchesName("*" + each, name)) continue;
-    begin = std::min(begin, name.rfind(each.substr(0, each.find('*'))));
-  }
-  return begin;
+  return *book;
 }
 
 // The order that diffusers gives text encoders: CLIP-L, CLIP-G, then the large ones.
@@ -172,12 +170,16 @@ bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   if (tensor.name.size() > kMaxMatchedName) return false;
   const LoraSuffix* suffix = nullptr;
   size_t stem_bytes = tensor.name.size();
-  SuffixPatterns().ForEachMatch(tensor.name, [&](uint32_t id) {
-    const size_t begin = SuffixBegin(tensor.name, LoraSuffixes()[id].suffix);
-    if (begin >= stem_bytes) return;
-    suffix = &LoraSuffixes()[id];
-    stem_bytes = begin;
-  });
+  // The longest that fits.
+  Suffixes().patterns.ForEachMatch(
+      tensor.name, [](uint32_t) { return true; },
+      [&](uint32_t id) {
+        const SuffixBook::Suffix& found = Suffixes().suffixes[id];
+        const size_t begin = tensor.name.rfind(found.head);
+        if (begin >= stem_bytes) return;
+        suffix = found.row;
+        stem_bytes = begin;
+      });
   if (suffix == nullptr) return false;
   const std::string_view whole = Unwrap(tensor.name.substr(0, stem_bytes), kOuterWraps);
   const std::string_view stem = Unwrap(whole, kLoraWraps);
