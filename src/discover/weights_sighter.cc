@@ -91,8 +91,9 @@ void WeightsSighter::SightWeights() {
 void WeightsSighter::SightWithoutWeights() {
   const bool has_record = folder_.files.contains(std::string(kAccessRecordName));
   const bool has_config = folder_.files.contains(kConfigName);
-  // A config.json alone may be anybody's.
-  if (!has_record && !(has_config && state_.pointed_at())) return;
+  // A config.json alone may be anybody's, and beside a model it is a part of that.
+  const bool is_meant = has_config && state_.pointed_at() && state_.sightings() == 0;
+  if (!has_record && !is_meant) return;
   Sighting sighting = Start(ModelLayout::kTransformers);
   if (has_config) AddFile(sighting, folder_, kConfigName, "");
   AddRecord(sighting);

@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 
+import onnx
 import pytest
 
 from conftest import BIN, run_inspect
@@ -414,3 +415,34 @@ def test_the_users_own_links_are_followed(tmp_path, verdict_of):
     (models / "link.safetensors").unlink()
     (models / "folder").symlink_to(elsewhere)
     assert verdict_of(models) == "ok"
+
+
+def test_a_config_beside_a_model_is_no_model(tmp_path, fixtures, inspect_one):
+    """As in folders of sentence-transformers."""
+    folder = tmp_path / "m"
+    fixtures.make_transformers(folder, 1)
+    fixtures.write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+    assert inspect_one(folder)["verdict"] == "ok"
+    assert inspect_one(folder / "1_Pooling")["verdict"] == "unrecognized"
+
+
+def test_a_runtime_counts(tmp_path, inspect):
+    """FusedMatMul is an operator of ONNX Runtime's own."""
+    helper = onnx.helper
+    value = helper.make_tensor_value_info
+    node = helper.make_node("FusedMatMul", ["a", "b"], ["y"], domain="com.microsoft")
+    floats = onnx.TensorProto.FLOAT
+    graph = helper.make_graph([node], "g", [value("a", floats, [2, 2]), value("b", floats, [2, 2])],
+                              [value("y", floats, [2, 2])])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[
+        helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    path = tmp_path / "m.onnx"
+    onnx.save(model, path)
+    line, = inspect(path)
+    assert line["verdict"] == "ok", line["findings"]
+    line, = inspect(path, flags=["--runtime", "onnxruntime"])
+    assert line["verdict"] == "ok"
+    line, = inspect(path, flags=["--runtime", "onnx"])
+    assert line["verdict"] == "unsupported"
+    assert any(finding["category"] == "unsupported_operations" and
+               "FusedMatMul" in finding["message"] for finding in line["findings"])

@@ -1,9 +1,13 @@
 // What a file or folder is, without a daemon: inspect.
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
 #include "commands.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
 #include "inspect/compatibility/device_check.h"
+#include "inspect/onnx/runtime_profiles.h"
 #include "inspection/reader_process.h"
 #include "inspection/report.h"
 
@@ -14,7 +18,18 @@ struct InspectArguments {
   std::vector<std::string> paths;
   bool tensors = false;
   std::optional<DeviceProfile> device;
+  std::string runtime;
 };
+
+// Adds what is not there yet: the reader has looked at operators already.
+void AddFindings(std::vector<Finding> more, std::vector<Finding>& findings) {
+  for (Finding& finding : more) {
+    const bool known = std::any_of(findings.begin(), findings.end(), [&](const Finding& there) {
+      return there.message == finding.message;
+    });
+    if (!known) findings.push_back(std::move(finding));
+  }
+}
 
 // Says what each path is: JSON as it comes, text as one table at the end.
 class InspectRun {
@@ -40,9 +55,11 @@ class InspectRun {
     InspectedModel model{.path = path, .manifest = std::move(manifest), .device = {}};
     if (arguments_.device) {
       model.device = arguments_.device->name;
-      for (Finding& finding : CheckDevice(model.manifest, *arguments_.device)) {
-        model.manifest.findings.push_back(std::move(finding));
-      }
+      AddFindings(CheckDevice(model.manifest, *arguments_.device), model.manifest.findings);
+    }
+    if (!arguments_.runtime.empty()) {
+      AddFindings(CheckOperators(model.manifest.operators, arguments_.runtime),
+                  model.manifest.findings);
     }
     all_ok_ = all_ok_ && model.manifest.verdict() == Verdict::kOk;
     if (context_.json) {
@@ -96,6 +113,13 @@ void AddInspect(CLI::App& app, Context& context) {
                                          "also whether it can be used there: cpu, nvidia:8.6, "
                                          "amd:gfx1100, ...,memory=24GiB")
       ->type_name("DEVICE");
+  std::vector<std::string> runtimes;
+  for (const RuntimeProfile& profile : RuntimeProfiles()) runtimes.emplace_back(profile.name);
+  command
+      ->add_option("--runtime", arguments->runtime,
+                   "also whether it has the operators of an ONNX graph")
+      ->type_name(fmt::format("{}", fmt::join(runtimes, "|")))
+      ->check(CLI::IsMember(runtimes).description(""));
   OnCommand(command, context, RunInspect, arguments);
 }
 

@@ -31,9 +31,7 @@ using border::Frame;
 using border::FrameType;
 using std::chrono::milliseconds;
 
-// Of address space, much of which a JSON parser takes and never touches: a header of
-// 100 MB has 300 MB resident.
-constexpr uint64_t kMemoryLimit = 1280 * kMiB;
+constexpr uint64_t kMemoryLimit = 480 * kMiB;  // address space
 constexpr uint64_t kOpenFiles = 4096;
 constexpr milliseconds kTimeLimit{8'000};  // for one model
 // Folders may be large, and disks slow.

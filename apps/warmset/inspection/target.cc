@@ -37,7 +37,9 @@ Target TargetOf(Sighting sighting, std::string path) {
           .findings = std::move(sighting.findings)};
 }
 
+// A line of its own for what is no model; that it could not be looked at is its verdict.
 Target Only(std::string path, Finding finding) {
+  if (finding.verdict == Verdict::kOk) finding.verdict = Verdict::kUnrecognized;
   return {.path = std::move(path), .folder = {}, .model = {}, .findings = {std::move(finding)}};
 }
 
