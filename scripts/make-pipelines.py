@@ -51,7 +51,8 @@ def make_sd1():
         norm_num_groups=2)
     return build(StableDiffusionPipeline, {
         "unet": unet, "vae": vae(), "text_encoder": CLIPTextModel(text_config()),
-        "scheduler": DDIMScheduler(steps_offset=1, clip_sample=False), "requires_safety_checker": False})
+        "scheduler": DDIMScheduler(steps_offset=1, clip_sample=False),
+        "requires_safety_checker": False})
 
 
 def make_sdxl():
