@@ -51,7 +51,8 @@ def make_sd1():
         norm_num_groups=2)
     return build(StableDiffusionPipeline, {
         "unet": unet, "vae": vae(), "text_encoder": CLIPTextModel(text_config()),
-        "scheduler": DDIMScheduler(), "requires_safety_checker": False})
+        "scheduler": DDIMScheduler(steps_offset=1, clip_sample=False),
+        "requires_safety_checker": False})
 
 
 def make_sdxl():
@@ -68,7 +69,7 @@ def make_sdxl():
     return build(StableDiffusionXLPipeline, {
         "unet": unet, "vae": vae(), "text_encoder": CLIPTextModel(text_config()),
         "text_encoder_2": CLIPTextModelWithProjection(text_config()),
-        "scheduler": DDIMScheduler()})
+        "scheduler": DDIMScheduler(steps_offset=1, clip_sample=False)})
 
 
 def make_flux():

@@ -80,7 +80,7 @@ class Inspection {
 
   Status AddOwnFolder() {
     const ModelConfig config = ReadConfig(kConfigName);
-    class_name_ = config.class_name;
+    class_name_ = config.class_name.empty() ? config.model_type : config.class_name;
     return AddFolder("", config);
   }
 
