@@ -112,7 +112,7 @@ TEST_F(SessionTest, ListSortsAndFilters) {
   EXPECT_EQ(Run("list -q --sort size").out, "b\nc\na\n");
   EXPECT_EQ(Run("list -q --sort used").out, "a\nc\nb\n");
   EXPECT_EQ(Run("list -q --filter xl").out, "axl\nbxl\ncxl\n");
-  EXPECT_THAT(Run("list").out, StartsWith("NAME  ID  SIZE  KIND  WHERE\n"));
+  EXPECT_THAT(Run("list").out, StartsWith("NAME  ID  SIZE  KIND  ARCHITECTURE  WHERE\n"));
 }
 
 TEST_F(SessionTest, JsonIsTheReply) {

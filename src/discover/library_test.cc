@@ -396,7 +396,7 @@ TEST_F(LibraryTest, ADiffusersFolder) {
   Scan();
   ASSERT_THAT(Names(), ElementsAre("image/tiny"));
   const ModelSummary& tiny = Named("image/tiny");
-  EXPECT_EQ(tiny.architecture, "FluxPipeline");
+  EXPECT_EQ(tiny.architecture, "flux.1");
   EXPECT_THAT(tiny.components, ElementsAre(Field(&ComponentSummary::name, "vae"),
                                            Field(&ComponentSummary::name, "vae.fp16")));
   EXPECT_EQ(tiny.FilePath(0), root_ + "/image/tiny/vae/diffusion_pytorch_model.safetensors");

@@ -77,7 +77,7 @@ TEST(MessageCodec, StringsAreMadeUtf8) {
   v1::Response response;
   v1::ModelDetail& detail = *response.mutable_detail();
   detail.set_path("/models/\xE4.safetensors");
-  detail.add_findings("\xFF");
+  detail.add_findings()->set_message("\xFF");
   (*detail.mutable_metadata())["key"] = "\xFF";
   detail.add_files()->set_path("\xFF");
   MakeUtf8(response);

@@ -91,7 +91,11 @@ CHECKPOINTS = {"dtypes": every_dtype, "shared": shared_and_strided, "training": 
 @pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_as_torch_reads_it(tmp_path, tensors_of, kind, zipped):
     path = tmp_path / "model.pt"
-    torch.save(CHECKPOINTS[kind](), path, _use_new_zipfile_serialization=zipped)
+    checkpoint = CHECKPOINTS[kind]()
+    if kind == "dtypes" and not zipped:  # torch can't load others from the legacy form
+        typed = torch.storage._dtype_to_storage_type_map()
+        checkpoint = {name: tensor for name, tensor in checkpoint.items() if tensor.dtype in typed}
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
     check_same(path, tensors_of(path), torch.load(path, weights_only=True))
 
 
