@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import warmset
 from warmset import _wire
-from conftest import mapped_entries
+from conftest import accepts, mapped_entries
 
 
 def started(make_daemon: Any, fault: str) -> str:
@@ -21,7 +21,7 @@ def started(make_daemon: Any, fault: str) -> str:
     save_file({"x": torch.ones(1 << 16)}, daemon.models / "x.safetensors")
     save_file({"x": torch.ones(4)}, daemon.models / "xy.safetensors")
     if fault in ("version", "silent_hello", "silent", "wrong_id", "half_frame"):
-        daemon._answers = lambda models: os.path.exists(daemon.socket)  # it can't list
+        daemon._answers = lambda models: accepts(daemon.socket)  # it can't list
     daemon.start()
     return str(daemon.socket)
 

@@ -79,7 +79,8 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
       });
-  inspectors_ = std::make_unique<InspectorPool>();
+  inspectors_ = std::make_unique<InspectorPool>(
+      InspectorPoolOptions{.program = options_.inspect_program});
   if (const auto landlock = os::ProbeLandlock(); !landlock.ok()) {
     spdlog::warn("models are read behind seccomp alone: {}", Message(landlock.status()));
   }

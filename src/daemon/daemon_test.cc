@@ -49,6 +49,7 @@ class DaemonTest : public testing::Test {
     options_.socket = folder_ / "s.sock";
     options_.home = folder_ / "home";
     options_.roots = {folder_ / "models"};
+    options_.inspect_program = WARMSET_INSPECT_PROGRAM;
     options_.devices.clear();  // no workers: another test's business
     options_.ram_limit = "64MiB";
     options_.reserve = ByteCount(0);

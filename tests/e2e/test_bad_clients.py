@@ -154,8 +154,8 @@ def test_descriptors_and_offsets_that_lie(daemon, tmp_path, kind):
     with daemon.session() as session:
         with pytest.raises(Refused) as refused:
             session.attach(file=True, file_path="/etc/shadow", fds=[fd])
-        assert refused.value.code in ("invalid_request", "corrupted_model", "permission_denied",
-                                      "unsupported_format", "io_error")
+        assert refused.value.code in ("invalid_request", "corrupted_model", "incompatible_model",
+                                      "permission_denied", "io_error")
         with pytest.raises(Refused) as refused:
             session.attach(file=True, file_path="none")
         assert refused.value.code == "invalid_request"
