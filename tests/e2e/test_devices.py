@@ -107,7 +107,7 @@ def test_a_worker_killed_while_its_placement_is_leased(serve, models, fixtures):
         before = attached.read()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: daemon.device()["worker_state"] == "ready"
-                   and daemon.device()["worker_pid"] != worker, "another worker")
+                   and daemon.device().get("worker_pid", worker) != worker, "another worker")
         assert daemon.device()["worker_restarts"] == 1
         assert attached.read() == before, "a lease's bytes stay"
         wait_until(lambda: daemon.state("tiny").get("devices"), "the placement to come back")
