@@ -11,7 +11,7 @@ shift 3
 
 mkdir -p "$reports/programs"
 reports=$(realpath "$reports")
-export CCACHE_NOHASHDIR=1
+export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$PWD  # a second clone compiles nothing again
 cmake --preset "$preset" >/dev/null
 # shellcheck disable=SC2086  # several targets
 cmake --build "build/$preset" --target $targets -- --quiet
