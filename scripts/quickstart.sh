@@ -24,7 +24,7 @@ cd "$here"
 echo "# Installing and building (the first time takes minutes)"
 scripts/install-deps.sh
 python=$(scripts/venv.sh quickstart scripts/quickstart-requirements.txt)/bin/python
-export CCACHE_NOHASHDIR=1
+export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$PWD
 cmake --preset release >/dev/null
 cmake --build build/release --target warmset warmsetd warmset-worker warmset-inspect -- --quiet
 PATH=$PWD/build/release/bin:$PATH
