@@ -162,6 +162,7 @@ TEST_F(DaemonTest, TheLeastRecentlyUsedMakesRoomAndIsNamed) {
     WriteModel(folder_ / fmt::format("models/{}.safetensors", name), name);
   }
   options_.ram_limit = "7MiB";
+  options_.eviction = "lru";  // the default weighs how long each load took
   StartDaemon();
   wire::Channel client = Connect();
   ASSERT_TRUE(Cache(client, "a").ok());

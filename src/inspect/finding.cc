@@ -13,7 +13,6 @@ Meaning MeaningOf(ErrorCode code) {
     case ErrorCode::kUnsafeModel:
       return {Verdict::kUnsafe, FindingCategory::kUnsafeContent};
     case ErrorCode::kAccessRestricted:
-    case ErrorCode::kPermissionDenied:
       return {Verdict::kRestricted, FindingCategory::kAccessRestricted};
     case ErrorCode::kIncompleteModel:
     case ErrorCode::kFileNotFound:

@@ -49,9 +49,9 @@ struct Finding {
 };
 
 // The finding that an error of a reader stands for: kUnsafeModel is unsafe,
-// kAccessRestricted and kPermissionDenied restricted, kIncompleteModel and
-// kFileNotFound incomplete, kUnsupportedFormat unsupported, kUnrecognizedFormat
-// unrecognized, everything else corrupt. Takes the error's offset over.
+// kAccessRestricted restricted, kIncompleteModel and kFileNotFound incomplete,
+// kUnsupportedFormat unsupported, kUnrecognizedFormat unrecognized, everything else
+// corrupt. Takes the error's offset over.
 Finding FindingOf(const Status& error, std::string path);
 
 // The error code of that verdict: the inverse of the above. REQUIRES: not kOk.

@@ -556,6 +556,7 @@ class Inspection {
     switch (CodeOf(error)) {
       case ErrorCode::kFileChanged:
       case ErrorCode::kIoError:
+      case ErrorCode::kPermissionDenied:  // the user's own doing, and mended without a trace
       case ErrorCode::kInvalidRequest:
       case ErrorCode::kInternal:
         return path.empty() ? error : Annotate(error, path);

@@ -44,7 +44,7 @@ class FileProvider {
 // Reads headers and the small JSON files, never tensor data. What is wrong with
 // the model is a finding of the manifest, and what could be read in spite of it
 // is there. An error only when nothing can be said: kFileChanged when a file is
-// replaced meanwhile, kIoError, kInvalidRequest.
+// replaced meanwhile, kPermissionDenied, kIoError, kInvalidRequest.
 StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider);
 
 // One file that a client passed, as a model of its own. The descriptor stays the

@@ -23,7 +23,7 @@ def test_a_model_larger_than_the_limit(serve, models, fixtures):
 def test_the_least_recently_used_makes_room(serve, models, fixtures):
     for name in "abc":
         fixtures.save(models / f"{name}.safetensors", fixtures.layers(1, 12, prefix=name))
-    daemon = serve(ram_limit="32MiB")
+    daemon = serve("--eviction", "lru", ram_limit="32MiB")
     daemon.cli("cache", "a")
     daemon.cli("cache", "b")
     daemon.cli("cache", "a")
