@@ -27,7 +27,9 @@ int RunHelper(uint64_t memory_bytes, const InspectFunction& inspect) {
   }
   border::Border border{os::UniqueFd(kBorderDescriptor)};
   const auto sandbox =
-      os::EnterSandbox({.memory_bytes = memory_bytes, .open_files = kOpenFiles});
+      os::EnterSandbox({.memory_bytes = memory_bytes,
+                        .open_files = kOpenFiles,
+                        .filter_system_calls = !os::kSanitized});
   if (!sandbox.ok()) {
     (void)border.Send(border::FrameType::kError, border::Encode(sandbox.status()));
     return 1;

@@ -20,16 +20,6 @@
 namespace warmset::os {
 namespace {
 
-// Sanitizers reserve terabytes of addresses for their shadow.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kHasShadowMemory = true;
-#elif defined(__has_feature)
-constexpr bool kHasShadowMemory =
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kHasShadowMemory = false;
-#endif
-
 // landlock_ruleset_attr as of ABI 6; the headers of Debian 12 know the first field.
 struct RulesetAttributes {
   uint64_t files = 0;
@@ -63,7 +53,7 @@ Status LowerLimits(const SandboxOptions& options) {
   RETURN_IF_ERROR(Limit(RLIMIT_CORE, 0));
   if (options.profile == SandboxProfile::kParser) RETURN_IF_ERROR(Limit(RLIMIT_FSIZE, 0));
   if (options.open_files != 0) RETURN_IF_ERROR(Limit(RLIMIT_NOFILE, options.open_files));
-  if (options.memory_bytes != 0 && !kHasShadowMemory) {
+  if (options.memory_bytes != 0 && !kSanitized) {
     RETURN_IF_ERROR(Limit(RLIMIT_AS, options.memory_bytes));
   }
   return OkStatus();
@@ -146,7 +136,9 @@ StatusOr<SandboxReport> EnterSandbox(const SandboxOptions& options) {
     RETURN_IF_ERROR(DenyFiles(*abi, options.readable_paths));
   }
   RETURN_IF_ERROR(LowerLimits(options));
-  RETURN_IF_ERROR(DenySystemCalls(options.profile, report.landlock_abi > 0));
+  if (options.filter_system_calls) {
+    RETURN_IF_ERROR(DenySystemCalls(options.profile, report.landlock_abi > 0));
+  }
   return report;
 }
 

@@ -13,6 +13,17 @@
 
 namespace warmset::os {
 
+// Sanitizers reserve terabytes of addresses for their shadow, and make system calls
+// of their own, for a leak check at the end say.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool kSanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 enum class SandboxProfile {
   // Reads the descriptors that it has or receives, answers on its sockets. It
   // opens nothing by name, writes to no file, makes no process, thread or socket.
@@ -28,6 +39,7 @@ struct SandboxOptions {
   std::vector<std::string> readable_paths = {};
   uint64_t memory_bytes = 0;  // address space, all in all; 0: as it is
   uint64_t open_files = 0;    // 0: as it is
+  bool filter_system_calls = true;
 };
 
 struct SandboxReport {

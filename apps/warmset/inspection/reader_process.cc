@@ -102,7 +102,8 @@ int ReadInSandbox(os::UniqueFd socket, const std::string& path, size_t first,
   const auto sandbox = os::EnterSandbox({.profile = os::SandboxProfile::kReadOnlyCommand,
                                          .readable_paths = readable,
                                          .memory_bytes = kMemoryLimit,
-                                         .open_files = kOpenFiles});
+                                         .open_files = kOpenFiles,
+                                         .filter_system_calls = !os::kSanitized});
   if (!sandbox.ok()) {
     (void)border.Send(FrameType::kError, border::Encode(sandbox.status()));
     return 1;
