@@ -1,11 +1,12 @@
 #include "isolate/inspector_pool.h"
 
 #include <algorithm>
+#include <future>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "fmt/format.h"
 #include "inspect/shard_index.h"
 #include "isolate/answer_check.h"
@@ -174,13 +175,12 @@ StatusOr<InspectorPool::Helper> InspectorPool::Start() {
   const std::string program = options_.program.empty()
                                   ? os::ProgramDirectory() + "warmset-inspect"
                                   : options_.program;
-  StatusOr<Helper> helper = Error(ErrorCode::kInternal, "not started");
-  absl::Notification done;
-  starter_.Submit([&](std::stop_token) {
-    helper = HelperProcess::Start(program, options_.memory_limit);
-    done.Notify();
+  // std::function wants copyable captures.
+  const auto started = std::make_shared<std::promise<StatusOr<Helper>>>();
+  starter_.Submit([started, program, memory_limit = options_.memory_limit](std::stop_token) {
+    started->set_value(HelperProcess::Start(program, memory_limit));
   });
-  done.WaitForNotification();
+  StatusOr<Helper> helper = started->get_future().get();
   if (helper.ok()) return helper;
   return Error(ErrorCode::kInternal,
                fmt::format("no model can be looked into, because {} can't be started: {}", program,
