@@ -309,7 +309,8 @@ TEST_F(InspectorPoolTest, AnIndexThatEndsItsReaderIsCorrupt) {
   InspectorPoolOptions options = Real();
   options.time_limit = milliseconds(0);
   InspectorPool pool(options);
-  Write("index.json", "{}");
+  // Never read in no time at all.
+  Write("index.json", R"({"weight_map":{"w":")" + std::string(64 << 20, 'x') + R"("}})");
   const auto shards = pool.ShardsOf(os::OpenForRead(folder_ + "/index.json")->get());
   EXPECT_EQ(CodeOf(shards.status()), ErrorCode::kCorruptedModel);
   EXPECT_THAT(Message(shards.status()), HasSubstr("took longer than 0 s"));
