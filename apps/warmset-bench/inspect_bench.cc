@@ -30,9 +30,10 @@ struct ChildFigures {
   double read_mb = 0;
 };
 
-// Runs this program as the child, so that nothing else is in its memory.
+// Runs this program as the child, so that nothing else is in its memory, which it
+// takes in huge pages as helpers do.
 StatusOr<ChildFigures> MeasureChild(const std::filesystem::path& file) {
-  const std::string command = fmt::format("'{}warmset-bench' inspect-child '{}'",
+  const std::string command = fmt::format("GLIBC_TUNABLES=glibc.malloc.hugetlb=1 '{}warmset-bench' inspect-child '{}'",
                                           os::ProgramDirectory(), file.string());
   const std::unique_ptr<FILE, int (*)(FILE*)> output(::popen(command.c_str(), "r"), ::pclose);
   ChildFigures figures;

@@ -20,7 +20,9 @@ class TensorsOfComponent {
  public:
   explicit TensorsOfComponent(ComponentManifest& component) : component_(component) {}
 
-  void Reserve(size_t tensors) { index_.Reserve(tensors); }
+  void Reserve(const TensorTable& table) {
+    index_.Reserve(table.size(), table.dims(), table.name_bytes());
+  }
 
   // entry_offset: of the tensor in the component's memory.
   void Add(const TensorView& tensor, uint64_t entry_offset) {
@@ -90,7 +92,7 @@ ComponentManifest MakeWholeComponent(std::string name, std::string type,
       component.entry_bytes = starts.back() + size;
     }
     const TensorTable& table = part.contents.tensors;
-    tensors.Reserve(table.size());
+    tensors.Reserve(table);
     for (size_t i = 0; i < table.size(); ++i) {
       const TensorView tensor = table[i];
       if (IsPlaced(tensor)) tensors.Add(tensor, starts[tensor.file] + tensor.offset);

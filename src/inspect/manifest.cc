@@ -277,6 +277,11 @@ const Architecture& Manifest::architecture() const {
 
 std::string EncodeManifest(const Manifest& manifest) {
   ByteWriter out;
+  size_t most = 0;  // of what it takes, in large models
+  for (const ComponentManifest& component : manifest.components) {
+    most += component.tensor_index.size();
+  }
+  out.Reserve(most + most / 64);
   out.Write(kManifestMagic);
   out.Write(kManifestVersion);
   out.Write(static_cast<uint16_t>(manifest.layout));

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,15 @@ namespace warmset::os {
 namespace {
 
 // As exec takes them; valid as long as argv.
+// Of two variables with one name, programs see the first.
+std::vector<char*> RawEnvironment(const std::vector<std::string>& variables) {
+  std::vector<char*> raw;
+  for (const std::string& variable : variables) raw.push_back(const_cast<char*>(variable.c_str()));
+  for (char** variable = ::environ; *variable != nullptr; ++variable) raw.push_back(*variable);
+  raw.push_back(nullptr);
+  return raw;
+}
+
 std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
   std::vector<char*> raw;
   for (const std::string& arg : argv) raw.push_back(const_cast<char*>(arg.c_str()));
@@ -30,7 +40,8 @@ std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
 }
 
 // Between fork and exec: only async-signal-safe calls.
-[[noreturn]] void ExecChild(char* const* argv, const std::vector<std::pair<int, int>>& fds) {
+[[noreturn]] void ExecChild(char* const* argv, char* const* environment,
+                            const std::vector<std::pair<int, int>>& fds) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t none;
   ::sigemptyset(&none);
@@ -41,7 +52,7 @@ std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
     if (parked < 0 || ::dup2(parked, to) < 0) ::_exit(127);
     ::close(parked);
   }
-  ::execv(argv[0], argv);
+  ::execve(argv[0], argv, environment);
   ::_exit(127);
 }
 
@@ -61,13 +72,15 @@ bool IsOnPath(const std::string& program) {
 }  // namespace
 
 StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
-                             const std::vector<std::pair<int, int>>& fds) {
+                             const std::vector<std::pair<int, int>>& fds,
+                             const std::vector<std::string>& variables) {
   if (::access(argv[0].c_str(), X_OK) != 0) return ErrnoError(errno, "start " + argv[0]);
   if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "start " + argv[0]);
   const std::vector<char*> raw_argv = RawArguments(argv);
+  const std::vector<char*> environment = RawEnvironment(variables);
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoError(errno, "start " + argv[0]);
-  if (pid == 0) ExecChild(raw_argv.data(), fds);
+  if (pid == 0) ExecChild(raw_argv.data(), environment.data(), fds);
   ChildProcess child{pid, UniqueFd()};
   ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
   return child;
@@ -126,6 +139,11 @@ Status ReplaceProcess(const std::vector<std::string>& argv) {
     errno = ENOENT;
   }
   return ErrnoError(errno, "start " + argv[0]);
+}
+
+void RunBehindOthers() {
+  constexpr int kNiceness = 10;
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
 }
 
 Status SendSignal(const ChildProcess& child, int signal) {

@@ -21,10 +21,12 @@ struct ChildProcess {
 };
 
 // Starts argv[0] (a path) with the given descriptors: pair {from, to} makes
-// this process's `from` the child's `to`; all others stay closed. The child
+// this process's `from` the child's `to`; all others stay closed. Its environment
+// is this process's and `variables` ("NAME=value"), which go before. The child
 // gets SIGTERM when the thread that spawned it ends.
 StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
-                             const std::vector<std::pair<int, int>>& fds);
+                             const std::vector<std::pair<int, int>>& fds,
+                             const std::vector<std::string>& variables = {});
 
 // Runs a function in a copy of this process; what it returns is the copy's exit
 // status. The copy is killed when the thread that forked ends. REQUIRES: this
@@ -52,6 +54,10 @@ StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout);
 // id, environment and standard streams. Returns only on failure: kFileNotFound
 // or kPermissionDenied when it can't be started.
 Status ReplaceProcess(const std::vector<std::string>& argv);
+
+// The calling thread gets the processor when nobody else wants it. What can't be
+// had is left out.
+void RunBehindOthers();
 
 Status SendSignal(const ChildProcess& child, int signal);
 

@@ -1,5 +1,6 @@
 #include "tensor/tensor_index.h"
 
+#include <array>
 #include <cstring>
 
 #include "base/digest.h"
@@ -40,8 +41,12 @@ struct TensorIndex::Record {
   uint64_t bytes;
 };
 
-void TensorIndexBuilder::Reserve(size_t tensors) {
-  records_.Reserve(tensors * kRecordBytes);
+TensorIndexBuilder::TensorIndexBuilder() { blob_.WriteBytes(std::array<std::byte, kHeaderBytes>()); }
+
+void TensorIndexBuilder::Reserve(size_t tensors, size_t dims, size_t name_bytes) {
+  blob_.Reserve(kHeaderBytes + tensors * kRecordBytes + dims * sizeof(uint64_t) + name_bytes);
+  dims_.Reserve(dims * sizeof(uint64_t));
+  strings_.reserve(name_bytes);
 }
 
 uint32_t TensorIndexBuilder::AddString(std::string_view text) {
@@ -52,13 +57,14 @@ uint32_t TensorIndexBuilder::AddString(std::string_view text) {
 
 void TensorIndexBuilder::Add(std::string_view name, DType dtype, std::span<const uint64_t> shape,
                              uint64_t offset, uint64_t bytes) {
-  records_.Write(AddString(name));
-  records_.Write(static_cast<uint32_t>(name.size()));
-  records_.Write(static_cast<uint16_t>(dtype));
-  records_.Write(static_cast<uint16_t>(shape.size()));
-  records_.Write(dims_count_);
-  records_.Write(offset);
-  records_.Write(bytes);
+  const TensorIndex::Record record{.name_offset = AddString(name),
+                                   .name_bytes = static_cast<uint32_t>(name.size()),
+                                   .dtype = static_cast<uint16_t>(dtype),
+                                   .rank = static_cast<uint16_t>(shape.size()),
+                                   .first_dim = dims_count_,
+                                   .offset = offset,
+                                   .bytes = bytes};
+  blob_.WriteBytes(std::as_bytes(std::span(&record, 1)));
   dims_.WriteBytes(std::as_bytes(shape));
   dims_count_ += static_cast<uint32_t>(shape.size());
   ++tensor_count_;
@@ -74,35 +80,32 @@ std::string TensorIndexBuilder::Finish(const std::map<std::string, std::string>&
     pairs.Write(static_cast<uint32_t>(value.size()));
   }
 
-  const std::string records = records_.Take();
-  const std::string dims = dims_.Take();
-  ByteWriter blob;
-  blob.Reserve(kHeaderBytes + records.size() + dims.size() + pairs.data().size() +
-               strings_.size());
-  blob.Write(kTensorIndexMagic);
-  blob.Write(kTensorIndexVersion);
-  blob.Write(static_cast<uint16_t>(kHeaderBytes));
-  blob.Write(tensor_count_);
-  blob.Write(static_cast<uint64_t>(metadata.size()));
-  blob.Write(data_bytes);
-  const uint64_t dims_offset = kHeaderBytes + records.size();
-  blob.Write(dims_offset);
-  blob.Write(static_cast<uint64_t>(dims_count_));
-  const uint64_t metadata_offset = dims_offset + dims.size();
-  blob.Write(metadata_offset);
-  blob.Write(metadata_offset + static_cast<uint64_t>(pairs.data().size()));
+  const uint64_t dims_offset = blob_.data().size();
+  const uint64_t metadata_offset = dims_offset + dims_.data().size();
+  ByteWriter header;
+  header.Write(kTensorIndexMagic);
+  header.Write(kTensorIndexVersion);
+  header.Write(static_cast<uint16_t>(kHeaderBytes));
+  header.Write(tensor_count_);
+  header.Write(static_cast<uint64_t>(metadata.size()));
+  header.Write(data_bytes);
+  header.Write(dims_offset);
+  header.Write(static_cast<uint64_t>(dims_count_));
+  header.Write(metadata_offset);
+  header.Write(metadata_offset + static_cast<uint64_t>(pairs.data().size()));
   for (const std::string_view part :
-       std::initializer_list<std::string_view>{records, dims, pairs.data(), strings_}) {
-    blob.WriteBytes(AsBytes(part));
+       std::initializer_list<std::string_view>{dims_.data(), pairs.data(), strings_}) {
+    blob_.WriteBytes(AsBytes(part));
   }
-  return blob.Take();
+  std::string blob = blob_.Take();
+  blob.replace(0, kHeaderBytes, header.data());
+  return blob;
 }
 
 std::string EncodeTensorIndex(std::span<const TensorEntry> tensors,
                               const std::map<std::string, std::string>& metadata,
                               uint64_t data_bytes) {
   TensorIndexBuilder index;
-  index.Reserve(tensors.size());
   for (const TensorEntry& tensor : tensors) {
     index.Add(tensor.name, tensor.dtype, tensor.shape, tensor.offset, tensor.bytes);
   }
@@ -178,11 +181,8 @@ StatusOr<TensorIndex> TensorIndex::Parse(std::span<const std::byte> blob) {
 }
 
 TensorIndex::Record TensorIndex::RecordAt(uint64_t i) const {
-  const uint64_t at = kHeaderBytes + i * kRecordBytes;
-  return Record{Load<uint32_t>(blob_, at),      Load<uint32_t>(blob_, at + 4),
-                Load<uint16_t>(blob_, at + 8),  Load<uint16_t>(blob_, at + 10),
-                Load<uint32_t>(blob_, at + 12), Load<uint64_t>(blob_, at + 16),
-                Load<uint64_t>(blob_, at + 24)};
+  static_assert(sizeof(Record) == kRecordBytes);
+  return Load<Record>(blob_, kHeaderBytes + i * kRecordBytes);
 }
 
 TensorEntry TensorIndex::tensor(uint64_t i) const {

@@ -40,7 +40,9 @@ struct TensorEntry {
 // REQUIRES: names and metadata together are below 4 GiB, ranks <= 64.
 class TensorIndexBuilder {
  public:
-  void Reserve(size_t tensors);
+  TensorIndexBuilder();
+  // Room for so many, so that a large index is not copied while it grows.
+  void Reserve(size_t tensors, size_t dims, size_t name_bytes);
   void Add(std::string_view name, DType dtype, std::span<const uint64_t> shape, uint64_t offset,
            uint64_t bytes);
   // The encoded index; call it last.
@@ -49,7 +51,7 @@ class TensorIndexBuilder {
  private:
   uint32_t AddString(std::string_view text);
 
-  ByteWriter records_;
+  ByteWriter blob_;  // room for the header, and the records so far
   ByteWriter dims_;
   std::string strings_;
   uint64_t tensor_count_ = 0;
@@ -79,6 +81,7 @@ class TensorIndex {
   std::map<std::string, uint64_t> dtype_bytes() const;
 
  private:
+  friend class TensorIndexBuilder;
   struct Record;
   Record RecordAt(uint64_t i) const;
 

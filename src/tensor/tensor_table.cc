@@ -3,12 +3,34 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "fmt/format.h"
 #include "tensor/tensor_index.h"
 
 namespace warmset {
+namespace {
+
+// Sorts numbers whose upper bits are as good as random: first into buckets by
+// those, then each in the processor's cache.
+void SortEvenlySpread(std::vector<uint64_t>& numbers) {
+  constexpr int kBucketBits = 12;
+  const auto bucket = [](uint64_t number) { return number >> (64 - kBucketBits); };
+  std::vector<uint32_t> ends(size_t{1} << kBucketBits);
+  for (const uint64_t number : numbers) ++ends[bucket(number)];
+  std::partial_sum(ends.begin(), ends.end(), ends.begin());
+  std::vector<uint64_t> sorted(numbers.size());
+  std::vector<uint32_t> free = ends;  // from the end of each bucket to its start
+  for (const uint64_t number : numbers) sorted[--free[bucket(number)]] = number;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    std::sort(sorted.begin() + free[i], sorted.begin() + ends[i]);
+  }
+  numbers = std::move(sorted);
+}
+
+}  // namespace
 
 void TensorTable::Reserve(size_t tensors, size_t dims, size_t name_bytes) {
   records_.reserve(tensors);
@@ -84,7 +106,7 @@ std::optional<size_t> TensorTable::FindDuplicateName() const {
     const uint64_t hash = std::hash<std::string_view>{}(NameOf(records_[i]));
     keys[i] = (hash & ~uint64_t{UINT32_MAX}) | i;
   }
-  std::sort(keys.begin(), keys.end());
+  SortEvenlySpread(keys);
   const auto name = [this](uint64_t key) { return NameOf(records_[key & UINT32_MAX]); };
   for (auto begin = keys.begin(); begin != keys.end();) {
     const auto end = std::find_if(

@@ -50,6 +50,9 @@ class TensorTable {
   void ShiftOffsets(uint64_t bytes);
 
   size_t size() const { return records_.size(); }
+  // Of all tensors, strides included.
+  size_t dims() const { return dims_.size(); }
+  size_t name_bytes() const { return names_.size(); }
   bool empty() const { return records_.empty(); }
   // REQUIRES: i < size().
   TensorView operator[](size_t i) const;

@@ -11,6 +11,35 @@ using Role = PartKey::Role;
 // A file that names more parts has no such parts: the others are its rest.
 constexpr size_t kMaxParts = 32;
 
+// Prefixes that are looked for in a million names, most of which begin as none does.
+template <size_t kSize>
+class Prefixes {
+ public:
+  constexpr explicit Prefixes(const std::array<std::string_view, kSize>& prefixes)
+      : prefixes_(prefixes) {
+    for (const std::string_view prefix : prefixes) letters_ |= LetterOf(prefix);
+  }
+
+  // The place of the first one that the name has; kSize when it has none.
+  constexpr size_t Find(std::string_view name) const {
+    if (name.empty() || (letters_ & LetterOf(name)) == 0) return kSize;
+    for (size_t i = 0; i < kSize; ++i) {
+      if (prefixes_[i].front() == name.front() && name.starts_with(prefixes_[i])) return i;
+    }
+    return kSize;
+  }
+  constexpr bool Has(std::string_view name) const { return Find(name) != kSize; }
+  constexpr std::string_view operator[](size_t place) const { return prefixes_[place]; }
+
+ private:
+  // Letters 64 apart share a bit.
+  static constexpr uint64_t LetterOf(std::string_view name) {
+    return uint64_t{1} << (static_cast<unsigned char>(name.front()) & 63);
+  }
+  std::array<std::string_view, kSize> prefixes_;
+  uint64_t letters_ = 0;
+};
+
 struct PartPrefix {
   std::string_view prefix;
   Role role;
@@ -29,36 +58,38 @@ constexpr std::array kPartPrefixes = {
 };
 
 // Around whole checkpoints, in front of the parts' prefixes.
-constexpr std::array<std::string_view, 2> kOuterWraps = {"state_dict.", "module."};
+constexpr Prefixes<2> kOuterWraps({"state_dict.", "module."});
 // Around the names of one model.
-constexpr std::array<std::string_view, 10> kWraps = {
-    "model.",          "net.",        "module.",  "transformer.",     "params.",
-    "language_model.", "params_ema.", "adapter.", "diffusion_model.", "state_dict."};
+constexpr Prefixes<10> kWraps({"model.", "net.", "module.", "transformer.", "params.",
+                               "language_model.", "params_ema.", "adapter.", "diffusion_model.",
+                               "state_dict."});
 constexpr int kMaxWraps = 4;
 
-constexpr std::array<std::string_view, 9> kLoraWraps = {
-    "base_model.model.", "lora_unet_",       "lora_transformer_", "lycoris_", "unet.",
-    "transformer.",      "diffusion_model.", "lora_prior_unet_",  "model."};
+constexpr Prefixes<9> kLoraWraps({"base_model.model.", "lora_unet_", "lora_transformer_",
+                                  "lycoris_", "unet.", "transformer.", "diffusion_model.",
+                                  "lora_prior_unet_", "model."});
 // Text encoders keep their prefix, which tells them apart.
-constexpr std::array<std::string_view, 4> kLoraEncoders = {"lora_te", "text_encoder.",
-                                                           "text_encoder_2.", "text_encoders."};
+constexpr Prefixes<4> kLoraEncoders({"lora_te", "text_encoder.", "text_encoder_2.",
+                                     "text_encoders."});
 
 template <size_t kSize>
-bool StartsWithAny(std::string_view name, const std::array<std::string_view, kSize>& prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [name](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
-template <size_t kSize>
-std::string_view Unwrap(std::string_view name, const std::array<std::string_view, kSize>& wraps) {
+std::string_view Unwrap(std::string_view name, const Prefixes<kSize>& wraps) {
   for (int i = 0; i < kMaxWraps; ++i) {
-    const auto wrap = std::find_if(wraps.begin(), wraps.end(), [name](std::string_view each) {
-      return name.starts_with(each);
-    });
-    if (wrap == wraps.end()) break;
-    name.remove_prefix(wrap->size());
+    const size_t wrap = wraps.Find(name);
+    if (wrap == kSize) break;
+    name.remove_prefix(wraps[wrap].size());
   }
   return name;
+}
+
+const PartPrefix* PrefixOfPart(std::string_view name) {
+  static constexpr Prefixes<kPartPrefixes.size()> kPrefixes([] {
+    std::array<std::string_view, kPartPrefixes.size()> prefixes;
+    for (size_t i = 0; i < prefixes.size(); ++i) prefixes[i] = kPartPrefixes[i].prefix;
+    return prefixes;
+  }());
+  const size_t part = kPrefixes.Find(name);
+  return part == kPartPrefixes.size() ? nullptr : &kPartPrefixes[part];
 }
 
 // The suffixes, with one alternative each.
@@ -123,15 +154,15 @@ TensorParts::TensorParts(std::span<const TensorTable* const> tables, bool archiv
         label = name.substr(0, slash);
         name.remove_prefix(slash + 1);
       }
-      for (const PartPrefix& part : kPartPrefixes) {
-        if (role == Role::kFolder || !name.starts_with(part.prefix)) continue;
-        role = part.role;
-        name.remove_prefix(part.prefix.size());
-        if (part.labelled) {
-          label = name.substr(0, name.find('.'));
-          name.remove_prefix(std::min(name.size(), label.size() + 1));
+      if (role != Role::kFolder) {
+        if (const PartPrefix* part = PrefixOfPart(name)) {
+          role = part->role;
+          name.remove_prefix(part->prefix.size());
+          if (part->labelled) {
+            label = name.substr(0, name.find('.'));
+            name.remove_prefix(std::min(name.size(), label.size() + 1));
+          }
         }
-        break;
       }
       TensorPart& part = PartFor(role, label);
       part.tensors.push_back(i);
@@ -183,7 +214,7 @@ bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   if (suffix == nullptr) return false;
   const std::string_view whole = Unwrap(tensor.name.substr(0, stem_bytes), kOuterWraps);
   const std::string_view stem = Unwrap(whole, kLoraWraps);
-  if (suffix->needs_prefix && stem.size() == whole.size() && !StartsWithAny(stem, kLoraEncoders)) {
+  if (suffix->needs_prefix && stem.size() == whole.size() && !kLoraEncoders.Has(stem)) {
     return false;
   }
   const auto dim = [&tensor](size_t i) { return i < tensor.shape.size() ? tensor.shape[i] : 0; };

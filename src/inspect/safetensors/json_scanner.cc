@@ -1,17 +1,10 @@
 #include "inspect/safetensors/json_scanner.h"
 
-#include <limits>
-
 namespace warmset {
 namespace {
 
-constexpr const char* kUnclosed = "an array or object has no end";
-constexpr const char* kMalformed = "malformed JSON";
 constexpr const char* kWrongType = "a value has the wrong type";
-constexpr const char* kWrongNumber = "a number is malformed or out of range";
 constexpr const char* kWrongEscape = "a string has a wrong escape";
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 void AppendUtf8(uint32_t point, std::string& text) {
   const auto put = [&text](uint32_t byte) { text.push_back(static_cast<char>(byte)); };
@@ -36,68 +29,6 @@ bool JsonScanner::FailAtValue() {
   if (at_ == end_) return Fail(kUnclosed);
   constexpr std::string_view kStartsOfValues = "{[\"-0123456789tfn";
   return Fail(kStartsOfValues.find(*at_) != std::string_view::npos ? kWrongType : kMalformed);
-}
-
-bool JsonScanner::Begin(char bracket) {
-  SkipSpace();
-  if (at_ == end_ || *at_ != bracket) return FailAtValue();
-  ++at_;
-  return true;
-}
-
-bool JsonScanner::NextMember(bool& first, std::string_view& key) {
-  SkipSpace();
-  if (at_ == end_) return Fail(kUnclosed);
-  if (*at_ == '}') {
-    ++at_;
-    return false;
-  }
-  if (!first) {
-    if (*at_ != ',') return Fail(kMalformed);
-    ++at_;
-    SkipSpace();
-  }
-  first = false;
-  if (at_ == end_) return Fail(kUnclosed);
-  if (*at_ != '"') return Fail(kMalformed);
-  if (!AnyString(key, key_)) return false;
-  SkipSpace();
-  if (at_ == end_) return Fail(kUnclosed);
-  if (*at_ != ':') return Fail(kMalformed);
-  ++at_;
-  return true;
-}
-
-bool JsonScanner::NextElement(bool& first) {
-  SkipSpace();
-  if (at_ == end_) return Fail(kUnclosed);
-  if (first) {
-    first = false;
-    if (*at_ != ']') return true;
-  } else if (*at_ == ',') {
-    ++at_;
-    return true;
-  }
-  if (*at_ != ']') return Fail(kMalformed);
-  ++at_;
-  return false;
-}
-
-bool JsonScanner::AnyString(std::string_view& text, std::string& unescaped) {
-  SkipSpace();
-  if (at_ == end_ || *at_ != '"') return FailAtValue();
-  const char* const run = ++at_;
-  while (at_ != end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) {
-    ++at_;
-  }
-  if (at_ != end_ && *at_ == '"') {
-    text = {run, static_cast<size_t>(at_ - run)};
-    ++at_;
-    return true;
-  }
-  if (!Unescape(run, unescaped)) return false;
-  text = unescaped;
-  return true;
 }
 
 // Goes on with a string whose part from `run` on has been scanned.
@@ -146,23 +77,6 @@ bool JsonScanner::Hex4(uint32_t& unit) {
     unit = unit << 4 | static_cast<uint32_t>(IsDigit(c) ? c - '0' : lower - 'a' + 10);
   }
   return true;
-}
-
-bool JsonScanner::Uint64(uint64_t& number) {
-  SkipSpace();
-  if (at_ == end_) return Fail(kUnclosed);
-  if (!IsDigit(*at_)) return *at_ == '-' ? Fail(kWrongNumber) : FailAtValue();
-  const char* const start = at_;
-  number = 0;
-  for (; at_ != end_ && IsDigit(*at_); ++at_) {
-    const auto digit = static_cast<uint64_t>(*at_ - '0');
-    constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
-    if (number > kMost / 10 || number * 10 > kMost - digit) return Fail(kWrongNumber);
-    number = number * 10 + digit;
-  }
-  const bool leading_zero = *start == '0' && at_ - start > 1;
-  const bool goes_on = at_ != end_ && (*at_ == '.' || *at_ == 'e' || *at_ == 'E');
-  return leading_zero || goes_on ? Fail(kWrongNumber) : true;
 }
 
 bool JsonScanner::ConsumeNull() {
