@@ -70,3 +70,11 @@ def silero():
     folder = pathlib.Path(os.environ.get("WARMSET_TEST_MODELS", ROOT / ".cache" / "models"))
     assert (folder / "silero-vad.safetensors").exists(), "run scripts/fetch-models.sh"
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_models():
+    """The folder that `scripts/fetch-models.sh --all` fills."""
+    folder = pathlib.Path(os.environ.get("WARMSET_REAL_MODELS", ROOT / ".cache" / "real-models"))
+    assert folder.is_dir(), "run scripts/fetch-models.sh --all"
+    return folder
