@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 
@@ -42,6 +43,18 @@ struct ScanOptions {
   unsigned rounds = 5;
 };
 Status RunScan(const ScanOptions& options);
+
+// Access to cached models, raw and compressed, and many models in little RAM.
+struct CacheOptions {
+  std::string folder = "/var/tmp";
+  unsigned models = 40;
+  uint64_t mib = 476;  // of each: 500 MB
+  std::string ram_limit = "8GiB";
+  unsigned requests = 200;  // for each strategy and skew, a fifth of them uncounted
+  std::vector<double> skews = {0.6, 0.8, 1.0, 1.2, 1.4};
+  unsigned rounds = 50;  // of single accesses
+};
+Status RunCache(const CacheOptions& options);
 
 // What inspecting costs: a long header, a large checkpoint, and a library of small
 // files of every format that the daemon's helpers read.

@@ -83,6 +83,21 @@ int main(int argc, char** argv) {
   Example(command, "warmset-bench policy --trace T.csv --sizes S.csv --capacity 24GB,48GB");
   command->callback([&] { action = [&] { return RunPolicy(policy); }; });
 
+  CacheOptions cache;
+  command = app.add_subcommand("cache", "Access to cached models, and strategies under Zipf");
+  command->add_option("--dir", cache.folder, "folder for the files")->capture_default_str();
+  command->add_option("--models", cache.models, "that are requested")->capture_default_str();
+  command->add_option("--mib", cache.mib, "size of each")->capture_default_str();
+  command->add_option("--ram-limit", cache.ram_limit, "of the daemon")->capture_default_str();
+  command->add_option("--requests", cache.requests, "for each strategy and skew")
+      ->capture_default_str();
+  command->add_option("--skews", cache.skews, "exponents of Zipf")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--rounds", cache.rounds, "single accesses")->capture_default_str();
+  Example(command, "warmset-bench cache --dir /mnt/models --skews 0.8,1.2");
+  command->callback([&] { action = [&] { return RunCache(cache); }; });
+
   InspectOptions inspect;
   command = app.add_subcommand("inspect", "Headers: a long one, a large file's, 20,000 small ones");
   command->add_option("--dir", inspect.folder, "folder for the files")->capture_default_str();

@@ -11,20 +11,23 @@
 #include <vector>
 
 #include "base/strong.h"
+#include "codec/synthetic_weights.h"
 #include "fmt/format.h"
 #include "os/file.h"
 
 namespace warmset::bench {
 namespace {
 
-constexpr uint64_t kF16Bytes = 2;
+constexpr uint64_t kElementBytes = 2;
 
-std::string Header(unsigned tensors, uint64_t tensor_bytes) {
-  std::string json = "{";
+// metadata: empty, or a member with a comma behind it.
+std::string Header(unsigned tensors, uint64_t tensor_bytes, std::string_view dtype,
+                   std::string_view metadata = "") {
+  std::string json = fmt::format("{{{}", metadata);
   for (unsigned i = 0; i < tensors; ++i) {
     json += fmt::format(
-        R"({}"layers.{}.weight":{{"dtype":"F16","shape":[{}],"data_offsets":[{},{}]}})",
-        i == 0 ? "" : ",", i, tensor_bytes / kF16Bytes, i * tensor_bytes, (i + 1) * tensor_bytes);
+        R"({}"layers.{}.weight":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+        i == 0 ? "" : ",", i, dtype, tensor_bytes / kElementBytes, i * tensor_bytes, (i + 1) * tensor_bytes);
   }
   json += "}";
   json.resize(AlignUp(json.size(), 8), ' ');
@@ -40,7 +43,7 @@ Status WriteModel(const std::filesystem::path& path, unsigned tensors, uint64_t 
                   uint64_t seed) {
   const os::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file.valid()) return ErrnoError(errno, "create " + path.string());
-  const std::string header = Header(tensors, tensor_bytes);
+  const std::string header = Header(tensors, tensor_bytes, "F16");
   RETURN_IF_ERROR(os::WriteAt(file.get(), std::as_bytes(std::span(header)), 0));
 
   std::mt19937_64 random(seed);
@@ -61,6 +64,23 @@ Status WriteModel(const std::filesystem::path& path, uint64_t mib) {
   const uint64_t tensors = std::max<uint64_t>(1, mib * kMiB / kTensorBytes);
   RETURN_IF_ERROR(WriteModel(path, static_cast<unsigned>(tensors),
                              std::min(mib * kMiB, kTensorBytes), /*seed=*/1));
+  return DropFromPageCache(path);
+}
+
+Status WriteTrainedModel(const std::filesystem::path& path, uint64_t mib, uint64_t seed) {
+  constexpr uint64_t kTensorBytes = 8 * kMiB;
+  static const std::vector<std::byte> weights = codec::MakeSyntheticWeights(
+      {.dtype = DType::kBF16, .rows = kTensorBytes / 2048, .columns = 1024});
+  const auto tensors = static_cast<unsigned>(std::max<uint64_t>(1, mib * kMiB / kTensorBytes));
+  const os::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file.valid()) return ErrnoError(errno, "create " + path.string());
+  const std::string header =
+      Header(tensors, kTensorBytes, "BF16",
+             fmt::format(R"("__metadata__":{{"seed":"{}"}},)", seed));
+  RETURN_IF_ERROR(os::WriteAt(file.get(), std::as_bytes(std::span(header)), 0));
+  for (unsigned i = 0; i < tensors; ++i) {
+    RETURN_IF_ERROR(os::WriteAt(file.get(), weights, header.size() + i * kTensorBytes));
+  }
   return DropFromPageCache(path);
 }
 

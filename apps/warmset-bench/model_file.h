@@ -18,6 +18,10 @@ Status WriteModel(const std::filesystem::path& path, unsigned tensors, uint64_t 
 // A model of about that many MiB in tensors of 64 MiB.
 Status WriteModel(const std::filesystem::path& path, uint64_t mib);
 
+// A BF16 model as trained ones are (codec/synthetic_weights.h), in tensors of 8 MiB;
+// other ones with each seed, though with equal weights.
+Status WriteTrainedModel(const std::filesystem::path& path, uint64_t mib, uint64_t seed);
+
 // Drops the file's pages from the page cache; kIoError when some stay.
 Status DropFromPageCache(const std::filesystem::path& path);
 

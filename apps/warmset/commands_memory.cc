@@ -1,4 +1,7 @@
 // What is in RAM and on devices: cache, uncache, path, load, unload.
+#include <chrono>
+#include <optional>
+
 #include "base/units.h"
 #include "commands.h"
 #include "fmt/format.h"
@@ -13,6 +16,11 @@ struct ModelArguments {
   std::string device;
   std::string pool;
   bool force = false;
+  // Of `cache`; nothing for what is not given.
+  std::optional<std::string> strategy;
+  std::optional<std::string> priority;
+  std::optional<std::string> keep;
+  std::optional<bool> pinned;
 };
 using ModelArgumentsPtr = std::shared_ptr<ModelArguments>;
 
@@ -24,9 +32,24 @@ Call& Fill(Call& call, const ModelArguments& arguments) {
   return call;
 }
 
+StatusOr<v1::CacheSettings> SettingsOf(const ModelArguments& arguments) {
+  v1::CacheSettings settings;
+  const auto or_default = [](const std::string& name) { return name == "default" ? "" : name; };
+  if (arguments.strategy) settings.set_strategy(or_default(*arguments.strategy));
+  if (arguments.priority) settings.set_priority(*arguments.priority);
+  if (arguments.pinned) settings.set_pinned(*arguments.pinned);
+  if (arguments.keep) {
+    ASSIGN_OR_RETURN(const std::chrono::seconds keep, ParseDuration(*arguments.keep));
+    settings.set_keep_seconds(static_cast<uint64_t>(keep.count()));
+  }
+  return settings;
+}
+
 StatusOr<int> RunCache(const Context& context, const ModelArguments& arguments) {
   v1::Request request;
-  Fill(*request.mutable_cache(), arguments).set_force(arguments.force);
+  v1::Cache& cache = Fill(*request.mutable_cache(), arguments);
+  cache.set_force(arguments.force);
+  ASSIGN_OR_RETURN(*cache.mutable_settings(), SettingsOf(arguments));
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.cache(),
                       [&](const Screen&) { return RenderCached(response.cache()); });
@@ -91,9 +114,25 @@ void AddForce(CLI::App* command, const ModelArgumentsPtr& arguments) {
 void AddCache(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<ModelArguments>();
   CLI::App* const command = AddClientCommand(app, context, "cache", "Read a model into RAM",
-                                             "warmset cache sdxl --component unet");
+                                             "warmset cache sdxl --component unet\n"
+                                             "  warmset cache llama --strategy memory --keep 30m");
   AddModel(command, arguments);
   AddComponents(command, arguments);
+  command
+      ->add_option("--strategy", arguments->strategy,
+                   "how the model is kept in RAM from now on: raw; compressed; compressed when not "
+                   "in use; by what saves most")
+      ->type_name("speed|memory|balanced|adaptive|default")
+      ->check(CLI::IsMember({"speed", "memory", "balanced", "adaptive", "default"}).description(""));
+  command->add_option("--priority", arguments->priority, "what is low leaves RAM first")
+      ->type_name("high|medium|low")
+      ->check(CLI::IsMember({"high", "medium", "low"}).description(""));
+  command->add_flag("--pin,!--no-pin", arguments->pinned, "never evict it; or evict it again");
+  command
+      ->add_option("--keep", arguments->keep,
+                   "stay in RAM for so long after its last use, then leave it; 0s: as long as there "
+                   "is room")
+      ->type_name("DURATION");
   AddForce(command, arguments);
   OnCommand(command, context, RunCache, arguments);
 }

@@ -1,5 +1,6 @@
 #include "render.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -55,14 +56,21 @@ std::string WithDevices(std::string where,
   return where.empty() ? "disk" : where;
 }
 
+// "compressed", or what part of it is, where not all of it is raw.
+std::string Form(uint64_t raw_bytes, uint64_t compressed_bytes) {
+  if (compressed_bytes == 0) return "";
+  return raw_bytes == 0 ? " compressed" : " raw+compressed";
+}
+
 std::string MemoryLine(const v1::MemoryUse& memory) {
-  const uint64_t used = memory.entries() + memory.loading() + memory.reserve() + memory.orphaned() +
-                        memory.uncached_but_mapped();
+  const uint64_t used = memory.entries() + memory.compressed() + memory.loading() +
+                        memory.reserve() + memory.orphaned() + memory.uncached_but_mapped();
   std::vector<std::string> parts;
   const auto add = [&parts](uint64_t bytes, std::string_view what) {
     if (bytes > 0) parts.push_back(fmt::format("{} {}", Size(bytes), what));
   };
   add(memory.entries(), "cached");
+  add(memory.compressed(), "compressed");
   add(memory.loading(), "loading");
   add(memory.reserve(), "reserve");
   add(memory.uncached_but_mapped(), "uncached, still mapped");
@@ -109,7 +117,9 @@ std::string ShortId(const std::string& id) { return id.substr(0, kShortIdDigits)
 
 std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
   std::string where = WithDevices(
-      InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress), state.devices());
+      InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress) +
+          Form(state.raw_bytes(), state.compressed_bytes()),
+      state.devices());
   if (!state.error_code().empty()) where += fmt::format(" ({})", state.error_code());
   return where;
 }
@@ -131,20 +141,41 @@ std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders
   return fmt::format("{}", fmt::join(texts, "; "));
 }
 
+std::string StrategyLine(const v1::ModelState& state) {
+  std::string line = state.strategy();
+  const v1::CacheSettings& settings = state.settings();
+  if (settings.pinned()) line += ", pinned";
+  if (!settings.priority().empty()) line += fmt::format(", {} priority", settings.priority());
+  if (settings.keep_seconds() > 0) {
+    line += ", kept " + FormatDuration(std::chrono::seconds(settings.keep_seconds()));
+  }
+  return line;
+}
+
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
-  Table table({{.title = "NAME", .shrinks = true},
-               {.title = "ID"},
-               {.title = "SIZE", .right = true},
-               {.title = "WHERE"},
-               {.title = "STRATEGY"},
-               {.title = "HELD BY", .shrinks = true},
-               {.title = "LAST USED"}});
+  const bool any_shared = std::any_of(
+      active.models().begin(), active.models().end(),
+      [](const v1::ActiveModel& model) { return model.shared_with_size() > 0; });
+  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
+                                 {.title = "ID"},
+                                 {.title = "SIZE", .right = true},
+                                 {.title = "IN RAM", .right = true},
+                                 {.title = "WHERE"},
+                                 {.title = "STRATEGY"},
+                                 {.title = "HELD BY", .shrinks = true},
+                                 {.title = "LAST USED"}};
+  if (any_shared) columns.push_back({.title = "SHARED WITH", .shrinks = true});
+  Table table(columns);
   for (const v1::ActiveModel& model : active.models()) {
     const v1::ModelState& state = model.state();
-    table.AddRow({state.name(), ShortId(state.id()), Size(state.bytes()),
-                  Where(state, model.has_progress() ? &model.progress() : nullptr),
-                  state.strategy(), HeldBy(model.holders(), Paths::kLastPart),
-                  Ago(state.last_used_unix_ms(), screen.now_unix_ms)});
+    std::vector<std::string> row = {
+        state.name(), ShortId(state.id()), Size(state.bytes()),
+        Size(state.raw_bytes() + state.compressed_bytes()),
+        Where(state, model.has_progress() ? &model.progress() : nullptr), StrategyLine(state),
+        HeldBy(model.holders(), Paths::kLastPart),
+        Ago(state.last_used_unix_ms(), screen.now_unix_ms)};
+    if (any_shared) row.push_back(fmt::format("{}", fmt::join(model.shared_with(), ", ")));
+    table.AddRow(row);
   }
   return table.Render(screen) + MemoryLine(active.memory());
 }
@@ -154,6 +185,7 @@ std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen
                {.title = "TYPE"},
                {.title = "ID"},
                {.title = "SIZE", .right = true},
+               {.title = "IN RAM", .right = true},
                {.title = "TENSORS", .right = true},
                {.title = "DTYPES", .shrinks = true},
                {.title = "WHERE"},
@@ -165,12 +197,20 @@ std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen
     for (const auto& [dtype, bytes] : std::map<std::string, uint64_t>(
              component.dtype_bytes().begin(), component.dtype_bytes().end())) {
       dtypes.push_back(fmt::format("{} {}", dtype, Size(bytes)));
+      const auto share = component.compressed_dtypes().find(dtype);
+      if (share == component.compressed_dtypes().end()) continue;
+      dtypes.back() += fmt::format(" ({:.2f}:1)",
+                                   static_cast<double>(share->second.raw_bytes()) /
+                                       static_cast<double>(share->second.compressed_bytes()));
     }
     const bool cached = component.cache_state() == v1::CACHED;
     table.AddRow(
         {component.name(), component.type(), ShortId(component.id()), Size(component.bytes()),
+         cached ? Size(component.raw_bytes() + component.compressed_bytes()) : "",
          fmt::format("{}", component.tensors()), fmt::format("{}", fmt::join(dtypes, ", ")),
-         WithDevices(InRam(component.cache_state(), 0, 0, nullptr), component.devices()),
+         WithDevices(InRam(component.cache_state(), 0, 0, nullptr) +
+                         Form(component.raw_bytes(), component.compressed_bytes()),
+                     component.devices()),
          cached ? fmt::format("{}%", Percent(component.huge_page_bytes(), component.bytes())) : "",
          fmt::format("{}", component.leases()),
          fmt::format("{}", fmt::join(component.shared_with(), ", "))});

@@ -27,6 +27,9 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen);
 std::string RenderCompatibility(const v1::CompatibilityReply& reply, const Screen& screen);
 std::string RenderOverride(const v1::ModelState& state);
 
+// The model's strategy and what else the user has set of it: "memory, pinned".
+std::string StrategyLine(const v1::ModelState& state);
+
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen);
 // The worker's own account of the model's components.

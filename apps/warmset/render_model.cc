@@ -128,7 +128,7 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
                            : fmt::format("{} tensors do not lie in the file as plain elements",
                                          detail.unplaced_tensors())},
       {"Where", Where(state)},
-      {"Strategy", state.strategy()},
+      {"Strategy", StrategyLine(state)},
       {"Held by", HeldBy(detail.holders(), Paths::kWhole)},
       {"Last used", Ago(state.last_used_unix_ms(), screen.now_unix_ms)},
       {"Last error", detail.error_message()},

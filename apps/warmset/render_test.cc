@@ -49,18 +49,36 @@ TEST(RenderActive, ShowsWhoHoldsWhat) {
   const auto active = Parse<v1::ActiveList>(R"(
     models {
       state { name: "sdxl" id: "0123456789abcdef0123456789abcdef" bytes: 6442450944
-              cache_state: CACHED strategy: "raw" last_used_unix_ms: 1000 leases: 3
+              cache_state: CACHED strategy: "speed" last_used_unix_ms: 1000 leases: 3
+              raw_bytes: 6442450944
               devices { device: "host:0" bytes: 1 } }
       holders { pid: 412 command: "/usr/bin/python /srv/app/serve.py" leases: 2 }
       holders { pid: 7 command: "bench" leases: 1 }
     }
     memory { limit: 12884901888 entries: 6442450944 reserve: 268435456 })");
   EXPECT_EQ(RenderActive(active, {.now_unix_ms = 4'200}),
-            "NAME  ID                SIZE  WHERE       STRATEGY  HELD BY                           "
-            "LAST USED\n"
-            "sdxl  0123456789ab  6.00 GiB  ram+host:0  raw       412 python serve.py (2); 7 bench  "
-            "3.2 s ago\n"
+            "NAME  ID                SIZE    IN RAM  WHERE       STRATEGY  HELD BY                 "
+            "          LAST USED\n"
+            "sdxl  0123456789ab  6.00 GiB  6.00 GiB  ram+host:0  speed     412 python serve.py (2);"
+            " 7 bench  3.2 s ago\n"
             "RAM 6.25 GiB of 12.0 GiB: 6.00 GiB cached, 256 MiB reserve\n");
+}
+
+TEST(RenderActive, ShowsFormsSettingsAndSharing) {
+  const auto active = Parse<v1::ActiveList>(R"(
+    models {
+      state { name: "a" id: "00" bytes: 3145728 cache_state: CACHED strategy: "memory"
+              compressed_bytes: 2097152
+              settings { pinned: true priority: "high" keep_seconds: 1800 } }
+      shared_with: "b"
+    }
+    memory { limit: 4194304 compressed: 2097152 })");
+  EXPECT_EQ(RenderActive(active, {}),
+            "NAME  ID      SIZE    IN RAM  WHERE           STRATEGY                            "
+            "     HELD BY  LAST USED  SHARED WITH\n"
+            "a     00  3.00 MiB  2.00 MiB  ram compressed  memory, pinned, high priority, kept "
+            "30m           never      b\n"
+            "RAM 2.00 MiB of 4.00 MiB: 2.00 MiB compressed\n");
 }
 
 TEST(RenderList, HasOneRowForEachModel) {

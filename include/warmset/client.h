@@ -86,8 +86,10 @@ struct ModelState {
   std::string architecture;  // "sdxl", "llama", ...; empty: not known
   std::string verdict;       // "ok", or why it can't be used: "unsafe", "corrupt", ...
   CacheState cache_state = CacheState::kUnknown;
-  uint64_t cached_bytes = 0;
-  std::string strategy;
+  uint64_t cached_bytes = 0;      // what of it is in RAM, in any form, as bytes on disk
+  uint64_t raw_bytes = 0;         // what it takes in RAM in each form
+  uint64_t compressed_bytes = 0;
+  std::string strategy;           // "speed", "memory", "balanced" or "adaptive"
   std::vector<Placement> devices;
   uint32_t leases = 0;
   int64_t last_used_unix_ms = 0;  // 0: never

@@ -25,8 +25,10 @@ class ModelState:
     architecture: str = ""  # "sdxl", "llama", ...; "": not known
     verdict: str = ""  # "ok", or why it can't be used: "unsafe", "corrupt", ...
     cache_state: str = "UNCACHED"  # or CACHING, CACHED, PARTLY_CACHED, CACHE_ERROR
-    cached_bytes: int = 0
-    strategy: str = ""
+    cached_bytes: int = 0  # what of it is in RAM, in any form, as bytes on disk
+    raw_bytes: int = 0  # what it takes in RAM in each form
+    compressed_bytes: int = 0
+    strategy: str = ""  # "speed", "memory", "balanced" or "adaptive"
     devices: Tuple[PlacedOn, ...] = ()
     leases: int = 0
     last_used_unix_ms: int = 0  # 0: never

@@ -51,6 +51,35 @@ StatusOr<ByteCount> ParseSize(std::string_view text, ByteCount whole) {
   return ByteCount(static_cast<uint64_t>(bytes));
 }
 
+StatusOr<std::chrono::seconds> ParseDuration(std::string_view text) {
+  const auto bad = [text] {
+    return Error(ErrorCode::kInvalidConfig,
+                 fmt::format("'{}' is not a duration; write 90s, 30m, 1h30m or 2d", text));
+  };
+  constexpr int64_t kMostSeconds = int64_t{100} * 366 * 86400;
+  std::string_view rest = text;
+  int64_t total = 0;
+  bool any = false;
+  while (true) {
+    while (rest.starts_with(' ')) rest.remove_prefix(1);
+    if (rest.empty()) break;
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+    if (error != std::errc() || number < 0 || number > kMostSeconds) return bad();
+    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
+    if (rest.empty()) return bad();
+    constexpr std::string_view kUnits = "smhd";
+    constexpr std::array<int64_t, 4> kSeconds = {1, 60, 3600, 86400};
+    const size_t unit = kUnits.find(rest.front());
+    if (unit == std::string_view::npos) return bad();
+    rest.remove_prefix(1);
+    total += number * kSeconds[unit];
+    if (total > kMostSeconds) return bad();
+    any = true;
+  }
+  return any ? StatusOr<std::chrono::seconds>(total) : bad();
+}
+
 std::string FormatSize(ByteCount bytes) {
   if (bytes.value() < 1024) return fmt::format("{} B", bytes.value());
   constexpr std::array kNames = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -69,9 +98,14 @@ std::string FormatDuration(std::chrono::nanoseconds duration) {
   if (seconds < 0.9995) return fmt::format("{:.0f} ms", seconds * 1e3);
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<int64_t>(seconds);
-  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
-  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole % 3600 / 60);
-  return fmt::format("{}d {}h", whole / 86400, whole % 86400 / 3600);
+  const auto two_units = [whole](int64_t large, char large_unit, int64_t small, char small_unit) {
+    const int64_t rest = whole % large / small;
+    return fmt::format("{}{}{}", whole / large, large_unit,
+                       rest == 0 ? "" : fmt::format(" {}{}", rest, small_unit));
+  };
+  if (whole < 3600) return two_units(60, 'm', 1, 's');
+  if (whole < 86400) return two_units(3600, 'h', 60, 'm');
+  return two_units(86400, 'd', 3600, 'h');
 }
 
 }  // namespace warmset

@@ -15,6 +15,9 @@ namespace warmset {
 // kInvalidConfig with an example of what is accepted.
 StatusOr<ByteCount> ParseSize(std::string_view text, ByteCount whole);
 
+// "90s", "30m", "1h 30m", "2d"; kInvalidConfig with an example of what is accepted.
+StatusOr<std::chrono::seconds> ParseDuration(std::string_view text);
+
 // Three significant digits with a binary unit: "0 B", "37.8 MiB", "1.50 GiB".
 std::string FormatSize(ByteCount bytes);
 

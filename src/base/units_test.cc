@@ -39,7 +39,20 @@ TEST(UnitsTest, FormatsWithThreeDigits) {
 TEST(UnitsTest, FormatsDurations) {
   EXPECT_EQ(FormatDuration(milliseconds(420)), "420 ms");
   EXPECT_EQ(FormatDuration(seconds(312)), "5m 12s");
+  EXPECT_EQ(FormatDuration(seconds(1800)), "30m");
   EXPECT_EQ(FormatDuration(seconds(90000)), "1d 1h");
+}
+
+TEST(ParseDuration, ReadsNumbersWithUnits) {
+  using std::chrono::seconds;
+  EXPECT_EQ(*ParseDuration("90s"), seconds(90));
+  EXPECT_EQ(*ParseDuration("30m"), seconds(1800));
+  EXPECT_EQ(*ParseDuration("1h 30m"), seconds(5400));
+  EXPECT_EQ(*ParseDuration("2d"), seconds(172800));
+  EXPECT_EQ(*ParseDuration("0s"), seconds(0));
+  for (const std::string_view bad : {"", " ", "5", "m", "-5m", "5y", "5m3", "99999999999999d"}) {
+    EXPECT_EQ(CodeOf(ParseDuration(bad).status()), ErrorCode::kInvalidConfig) << bad;
+  }
 }
 
 }  // namespace

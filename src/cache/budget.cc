@@ -37,6 +37,7 @@ BudgetUse Budget::UseLocked() const {
       .reserve = used_[Slot(MemoryKind::kReserve)],
       .orphaned = orphaned_,
       .dropped = used_[Slot(MemoryKind::kDropped)],
+      .compressed = used_[Slot(MemoryKind::kCompressed)],
   };
 }
 

@@ -18,6 +18,7 @@ enum class MemoryKind : uint8_t {
   kLoading,  // entries being filled
   kReserve,  // touched memory kept for the next load
   kDropped,  // entries that nobody can attach to any more, but leases still map
+  kCompressed,  // compressed entries
 };
 
 struct BudgetUse {
@@ -27,8 +28,11 @@ struct BudgetUse {
   ByteCount reserve;
   ByteCount orphaned;  // what clients of an earlier daemon still map
   ByteCount dropped;
+  ByteCount compressed;
 
-  ByteCount total() const { return entries + loading + reserve + orphaned + dropped; }
+  ByteCount total() const {
+    return entries + loading + reserve + orphaned + dropped + compressed;
+  }
   // Zero when the limit was lowered below what is used.
   ByteCount free() const { return total() < limit ? limit - total() : ByteCount(0); }
 };
@@ -78,7 +82,7 @@ class Budget {
   mutable absl::Mutex mutex_;
   ByteCount limit_ ABSL_GUARDED_BY(mutex_);
   ByteCount orphaned_ ABSL_GUARDED_BY(mutex_);
-  std::array<ByteCount, 4> used_ ABSL_GUARDED_BY(mutex_);  // by MemoryKind
+  std::array<ByteCount, 5> used_ ABSL_GUARDED_BY(mutex_);  // by MemoryKind
   // Claims that wait for the reserve to give back: it gets nothing meanwhile.
   int claims_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -49,6 +49,19 @@ ByteCount EntryMemory(const ComponentManifest& component) {
                    AlignUp(component.tensor_index.size(), kPageBytes));
 }
 
+StatusOr<uint64_t> FitMemory(LoadMemory& memory, const ComponentManifest& component) {
+  uint64_t touched = 0;
+  if (memory.file.fd() < 0) {
+    ASSIGN_OR_RETURN(memory.file,
+                     os::MemoryFile::Create(os::EntryMemoryName(), component.entry_bytes));
+  } else {
+    touched = std::min(memory.file.size(), component.entry_bytes);
+    RETURN_IF_ERROR(memory.file.Resize(component.entry_bytes));
+  }
+  memory.reservation.ShrinkTo(EntryMemory(component));
+  return touched;
+}
+
 Status CompareDigests(const ComponentManifest& component, std::span<const ChunkDigest> chunks,
                       std::span<const ChunkDigest> known) {
   if (known.empty()) return OkStatus();

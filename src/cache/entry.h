@@ -1,4 +1,4 @@
-// A component in RAM.
+// A component in RAM, as it lies in its files.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,10 @@ namespace warmset {
 // What an entry of the component takes from the budget: data and index, each
 // rounded up to whole pages.
 ByteCount EntryMemory(const ComponentManifest& component);
+
+// Brings memory that is reserved for EntryMemory(component) to the component's size.
+// Returns how many bytes of it, from its start, are touched.
+StatusOr<uint64_t> FitMemory(LoadMemory& memory, const ComponentManifest& component);
 
 // Immutable, whole and verified: both descriptors may be handed to anyone. The
 // memory is free when the entry and every mapping of it are gone. Thread-safe,

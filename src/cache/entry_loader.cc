@@ -17,20 +17,6 @@ namespace {
 
 constexpr uint64_t kProgressStep = 16 * kMiB;
 
-// Brings the memory to the component's size; returns how much of it is touched.
-StatusOr<uint64_t> ResizeMemory(LoadMemory& memory, const ComponentManifest& component) {
-  uint64_t touched = 0;
-  if (memory.file.fd() < 0) {
-    ASSIGN_OR_RETURN(memory.file,
-                     os::MemoryFile::Create(os::EntryMemoryName(), component.entry_bytes));
-  } else {
-    touched = memory.file.size();
-    RETURN_IF_ERROR(memory.file.Resize(component.entry_bytes));
-  }
-  memory.reservation.ShrinkTo(EntryMemory(component));
-  return touched;
-}
-
 // Fills memory with blocks and hashes each chunk when its last block is there.
 class Filling {
  public:
@@ -108,7 +94,7 @@ StatusOr<std::unique_ptr<Entry>> Load(LoadRequest& request) {
   const bool digests_known = !request.known_digests.empty();
   ASSIGN_OR_RETURN(const OpenSources sources,
                    OpenSources::Open(request.component, request.files, digests_known));
-  ASSIGN_OR_RETURN(const uint64_t touched, ResizeMemory(request.memory, request.component));
+  ASSIGN_OR_RETURN(const uint64_t touched, FitMemory(request.memory, request.component));
   ASSIGN_OR_RETURN(std::vector<ChunkDigest> chunks, Fill(request, sources, touched));
   RETURN_IF_ERROR(sources.CheckUnchanged());
   return FilledEntry{.component = request.component,

@@ -14,16 +14,28 @@ constexpr size_t kNamedHolders = 5;
 }  // namespace
 
 struct EntryStore::Record {
-  std::unique_ptr<Entry> entry;
+  std::unique_ptr<Entry> entry;  // one of both is there
+  std::shared_ptr<const CompressedEntry> compressed;
   std::vector<ComponentId> ids;  // under which it is visible; none: dropped
   ComponentId key;               // of ids, by which the policy knows it
   Holds holds;
 
   bool held() const { return holds.leases + holds.pins > 0; }
+  // Somebody decodes it.
+  bool compressed_in_use() const { return compressed.use_count() > 1; }
+  bool may_leave() const { return !held() && !compressed_in_use(); }
+  bool may_give_up_raw() const { return entry && compressed && !held(); }
+  bool may_give_up_compressed() const { return entry && compressed && !compressed_in_use(); }
+  ByteCount raw_memory() const { return entry ? entry->memory() : ByteCount(); }
+  ByteCount compressed_memory() const { return compressed ? compressed->memory() : ByteCount(); }
+  ByteCount memory() const { return raw_memory() + compressed_memory(); }
+  const ContentDigest& content() const { return entry ? entry->content() : compressed->content(); }
+  // To the policy it has one size in all forms.
   CachedObject object() const {
+    const auto load_time = entry ? entry->load_time() : compressed->load_time();
     return {.id = key,
-            .bytes = entry->memory().value(),
-            .load_seconds = std::chrono::duration<double>(entry->load_time()).count()};
+            .bytes = (entry ? entry->memory() : EntryMemory(compressed->component())).value(),
+            .load_seconds = std::chrono::duration<double>(load_time).count()};
   }
   uint32_t& count(HoldKind kind) { return kind == HoldKind::kLease ? holds.leases : holds.pins; }
 };
@@ -40,8 +52,11 @@ EntryStore::~EntryStore() = default;
 StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
   const BudgetUse use = budget_.Use();
   ByteCount stays = use.total() - use.reserve;
-  for (const auto& [entry, record] : records_) {
-    if (!record->held()) stays -= entry->memory();
+  for (const auto& [key, record] : records_) {
+    const bool may_leave =
+        record->may_leave() && RetentionOfRecord(*record) != Retention::kKept;
+    if (may_leave || record->may_give_up_raw()) stays -= record->raw_memory();
+    if (may_leave || record->may_give_up_compressed()) stays -= record->compressed_memory();
   }
   if (stays + bytes > use.limit) return NoRoom(bytes, use.limit - std::min(use.limit, stays));
 
@@ -71,17 +86,18 @@ std::vector<ComponentId> EntryStore::ShrinkToLimit() {
 
 Status EntryStore::NoRoom(ByteCount wanted, ByteCount available) const {
   std::vector<const Record*> held;
-  for (const auto& [entry, record] : records_) {
-    if (record->held()) held.push_back(record.get());
+  for (const auto& [key, record] : records_) {
+    if (!record->may_leave() || RetentionOfRecord(*record) == Retention::kKept) {
+      held.push_back(record.get());
+    }
   }
   std::sort(held.begin(), held.end(), [](const Record* a, const Record* b) {
-    return a->entry->memory() > b->entry->memory();
+    return a->memory() > b->memory();
   });
   std::vector<std::string> holders;
   for (size_t i = 0; i < std::min(held.size(), kNamedHolders); ++i) {
-    const Entry& entry = *held[i]->entry;
     holders.push_back(
-        fmt::format("{} ({})", describe_(entry.component()), FormatSize(entry.memory())));
+        fmt::format("{} ({})", describe_(held[i]->key), FormatSize(held[i]->memory())));
   }
   if (held.size() > kNamedHolders) {
     holders.push_back(fmt::format("{} more", held.size() - kNamedHolders));
@@ -101,8 +117,9 @@ Status EntryStore::NoRoom(ByteCount wanted, ByteCount available) const {
 }
 
 std::optional<EntryHold> EntryStore::FindTwin(const Entry& entry) {
-  for (const auto& [other, record] : records_) {
-    if (!record->ids.empty() && other->content() == entry.content() &&
+  for (const auto& [key, record] : records_) {
+    const Entry* const other = record->entry.get();
+    if (other != nullptr && !record->ids.empty() && other->content() == entry.content() &&
         other->bytes() == entry.bytes() && other->index_bytes() == entry.index_bytes()) {
       return EntryHold(*this, *record, HoldKind::kPin);
     }
@@ -110,16 +127,68 @@ std::optional<EntryHold> EntryStore::FindTwin(const Entry& entry) {
   return std::nullopt;
 }
 
+std::optional<EntryStore::CompressedTwin> EntryStore::FindCompressedTwin(
+    const Entry& entry) const {
+  for (const auto& [key, record] : records_) {
+    if (!record->entry && record->content() == entry.content() &&
+        record->compressed->raw_bytes() == entry.bytes() &&
+        record->compressed->component().tensor_index.size() == entry.index_bytes()) {
+      return CompressedTwin{record->key, record->compressed};
+    }
+  }
+  return std::nullopt;
+}
+
 EntryHold EntryStore::Publish(std::unique_ptr<Entry> entry) {
   const ComponentId id = entry->component();
+  if (Record* known = FindRecord(id);
+      known != nullptr && !known->entry && known->content() == entry->content()) {
+    known->entry = std::move(entry);
+    return EntryHold(*this, *known, HoldKind::kPin);
+  }
   Drop(id);
-  const Entry* key = entry.get();
   auto record = std::make_unique<Record>();
   record->entry = std::move(entry);
   Record& published = *record;
-  records_.emplace(key, std::move(record));
+  records_.emplace(&published, std::move(record));
   Show(published, id);
   return EntryHold(*this, published, HoldKind::kPin);
+}
+
+EntryStore::Forms EntryStore::FormsOf(const ComponentId& component) const {
+  const Record* record = FindRecord(component);
+  if (record == nullptr) return {};
+  return {record->entry != nullptr, record->compressed != nullptr, record->held()};
+}
+
+std::shared_ptr<const CompressedEntry> EntryStore::Compressed(const ComponentId& component) const {
+  const Record* record = FindRecord(component);
+  return record == nullptr ? nullptr : record->compressed;
+}
+
+bool EntryStore::AddCompressed(const ComponentId& component,
+                               std::unique_ptr<CompressedEntry> compressed) {
+  Record* record = FindRecord(component);
+  if (record == nullptr || !record->entry || record->compressed ||
+      record->content() != compressed->content()) {
+    return false;
+  }
+  record->compressed = std::move(compressed);
+  return true;
+}
+
+bool EntryStore::GiveUpRaw(const ComponentId& component) {
+  Record* record = FindRecord(component);
+  if (record == nullptr || !record->may_give_up_raw()) return false;
+  record->entry.reset();
+  return true;
+}
+
+bool EntryStore::GiveUpCompressed(const ComponentId& component) {
+  Record* record = FindRecord(component);
+  if (record == nullptr || !record->may_give_up_compressed()) return false;
+  record->compressed.reset();
+  return true;
 }
 
 EntryHold EntryStore::PublishAs(const ComponentId& component, const EntryHold& twin) {
@@ -130,6 +199,20 @@ EntryHold EntryStore::PublishAs(const ComponentId& component, const EntryHold& t
   if (record.ids.empty()) record.entry->SetMemoryKind(MemoryKind::kEntries);
   Show(record, component);
   return twin.Again(HoldKind::kPin);
+}
+
+EntryHold EntryStore::PublishWith(const ComponentId& twin, std::unique_ptr<Entry> entry) {
+  Record* record = FindRecord(twin);
+  if (record == nullptr || record->entry || record->content() != entry->content()) {
+    return Publish(std::move(entry));
+  }
+  const ComponentId id = entry->component();
+  if (FindRecord(id) != record) {
+    Drop(id);
+    Show(*record, id);
+  }
+  record->entry = std::move(entry);
+  return EntryHold(*this, *record, HoldKind::kPin);
 }
 
 void EntryStore::Show(Record& record, const ComponentId& id) {
@@ -157,9 +240,19 @@ std::vector<ComponentId> EntryStore::SharedBy(const ComponentId& component) cons
 
 std::optional<EntryHold> EntryStore::Hold(const ComponentId& component, HoldKind kind) {
   Record* record = FindRecord(component);
-  if (record == nullptr) return std::nullopt;
+  if (record == nullptr || !record->entry) return std::nullopt;
   policy_->Request(record->object());
   return EntryHold(*this, *record, kind);
+}
+
+std::optional<EntryHold> EntryStore::Pin(const ComponentId& component) {
+  Record* record = FindRecord(component);
+  if (record == nullptr || !record->entry) return std::nullopt;
+  return EntryHold(*this, *record, HoldKind::kPin);
+}
+
+void EntryStore::CountUse(const ComponentId& component) {
+  if (const Record* record = FindRecord(component)) policy_->Request(record->object());
 }
 
 EntryStore::Holds EntryStore::HoldsOn(const ComponentId& component) const {
@@ -180,22 +273,41 @@ EntryStore::Dropped EntryStore::Drop(const ComponentId& component) {
     }
     return Dropped::kShared;
   }
+  record->compressed.reset();
   if (record->held()) {
     record->entry->SetMemoryKind(MemoryKind::kDropped);
     return Dropped::kHeld;
   }
-  records_.erase(record->entry.get());
+  Settle(*record);
   return Dropped::kFreed;
 }
 
+EntryStore::Retention EntryStore::RetentionOfRecord(const Record& record) const {
+  if (!retention_of_) return Retention::kMedium;
+  Retention highest = Retention::kLow;
+  for (const ComponentId& id : record.ids) highest = std::max(highest, retention_of_(id));
+  return highest;
+}
+
 bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
-  const auto victim = policy_->Victim(
-      [this](const ComponentId& id) { return !FindRecord(id)->held(); });
-  if (!victim) return false;
-  const std::vector<ComponentId> ids = FindRecord(*victim)->ids;
-  for (const ComponentId& id : ids) Drop(id);
-  evicted.insert(evicted.end(), ids.begin(), ids.end());
-  return true;
+  const auto victim = [this](auto may_go) {
+    return policy_->Victim([&](const ComponentId& id) { return may_go(*FindRecord(id)); });
+  };
+  if (const auto id = victim([](const Record& record) { return record.may_give_up_raw(); })) {
+    return GiveUpRaw(*id);
+  }
+  for (const Retention retention : {Retention::kLow, Retention::kMedium, Retention::kHigh}) {
+    const auto id = victim([&](const Record& record) {
+      return record.may_leave() && RetentionOfRecord(record) == retention;
+    });
+    if (!id) continue;
+    const std::vector<ComponentId> ids = FindRecord(*id)->ids;
+    for (const ComponentId& each : ids) Drop(each);
+    evicted.insert(evicted.end(), ids.begin(), ids.end());
+    return true;
+  }
+  const auto id = victim([](const Record& record) { return record.may_give_up_compressed(); });
+  return id && GiveUpCompressed(*id);
 }
 
 std::vector<ComponentId> EntryStore::Components() const {
@@ -207,7 +319,13 @@ std::vector<ComponentId> EntryStore::Components() const {
 
 void EntryStore::Unhold(Record& record, HoldKind kind) {
   --record.count(kind);
-  if (record.ids.empty() && !record.held()) records_.erase(record.entry.get());
+  if (record.held()) return;
+  if (record.ids.empty()) return Settle(record);
+  if (released_) released_(record.key);
+}
+
+void EntryStore::Settle(Record& record) {
+  if (record.ids.empty() && !record.held()) records_.erase(&record);
 }
 
 EntryHold::EntryHold(EntryStore& store, EntryStore::Record& record, EntryStore::HoldKind kind)

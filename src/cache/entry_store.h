@@ -1,4 +1,4 @@
-// The published entries and who holds them.
+// The published entries, raw and compressed, and who holds them.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/strong.h"
 #include "cache/budget.h"
+#include "cache/compressed_entry.h"
 #include "cache/entry.h"
 #include "cache/eviction/eviction_policy.h"
 #include "cache/reserve.h"
@@ -22,10 +23,16 @@ namespace warmset {
 
 class EntryHold;
 
+// A component is there raw, compressed, or both; only a raw entry can be held.
+//
 // Loop thread only; must outlive its holds. The entries themselves are
 // immutable: other threads may read one as long as a hold keeps it.
 class EntryStore {
  public:
+  // What leaves RAM first is what matters least; what is kept is not evicted at all.
+  enum class Retention : uint8_t { kLow, kMedium, kHigh, kKept };
+  using RetentionOf = std::function<Retention(const ComponentId&)>;
+
   // Names what a component belongs to and who holds it, for error messages:
   // "sdxl/unet, held by python3 (pid 4242)".
   using Describe = std::function<std::string(const ComponentId&)>;
@@ -41,9 +48,11 @@ class EntryStore {
     LoadMemory memory;
     std::vector<ComponentId> evicted;
   };
-  // Takes touched memory from the reserve where there is some, and evicts what
-  // nobody holds until the rest fits. kRamLimitExceeded names the entries that
-  // fill the limit and their holders; then nothing was evicted.
+  // Takes touched memory from the reserve where there is some, and makes the rest
+  // fit: first by giving up raw entries that are there compressed too, then by
+  // evicting what nobody holds, at last by giving up compressed copies of what is
+  // held. kRamLimitExceeded names the entries that fill the limit and their
+  // holders; then nothing was evicted.
   StatusOr<Room> MakeRoom(ByteCount bytes);
 
   // Evicts until the use is within the budget's limit again, as far as holds
@@ -55,17 +64,45 @@ class EntryStore {
   // PublishAs or the new one to Publish.
   std::optional<EntryHold> FindTwin(const Entry& entry);
 
+  // The same for a component that is there only compressed.
+  struct CompressedTwin {
+    ComponentId component;
+    std::shared_ptr<const CompressedEntry> compressed;
+  };
+  std::optional<CompressedTwin> FindCompressedTwin(const Entry& entry) const;
+
   // Tells the policy of a request for a component that is not there. What is there
   // is counted by Hold().
   void NoteMiss(const CachedObject& object) { policy_->Request(object); }
 
-  // Makes the entry visible under its component's id, and returns a hold on it.
-  // An entry that is there already under that id is dropped.
+  struct Forms {
+    bool raw = false;
+    bool compressed = false;
+    bool held = false;
+  };
+  Forms FormsOf(const ComponentId& component) const;
+  // The component's compressed form; nullptr unless it is there. As long as a copy
+  // of the pointer lives, it is not evicted.
+  std::shared_ptr<const CompressedEntry> Compressed(const ComponentId& component) const;
+  // Adds the compressed form of a component that is there raw; false, and nothing
+  // happens, when it left meanwhile or is another entry now.
+  bool AddCompressed(const ComponentId& component, std::unique_ptr<CompressedEntry> compressed);
+  // Gives up one form of a component that is there in both; false unless it is so
+  // and nobody uses that form.
+  bool GiveUpRaw(const ComponentId& component);
+  bool GiveUpCompressed(const ComponentId& component);
+
+  // Makes the entry visible under its component's id, and returns a hold on it. It
+  // joins a compressed form of the same content; any other entry that is there
+  // under that id is dropped.
   EntryHold Publish(std::unique_ptr<Entry> entry);
   // Makes a published entry visible under one more id.
   EntryHold PublishAs(const ComponentId& component, const EntryHold& twin);
+  // Publishes an entry together with a component of the same content that was there
+  // only compressed.
+  EntryHold PublishWith(const ComponentId& twin, std::unique_ptr<Entry> entry);
 
-  // nullptr unless it is there. Does not count as a use.
+  // The raw entry; nullptr unless it is there. Does not count as a use.
   const Entry* Find(const ComponentId& component) const;
   // Every id under which the entry of that component is visible, its own
   // included; empty unless it is there.
@@ -75,6 +112,17 @@ class EntryStore {
   // Keeps the entry until the hold ends, and counts as a use; nothing unless it
   // is there. A lease stands for a session's client, a pin for anything else.
   std::optional<EntryHold> Hold(const ComponentId& component, HoldKind kind);
+  // A pin that is no use: for Warmset's own work on it.
+  std::optional<EntryHold> Pin(const ComponentId& component);
+  // Counts a use of a component that is there in any form.
+  void CountUse(const ComponentId& component);
+  // Asked of every component that may be evicted; kMedium for all unless it is set.
+  void SetRetention(RetentionOf retention_of) { retention_of_ = std::move(retention_of); }
+  // Called when the last hold on a component that is still visible ended; not from
+  // within a call of the store's.
+  void SetReleased(std::function<void(const ComponentId&)> released) {
+    released_ = std::move(released);
+  }
   struct Holds {
     uint32_t leases = 0;
     uint32_t pins = 0;
@@ -101,8 +149,12 @@ class EntryStore {
   Record* FindRecord(const ComponentId& component) const;
   void Show(Record& record, const ComponentId& id);
   void Unhold(Record& record, HoldKind kind);
+  // The highest of all that share the record.
+  Retention RetentionOfRecord(const Record& record) const;
   // False when nothing may be evicted.
   bool EvictOne(std::vector<ComponentId>& evicted);
+  // Frees the record when nothing is left of it.
+  void Settle(Record& record);
   Status Claim(Reservation& reservation, ByteCount bytes);
   Status NoRoom(ByteCount wanted, ByteCount available) const;
 
@@ -110,7 +162,9 @@ class EntryStore {
   MemoryReserve& reserve_;
   const Describe describe_;
   const std::unique_ptr<EvictionPolicy> policy_;
-  std::unordered_map<const Entry*, std::unique_ptr<Record>> records_;
+  std::function<void(const ComponentId&)> released_;
+  RetentionOf retention_of_;
+  std::unordered_map<const Record*, std::unique_ptr<Record>> records_;
   std::unordered_map<ComponentId, Record*> visible_;
 };
 

@@ -180,5 +180,118 @@ TEST(EntryStoreWithReserveTest, TakesTouchedMemoryAndNeverExceedsTheLimit) {
   EXPECT_TRUE(store.MakeRoom(ByteCount(100 * kMiB)).ok());
 }
 
+class BothFormsTest : public EntryStoreTest {
+ protected:
+  // A component that compresses to little, as its bytes are all alike.
+  static ModelForTest Compressible(char byte) {
+    const std::string content(kModelBytes, byte);
+    return ModelForTest(content, {{.name = "t",
+                                   .dtype = DType::kBF16,
+                                   .shape = {kModelBytes / 2},
+                                   .offset = 0,
+                                   .bytes = kModelBytes}});
+  }
+  std::unique_ptr<CompressedEntry> Compress(const ModelForTest& model) {
+    auto room = store_.MakeRoom(ByteCount(16 * kKiB));
+    EXPECT_TRUE(room.ok()) << room.status();
+    auto compressed = CompressedEntry::Make(*store_.Find(model.component().id),
+                                            std::move(room->memory.reservation), {});
+    EXPECT_TRUE(compressed.ok()) << compressed.status();
+    return *std::move(compressed);
+  }
+
+  const ModelForTest x_ = Compressible('x');
+  const ComponentId x_id_ = x_.component().id;
+};
+
+TEST_F(BothFormsTest, RawGoesFirstWhereItCanBeMadeAgain) {
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  store_.Publish(Load(a_));
+  store_.Hold(x_id_, HoldKind::kLease);  // a is what was not used for longest
+  store_.Publish(Load(b_));
+  EXPECT_THAT(evicted_, IsEmpty());
+  EXPECT_NE(store_.Find(a_id_), nullptr);
+  EXPECT_EQ(store_.Find(x_id_), nullptr);
+  EXPECT_EQ(store_.Hold(x_id_, HoldKind::kLease), std::nullopt);
+  const auto compressed = store_.Compressed(x_id_);
+  ASSERT_NE(compressed, nullptr);
+  EXPECT_EQ(compressed->raw_bytes(), kModelBytes);
+}
+
+TEST_F(BothFormsTest, ADecodedEntryJoinsItsCompressedForm) {
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  ASSERT_TRUE(store_.GiveUpRaw(x_id_));
+  EXPECT_FALSE(store_.GiveUpCompressed(x_id_));  // nothing would be left
+  auto room = store_.MakeRoom(EntryMemory(x_.component()));
+  ASSERT_TRUE(room.ok());
+  auto decoded = store_.Compressed(x_id_)->Decode(std::move(room->memory), 1);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  {
+    const EntryHold hold = store_.Publish(*std::move(decoded));
+    EXPECT_EQ(store_.Find(x_id_), &hold.entry());
+    EXPECT_FALSE(store_.GiveUpRaw(x_id_));  // held
+    EXPECT_NE(store_.Compressed(x_id_), nullptr);
+  }
+  EXPECT_TRUE(store_.GiveUpCompressed(x_id_));
+  EXPECT_EQ(store_.Drop(x_id_), Dropped::kFreed);
+  EXPECT_EQ(store_.MemoryUse().total(), ByteCount(0));
+}
+
+TEST_F(BothFormsTest, TheCompressedFormOfAHeldEntryIsGivenUpLast) {
+  std::vector<EntryHold> holds;
+  holds.push_back(store_.Publish(Load(x_)));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  holds.push_back(store_.Publish(Load(a_)));
+  EXPECT_NE(store_.Compressed(x_id_), nullptr);
+  const ByteCount free = store_.MemoryUse().free();
+  auto room = store_.MakeRoom(free + ByteCount(4 * kKiB));
+  ASSERT_TRUE(room.ok()) << room.status();
+  EXPECT_EQ(store_.Compressed(x_id_), nullptr);
+  EXPECT_NE(store_.Find(x_id_), nullptr);
+}
+
+TEST_F(BothFormsTest, WhatIsBeingDecodedStays) {
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  ASSERT_TRUE(store_.GiveUpRaw(x_id_));
+  auto decoding = store_.Compressed(x_id_);
+  const ByteCount all = store_.MemoryUse().limit;
+  EXPECT_EQ(CodeOf(store_.MakeRoom(all).status()), ErrorCode::kRamLimitExceeded);
+  decoding.reset();
+  const auto room = store_.MakeRoom(all);
+  ASSERT_TRUE(room.ok()) << room.status();
+  EXPECT_THAT(room->evicted, ElementsAre(x_id_));
+}
+
+TEST_F(BothFormsTest, EqualContentIsFoundInCompressedForm) {
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  ASSERT_TRUE(store_.GiveUpRaw(x_id_));
+  const ModelForTest copy = Compressible('x');
+  auto entry = Load(copy);
+  EXPECT_EQ(store_.FindTwin(*entry), std::nullopt);
+  auto twin = store_.FindCompressedTwin(*entry);
+  ASSERT_TRUE(twin.has_value());
+  const auto same = SameContent(*entry, *twin->compressed);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_TRUE(*same);
+  twin->compressed.reset();
+  store_.PublishWith(twin->component, std::move(entry));
+  EXPECT_THAT(store_.SharedBy(x_id_), UnorderedElementsAre(x_id_, copy.component().id));
+  EXPECT_EQ(store_.Find(x_id_), store_.Find(copy.component().id));
+}
+
+TEST_F(BothFormsTest, TellsWhenTheLastHoldEnds) {
+  std::vector<ComponentId> released;
+  store_.SetReleased([&](const ComponentId& id) { released.push_back(id); });
+  {
+    const EntryHold hold = store_.Publish(Load(a_));
+    const auto second = store_.Hold(a_id_, HoldKind::kLease);
+  }
+  EXPECT_THAT(released, ElementsAre(a_id_));
+}
+
 }  // namespace
 }  // namespace warmset

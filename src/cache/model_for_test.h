@@ -69,6 +69,14 @@ class ModelForTest {
   // One whole file.
   explicit ModelForTest(uint64_t bytes, unsigned seed = 1)
       : ModelForTest({bytes}, {{.file = 0, .file_offset = 0, .bytes = bytes}}, seed) {}
+  // One whole file of that content, in which the tensors lie.
+  ModelForTest(std::string content, const std::vector<TensorEntry>& tensors)
+      : ModelForTest(content.size()) {
+    contents_[0] = std::move(content);
+    std::ofstream(path(), std::ios::binary) << contents_[0];
+    files_[0].identity = *os::IdentifyPath(path());
+    component_.tensor_index = EncodeTensorIndex(tensors, {}, component_.entry_bytes);
+  }
   ~ModelForTest() { std::filesystem::remove_all(folder_); }
   ModelForTest(const ModelForTest&) = delete;
   ModelForTest& operator=(const ModelForTest&) = delete;

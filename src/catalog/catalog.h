@@ -74,6 +74,16 @@ struct ModelOverride {
   friend bool operator==(const ModelOverride&, const ModelOverride&) = default;
 };
 
+// How the user wants a model kept in RAM; empty texts: as the daemon is configured.
+struct CacheSettings {
+  std::string strategy{};  // "speed", "memory", "balanced" or "adaptive"
+  std::string priority{};  // "high", "medium" or "low"
+  bool pinned = false;   // never evicted
+  uint64_t keep_seconds = 0;  // after its last use: not evicted, then dropped; 0: not set
+
+  friend bool operator==(const CacheSettings&, const CacheSettings&) = default;
+};
+
 struct CatalogChanges {
   std::vector<ModelRow> models;  // added, or replacing the row of the same id
   std::vector<ModelId> removed;
@@ -127,6 +137,10 @@ class Catalog {
   // the model goes: its drive may come back.
   Status SetOverride(const ModelId& model, const ModelOverride& override_by_user);
   StatusOr<std::unordered_map<ModelId, ModelOverride>> Overrides();
+
+  // The same for how it is kept in RAM; default settings forget it.
+  Status SetCacheSettings(const ModelId& model, const CacheSettings& settings);
+  StatusOr<std::unordered_map<ModelId, CacheSettings>> AllCacheSettings();
 
   // A number greater than every earlier one that this catalog gave, written
   // before it is returned: fences commands of an earlier daemon.

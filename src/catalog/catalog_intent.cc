@@ -40,6 +40,43 @@ StatusOr<std::unordered_map<ModelId, ModelOverride>> Catalog::Overrides() {
   return overrides;
 }
 
+Status Catalog::SetCacheSettings(const ModelId& model, const CacheSettings& settings) {
+  absl::MutexLock lock(&mutex_);
+  Database& database = *database_;
+  if (settings == CacheSettings()) {
+    return Checked(
+        database.Prepare("DELETE FROM cache_settings WHERE model = ?").Bind(model.bytes).Run());
+  }
+  return Checked(database.Prepare("INSERT OR REPLACE INTO cache_settings VALUES (?, ?, ?, ?, ?)")
+                     .Bind(model.bytes)
+                     .Bind(settings.strategy)
+                     .Bind(settings.priority)
+                     .Bind(int64_t{settings.pinned})
+                     .Bind(static_cast<int64_t>(settings.keep_seconds))
+                     .Run());
+}
+
+StatusOr<std::unordered_map<ModelId, CacheSettings>> Catalog::AllCacheSettings() {
+  absl::MutexLock lock(&mutex_);
+  Database& database = *database_;
+  std::unordered_map<ModelId, CacheSettings> all;
+  const Status status = [&]() -> Status {
+    Statement query = database.Prepare(
+        "SELECT model, strategy, priority, pinned, keep_seconds FROM cache_settings");
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, query.Step());
+      if (!row) return OkStatus();
+      all[ReadDigest<ModelId>(query, 0)] = {
+          .strategy = query.Text(1),
+          .priority = query.Text(2),
+          .pinned = query.Integer(3) != 0,
+          .keep_seconds = static_cast<uint64_t>(query.Integer(4))};
+    }
+  }();
+  RETURN_IF_ERROR(Checked(status));
+  return all;
+}
+
 Status Catalog::SetDesired(const DesiredModel& desired) {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;

@@ -178,6 +178,17 @@ TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
   EXPECT_EQ(catalog_->Desired()->size(), 1u);
 }
 
+TEST_F(CatalogTest, CacheSettingsStayUntilTheyAreDefault) {
+  const auto model = Id<ModelId>("model");
+  const CacheSettings settings{
+      .strategy = "memory", .priority = "high", .pinned = true, .keep_seconds = 1800};
+  ASSERT_TRUE(catalog_->SetCacheSettings(model, {.strategy = "speed"}).ok());
+  ASSERT_TRUE(catalog_->SetCacheSettings(model, settings).ok());
+  EXPECT_THAT(*catalog_->AllCacheSettings(), ElementsAre(testing::Pair(model, settings)));
+  ASSERT_TRUE(catalog_->SetCacheSettings(model, {}).ok());
+  EXPECT_THAT(*catalog_->AllCacheSettings(), IsEmpty());
+}
+
 TEST_F(CatalogTest, AnOverrideStaysUntilItIsCleared) {
   const auto model = Id<ModelId>("model");
   const ModelOverride lora{.kind = "lora", .architecture = "sdxl"};
@@ -198,8 +209,9 @@ TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
   catalog_.reset();
   sqlite3* connection = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(connection, "DROP TABLE overrides; PRAGMA user_version = 1", nullptr,
-                         nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(connection,
+                         "DROP TABLE overrides; DROP TABLE cache_settings; PRAGMA user_version = 1",
+                         nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(connection);
   Reopen();

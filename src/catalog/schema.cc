@@ -53,6 +53,15 @@ CREATE TABLE overrides (
   architecture TEXT NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE cache_settings (
+  model        BLOB PRIMARY KEY,
+  strategy     TEXT NOT NULL,
+  priority     TEXT NOT NULL,
+  pinned       INTEGER NOT NULL,
+  keep_seconds INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

@@ -87,6 +87,8 @@ bool Decode(std::string_view bytes, ModelState& state) {
       case 13: state.kind = reader.string(); break;
       case 14: state.architecture = reader.string(); break;
       case 15: state.verdict = reader.string(); break;
+      case 17: state.raw_bytes = reader.uint_value(); break;
+      case 18: state.compressed_bytes = reader.uint_value(); break;
     }
   }
   return reader.ok();

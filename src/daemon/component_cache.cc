@@ -8,6 +8,12 @@
 #include "spdlog/spdlog.h"
 
 namespace warmset {
+namespace {
+
+// Of one entry: more do not make memory faster.
+constexpr unsigned kDecodeThreads = 2;
+
+}  // namespace
 
 LoadCosts::LoadCosts(const std::unordered_map<ComponentId, Usage>& usage) {
   for (const auto& [component, use] : usage) {
@@ -30,8 +36,25 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       load_threads_(load_threads),
       events_(std::move(events)),
       store_(budget, reserve, events_.describe, std::move(policy)),
+      conversions_(loop, store_,
+                   {.strategy_of = events_.strategy_of,
+                    .compressing_pays = [this] { return ghosts_.CompressingPays(); },
+                    .changed = events_.changed,
+                    .evicted = [this](const auto& components) { Evicted(components); },
+                    .label = [this](const ComponentId& id) { return LabelOf(id); }}),
+      ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
-      threads_(std::make_unique<ThreadPool>(load_threads)) {}
+      threads_(std::make_unique<ThreadPool>(load_threads)) {
+  store_.SetRetention(events_.retention_of);
+  store_.SetReleased([this](const ComponentId& id) {
+    loop_.Post([this, id] { conversions_.Consider(id); });
+  });
+}
+
+bool ComponentCache::Has(const ComponentId& component) const {
+  const EntryStore::Forms forms = store_.FormsOf(component);
+  return forms.raw || forms.compressed;
+}
 
 void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
   const ComponentId id = source.component.id;
@@ -39,12 +62,20 @@ void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
     loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, {}}); });
     return;
   }
+  auto compressed = store_.Compressed(id);
   const uint64_t bytes = EntryMemory(source.component).value();
-  store_.NoteMiss({.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)});
+  const CachedObject object{.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)};
+  CountRequest(object);
+  if (compressed != nullptr) {
+    store_.CountUse(id);
+  } else {
+    store_.NoteMiss(object);
+  }
   SharedFlight& flight = flights_[id];
   if (flight == nullptr) {
     flight = std::make_shared<Flight>();
     flight->source = std::move(source);
+    flight->compressed = std::move(compressed);
     flight->may_evict = may_evict;
     queue_.push_back(flight);
     loop_.Post([this] { StartLoads(); });
@@ -53,9 +84,37 @@ void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
   flight->waiting.push_back(std::move(done));
 }
 
+void ComponentCache::Reconsider(const ComponentId& component) {
+  conversions_.Consider(component);
+  const EntryStore::Forms forms = store_.FormsOf(component);
+  if (forms.raw || !forms.compressed || flights_.contains(component) ||
+      events_.strategy_of(component) != CacheStrategy::kSpeed) {
+    return;
+  }
+  auto flight = std::make_shared<Flight>();
+  flight->compressed = store_.Compressed(component);
+  flight->source.label = LabelOf(component);
+  flight->source.component = flight->compressed->component();
+  flight->may_evict = false;
+  flights_[component] = flight;
+  queue_.push_back(flight);
+  loop_.Post([this] { StartLoads(); });
+}
+
 ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStore::HoldKind kind) {
   auto hold = store_.Hold(component, kind);
-  return hold ? std::make_shared<const EntryHold>(*std::move(hold)) : nullptr;
+  if (!hold) return nullptr;
+  const uint64_t bytes = hold->entry().memory().value();
+  CountRequest({.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)});
+  return std::make_shared<const EntryHold>(*std::move(hold));
+}
+
+void ComponentCache::CountRequest(const CachedObject& object) {
+  constexpr double kAssumedBytesPerSecond = 5e9;
+  const double rate =
+      decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : kAssumedBytesPerSecond;
+  ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
+                  static_cast<double>(object.bytes) / rate);
 }
 
 std::optional<LoadProgress> ComponentCache::ProgressOf(const ComponentId& component) const {
@@ -108,12 +167,16 @@ void ComponentCache::StartLoads() {
       Fail(flight, room.status());
       continue;
     }
-    for (const ComponentId& evicted : room->evicted) {
-      flight->evicted.push_back(LabelOf(evicted));
-      users_.erase(evicted);
-      events_.changed(evicted);
-    }
+    for (const ComponentId& evicted : room->evicted) flight->evicted.push_back(LabelOf(evicted));
+    Evicted(room->evicted);
     Start(flight, std::move(room->memory));
+  }
+}
+
+void ComponentCache::Evicted(const std::vector<ComponentId>& components) {
+  for (const ComponentId& component : components) {
+    users_.erase(component);
+    events_.changed(component);
   }
 }
 
@@ -136,6 +199,13 @@ void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
 StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory memory,
                                                       std::stop_token stop) {
   const ComponentSource& source = flight.source;
+  if (flight.compressed != nullptr) {
+    const auto started = std::chrono::steady_clock::now();
+    auto decoded = flight.compressed->Decode(std::move(memory), kDecodeThreads);
+    flight.decode_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    return decoded.ok() ? std::move(decoded) : Annotate(decoded.status(), source.label);
+  }
   LoadRequest request{
       .component = source.component,
       .files = source.files,
@@ -160,9 +230,25 @@ StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory
 
 void ComponentCache::OnLoaded(const SharedFlight& flight,
                               StatusOr<std::unique_ptr<Entry>> entry) {
+  const bool decoded = std::exchange(flight->compressed, nullptr) != nullptr;
+  if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
+    spdlog::warn("its memory is damaged, it is loaded again: {}", Message(entry.status()));
+    store_.Drop(flight->source.component.id);
+    return queue_.push_front(flight);
+  }
   if (!entry.ok()) return Fail(flight, entry.status());
+  flight->read_bytes = decoded ? 0 : flight->source.component.entry_bytes;
+  if (decoded) {
+    decoded_bytes_ += static_cast<double>((*entry)->bytes());
+    decode_seconds_ += flight->decode_seconds;
+    return Publish(flight, store_.Publish(*std::move(entry)));
+  }
   auto twin_hold = store_.FindTwin(**entry);
-  if (!twin_hold) return Publish(flight, store_.Publish(*std::move(entry)));
+  if (!twin_hold) {
+    auto twin = store_.FindCompressedTwin(**entry);
+    if (twin) return CompareWithCompressed(flight, *std::move(entry), *std::move(twin));
+    return Publish(flight, store_.Publish(*std::move(entry)));
+  }
 
   // Comparing maps and reads both: not on the loop.
   auto twin = std::make_shared<const EntryHold>(*std::move(twin_hold));
@@ -185,18 +271,33 @@ void ComponentCache::OnCompared(const SharedFlight& flight, std::unique_ptr<Entr
   Publish(flight, store_.PublishAs(flight->source.component.id, *twin));
 }
 
+void ComponentCache::CompareWithCompressed(const SharedFlight& flight,
+                                           std::unique_ptr<Entry> entry,
+                                           EntryStore::CompressedTwin twin) {
+  auto fresh = std::make_shared<std::unique_ptr<Entry>>(std::move(entry));
+  threads_->Submit([this, flight, fresh, twin = std::move(twin)](std::stop_token) mutable {
+    const auto same = SameContent(**fresh, *twin.compressed);
+    twin.compressed.reset();
+    loop_.Post([this, flight = std::move(flight), fresh, id = twin.component,
+                same = same.ok() && *same] {
+      Publish(flight, same ? store_.PublishWith(id, std::move(*fresh))
+                           : store_.Publish(std::move(*fresh)));
+    });
+  });
+}
+
 void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
   costs_.Set(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
-  spdlog::info("{}: {} in RAM", flight->source.label,
-               FormatSize(ByteCount(hold.entry().bytes())));
+  spdlog::info("{}: {} {}", flight->source.label, FormatSize(ByteCount(hold.entry().bytes())),
+               flight->read_bytes == 0 ? "decoded" : "in RAM");
   events_.changed(id);
-  const uint64_t read_bytes = flight->source.component.entry_bytes;
+  conversions_.Consider(id);
   for (const Done& done : std::exchange(flight->waiting, {})) {
     auto held = std::make_shared<const EntryHold>(hold.Again(EntryStore::HoldKind::kPin));
-    done(Loaded{std::move(held), read_bytes, flight->evicted});
+    done(Loaded{std::move(held), flight->read_bytes, flight->evicted});
   }
 }
 

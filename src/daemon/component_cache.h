@@ -17,11 +17,14 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/budget.h"
+#include "cache/cache_strategy.h"
 #include "cache/entry.h"
 #include "cache/entry_store.h"
 #include "cache/reserve.h"
 #include "cache/source_file.h"
+#include "cache/strategy_ghosts.h"
 #include "catalog/catalog.h"
+#include "daemon/conversions.h"
 #include "inspect/manifest.h"
 #include "os/event_loop.h"
 
@@ -62,7 +65,7 @@ class ComponentCache {
   using Held = std::shared_ptr<const EntryHold>;
   struct Loaded {
     Held held;
-    uint64_t read_bytes = 0;           // 0: it was in RAM
+    uint64_t read_bytes = 0;           // 0: it was in RAM, in some form
     std::vector<std::string> evicted;  // labels of what made room
   };
   using Done = std::function<void(StatusOr<Loaded>)>;
@@ -72,24 +75,40 @@ class ComponentCache {
     std::function<void(const ComponentId&)> changed;
     // Whose the component is and who holds it, for error messages.
     EntryStore::Describe describe;
+    // How the component is to be kept.
+    std::function<CacheStrategy(const ComponentId&)> strategy_of;
+    // How much it matters that it stays.
+    EntryStore::RetentionOf retention_of;
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
                  std::unique_ptr<EvictionPolicy> policy, LoadCosts costs, unsigned load_threads,
                  Events events);
 
-  // Calls done, later and exactly once, with the component's entry. A call for
-  // one that is being loaded joins that load. Errors are those of LoadEntry(),
+  // Calls done, later and exactly once, with the component's raw entry: as it is
+  // there, decoded from its compressed form, or loaded. A call for one that is
+  // being made joins the others. Errors are those of LoadEntry(),
   // and kRamLimitExceeded naming what holds the memory (or, unless other entries
   // may be evicted, when there is not that much free); then nothing remains.
   void Ensure(ComponentSource source, bool may_evict, Done done);
 
   // Holds the entry and counts as a use; nothing unless it is there.
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
-  // nullptr unless it is there.
+  // In RAM, in any form.
+  bool Has(const ComponentId& component) const;
+  // The raw entry; nullptr unless it is there.
   const Entry* Find(const ComponentId& component) const { return store_.Find(component); }
+  std::shared_ptr<const CompressedEntry> Compressed(const ComponentId& component) const {
+    return store_.Compressed(component);
+  }
+  // Its strategy changed: converts it in the background.
+  void Reconsider(const ComponentId& component);
   // Nothing unless the component is being loaded or waits to be.
   std::optional<LoadProgress> ProgressOf(const ComponentId& component) const;
+  // See EntryStore::SharedBy().
+  std::vector<ComponentId> SharedBy(const ComponentId& component) const {
+    return store_.SharedBy(component);
+  }
   // See EntryStore::Drop().
   EntryStore::Dropped Drop(const ComponentId& component);
 
@@ -102,23 +121,34 @@ class ComponentCache {
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 
   // Ends all loads, unanswered: before the loop goes.
-  void StopLoads() { threads_.reset(); }
+  void StopLoads() {
+    conversions_.Stop();
+    threads_.reset();
+  }
 
  private:
   struct Flight {
     ComponentSource source;
+    std::shared_ptr<const CompressedEntry> compressed;  // decoded instead, where there is one
     bool may_evict = true;
     std::vector<Done> waiting;
     std::vector<std::string> evicted;
     std::atomic<uint64_t> done_bytes = 0;
+    uint64_t read_bytes = 0;  // from disk
+    double decode_seconds = 0;  // set by the thread that decodes
   };
   using SharedFlight = std::shared_ptr<Flight>;
 
+  // Of a component that is raw so large and takes so long to load.
+  void CountRequest(const CachedObject& object);
   void StartLoads();
   void Start(const SharedFlight& flight, LoadMemory memory);
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
+  void Evicted(const std::vector<ComponentId>& components);
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
   void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
+  void CompareWithCompressed(const SharedFlight& flight, std::unique_ptr<Entry> entry,
+                             EntryStore::CompressedTwin twin);
   void Publish(const SharedFlight& flight, EntryHold hold);
   void Fail(const SharedFlight& flight, const Status& why);
   std::string LabelOf(const ComponentId& component) const;
@@ -128,6 +158,10 @@ class ComponentCache {
   const unsigned load_threads_;
   const Events events_;
   EntryStore store_;
+  Conversions conversions_;
+  StrategyGhosts ghosts_;
+  double decoded_bytes_ = 0;
+  double decode_seconds_ = 0;
   LoadCosts costs_;
   std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
   std::unordered_map<ComponentId, std::set<ModelId>> users_;

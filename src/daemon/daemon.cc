@@ -2,12 +2,14 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "daemon/cache_settings.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/file.h"
@@ -22,6 +24,7 @@ namespace warmset {
 namespace {
 
 constexpr std::chrono::seconds kRecordUsesInterval{5};
+constexpr std::chrono::seconds kExpiryInterval{1};
 // While clients of an earlier daemon still map its entries.
 constexpr std::chrono::seconds kOrphanInterval{2};
 
@@ -78,6 +81,14 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
                 if (cache_->Find(id) == nullptr) CountOrphansSoon();
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
+          .strategy_of =
+              [this](const ComponentId& id) {
+                return StrategyOf(registry_.UsersOf(id), options_.strategy);
+              },
+          .retention_of =
+              [this](const ComponentId& id) {
+                return RetentionOf(registry_.UsersOf(id), UnixMilliseconds());
+              },
       });
   inspectors_ = std::make_unique<InspectorPool>(
       InspectorPoolOptions{.program = options_.inspect_program});
@@ -115,7 +126,8 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
           .wanted_changed = [this](const auto& now) { desired_->WantedChanged(now); },
       });
   devices_->Restore(wanted);
-  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_);
+  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_,
+                                      options_.strategy);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
                *uses_, *passed_files_, *paths_, *view_},
@@ -133,6 +145,7 @@ void Daemon::BeginWork() {
     desired_->BringBack();
   });
   loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
+  loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
   if (budget_->Use().orphaned > ByteCount()) CountOrphansSoon();
 }
 
@@ -223,6 +236,26 @@ void Daemon::CountOrphans() {
       if (now > ByteCount()) CountOrphansSoon();
     });
   });
+}
+
+// Models whose time is over leave RAM, unless somebody uses them or their content.
+void Daemon::DropExpired() {
+  const int64_t now = UnixMilliseconds();
+  for (const auto& [name, model] : registry_.all()) {
+    if (!IsKeptNoLonger(*model, now) || !leases_->HoldersOf(model->summary.id).empty()) continue;
+    for (const ComponentSummary& component : model->summary.components) {
+      const auto& users = registry_.UsersOf(component.id);
+      const bool placed = !devices_->PlacementsOf(component.id).empty();
+      const bool wanted = std::any_of(users.begin(), users.end(), [&](const Model* user) {
+        return !IsKeptNoLonger(*user, now);
+      });
+      if (!placed && !wanted && cache_->Has(component.id)) {
+        spdlog::info("{}: its time in RAM is over", name);
+        cache_->Drop(component.id);
+      }
+    }
+  }
+  loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
 }
 
 void Daemon::RecordUses() {

@@ -50,6 +50,7 @@ class Daemon {
   void FetchForDevice(const ComponentId& component, ComponentCache::Done done);
   void CountOrphansSoon();
   void CountOrphans();
+  void DropExpired();
   void RecordUses();
   void ShutDown();
 

@@ -32,7 +32,7 @@ void DesiredState::Write(const ModelId& id) {
       const auto pending = pending_.find(id);
       const bool comes_back =
           pending != pending_.end() && pending->second.contains(component.name);
-      if (comes_back || cache_.Find(component.id) != nullptr) row.cached.push_back(component.name);
+      if (comes_back || cache_.Has(component.id)) row.cached.push_back(component.name);
       const auto places = wanted_.find(component.id);
       if (places == wanted_.end()) continue;
       for (const DeviceService::Wanted& place : places->second) {

@@ -40,6 +40,8 @@ LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector&
 Status LibraryService::Restore() {
   ASSIGN_OR_RETURN(const auto overrides, catalog_.Overrides());
   for (const auto& [id, override_by_user] : overrides) registry_.SetOverride(id, override_by_user);
+  ASSIGN_OR_RETURN(const auto all_settings, catalog_.AllCacheSettings());
+  for (const auto& [id, settings] : all_settings) registry_.SetCacheSettings(id, settings);
   for (const std::string& file : comfyui_paths_) {
     ASSIGN_OR_RETURN(const std::vector<Root> roots,
                      ReadComfyUiPaths(file, ProcessEnvironment("HOME").value_or("/")));
@@ -53,6 +55,12 @@ Status LibraryService::Restore() {
   ASSIGN_OR_RETURN(std::vector<ModelSummary> known, library_.Restore(roots_));
   for (ModelSummary& summary : known) registry_.Put(std::move(summary));
   StartWatching();
+  return OkStatus();
+}
+
+Status LibraryService::SetCacheSettings(const ModelId& id, const CacheSettings& settings) {
+  RETURN_IF_ERROR(catalog_.SetCacheSettings(id, settings));
+  registry_.SetCacheSettings(id, settings);
   return OkStatus();
 }
 

@@ -45,6 +45,8 @@ class LibraryService {
   // Kept in the catalog, which may block for a moment; nothing has changed if
   // that fails.
   Status SetOverride(const ModelId& id, const ModelOverride& override_by_user);
+  // Likewise how the user wants it kept in RAM.
+  Status SetCacheSettings(const ModelId& id, const CacheSettings& settings);
 
   // Calls done later and exactly once. A path becomes a root until restart.
   void Scan(ScanRequest request, ScanDone done);

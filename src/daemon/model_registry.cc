@@ -159,6 +159,9 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   if (const auto set = overrides_.find(placed.summary.id); set != overrides_.end()) {
     ApplyOverride(placed, set->second);
   }
+  if (const auto set = cache_settings_.find(placed.summary.id); set != cache_settings_.end()) {
+    placed.cache_settings = set->second;
+  }
   for (uint32_t i = 0; i < placed.summary.files.size(); ++i) {
     const os::FileIdentity& identity = placed.summary.files[i].identity;
     by_file_.try_emplace({identity.device, identity.inode}, placed.summary.id, i);
@@ -178,6 +181,11 @@ void ModelRegistry::SetOverride(const ModelId& id, const ModelOverride& override
     overrides_[id] = override_by_user;
   }
   if (Model* model = Find(id)) ApplyOverride(*model, override_by_user);
+}
+
+void ModelRegistry::SetCacheSettings(const ModelId& id, const CacheSettings& settings) {
+  cache_settings_[id] = settings;
+  if (Model* model = Find(id)) model->cache_settings = settings;
 }
 
 void ModelRegistry::Remove(const ModelId& id) {

@@ -22,6 +22,7 @@ namespace warmset {
 struct Model {
   ModelSummary summary;  // its kind and architecture are the user's where he set any
   ModelOverride override_by_user;
+  CacheSettings cache_settings;
   std::string identified_kind;  // what the files say
   std::string identified_architecture;
   // Known only through a descriptor that a client passed; forgotten with its entry.
@@ -60,6 +61,9 @@ class ModelRegistry {
   // empty one takes that back. The model need not be there.
   void SetOverride(const ModelId& id, const ModelOverride& override_by_user);
 
+  // How the user wants it kept in RAM; likewise.
+  void SetCacheSettings(const ModelId& id, const CacheSettings& settings);
+
   size_t size() const { return by_id_.size(); }
   // By name.
   const std::map<std::string, Model*>& all() const { return by_name_; }
@@ -75,6 +79,7 @@ class ModelRegistry {
   std::map<FileKey, std::pair<ModelId, uint32_t>> by_file_;
   std::unordered_map<ComponentId, std::vector<Model*>> by_component_;
   std::unordered_map<ModelId, ModelOverride> overrides_;
+  std::unordered_map<ModelId, CacheSettings> cache_settings_;
 };
 
 }  // namespace warmset

@@ -123,6 +123,22 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return fmt::format("{}", options.load_threads); }},
+    OptionRow{"memory.strategy", "--strategy", "STRATEGY",
+              "how models are kept in RAM: speed (raw), memory (compressed), balanced (compressed "
+              "when not in use) or adaptive",
+              OptionShape::kText,
+              [](Options& options, const Texts& texts) {
+                const auto strategy = CacheStrategyFromName(texts[0]);
+                if (!strategy) {
+                  return Invalid(fmt::format("'{}' is not {}", texts[0],
+                                             fmt::join(kCacheStrategyNames, ", ")));
+                }
+                options.strategy = *strategy;
+                return OkStatus();
+              },
+              [](const Options& options) {
+                return std::string(CacheStrategyName(options.strategy));
+              }},
     OptionRow{"memory.eviction", "--eviction", "POLICY",
               "which component leaves RAM first: ew3, adaptive, lru, lfu, gdsf, s3fifo or sieve",
               OptionShape::kText,

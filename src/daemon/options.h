@@ -16,6 +16,7 @@
 
 #include "base/status.h"
 #include "base/strong.h"
+#include "cache/cache_strategy.h"
 
 namespace warmset {
 
@@ -45,6 +46,7 @@ struct Options {
   std::string ram_limit = "50%";  // a size or a share, see ResolveRamLimit
   ByteCount reserve{256 * kMiB};  // touched memory kept ready; counts within the RAM limit
   unsigned load_threads = 2;      // components that load at the same time
+  CacheStrategy strategy = CacheStrategy::kSpeed;  // of models without one of their own
   std::string eviction = "ew3";   // which component leaves RAM first, see EvictionPolicyNames()
 
   std::string log_level = "info";  // trace, debug, info, warning or error

@@ -102,6 +102,7 @@ extra_model_paths = ["~/ComfyUI/extra_model_paths.yaml"]
 ram_limit = "8GiB"
 reserve = 1073741824
 load_threads = 3
+strategy = "balanced"
 eviction = "sieve"
 [access]
 uids = [1000, 1001]
@@ -127,6 +128,7 @@ pool = "dedicated"
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
   EXPECT_EQ(options->load_threads, 3u);
+  EXPECT_EQ(options->strategy, CacheStrategy::kBalanced);
   EXPECT_EQ(options->eviction, "sieve");
   EXPECT_THAT(options->allowed_uids, ElementsAre(1000u, 1001u));
   ASSERT_EQ(options->devices.size(), 2u);

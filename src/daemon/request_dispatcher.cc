@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "daemon/cache_settings.h"
 #include "daemon/manifest_view.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
@@ -112,6 +113,8 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
       return Shutdown(call);
     case v1::Request::kValidateCompatibility:
       return ValidateCompatibility(call, request.validate_compatibility(), std::move(fds));
+    case v1::Request::kConfigureModelCache:
+      return ConfigureModelCache(call, request.configure_model_cache());
     case v1::Request::kSetOverride:
       return SetOverride(call, request.set_override());
     case v1::Request::kHello:  // the server answers it
@@ -226,6 +229,9 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
   const ModelId id = (*model)->summary.id;
+  if (const Status set = ApplySettings(**model, request.settings()); !set.ok()) {
+    return Fail(call, set);
+  }
   services_.uses.Use(
       {.model = id,
        .components = ToVector(request.components()),
@@ -251,6 +257,31 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
         Answer(call, std::move(response));
       });
   ReportProgress(call, id);
+}
+
+Status RequestDispatcher::ApplySettings(Model& model, const v1::CacheSettings& given) {
+  ASSIGN_OR_RETURN(const CacheSettings settings, WithGiven(model.cache_settings, given));
+  if (settings == model.cache_settings) return OkStatus();
+  if (model.ad_hoc) {
+    model.cache_settings = settings;  // forgotten with it
+  } else {
+    RETURN_IF_ERROR(services_.library.SetCacheSettings(model.summary.id, settings));
+  }
+  for (const ComponentSummary& component : model.summary.components) {
+    services_.cache.Reconsider(component.id);
+  }
+  return OkStatus();
+}
+
+void RequestDispatcher::ConfigureModelCache(Call call, const v1::ConfigureModelCache& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  if (const Status set = ApplySettings(**model, request.settings()); !set.ok()) {
+    return Fail(call, set);
+  }
+  v1::Response response;
+  *response.mutable_configured()->mutable_state() = services_.view.StateOf(**model);
+  Answer(call, std::move(response));
 }
 
 void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
@@ -283,9 +314,12 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
 void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
                                          v1::UncacheReply& reply) {
   const ComponentSummary& component = model.summary.components[index];
-  const Entry* entry = services_.cache.Find(component.id);
-  if (entry == nullptr) return;
-  const uint64_t bytes = entry->bytes();
+  const Entry* const raw = services_.cache.Find(component.id);
+  auto compressed = services_.cache.Compressed(component.id);
+  const uint64_t bytes = (raw != nullptr ? raw->bytes() : 0) +
+                         (compressed != nullptr ? compressed->bytes() : 0);
+  compressed.reset();  // so that dropping it frees it
+  if (!services_.cache.Has(component.id)) return;
   const std::string holders =
       services_.view.DescribeHolders(services_.leases.HoldersOf(component.id, std::nullopt));
   const auto keep = [&](std::string reason) {

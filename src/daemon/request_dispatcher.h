@@ -68,6 +68,9 @@ class RequestDispatcher : public wire::RequestHandler {
   void ListActive(Call call);
   void Scan(Call call, const v1::Scan& request);
   void Cache(Call call, const v1::Cache& request);
+  void ConfigureModelCache(Call call, const v1::ConfigureModelCache& request);
+  // Sets what is given, and converts what is in RAM accordingly.
+  Status ApplySettings(Model& model, const v1::CacheSettings& given);
   void Uncache(Call call, const v1::Uncache& request);
   void UncacheComponent(const Model& model, uint32_t index, v1::UncacheReply& reply);
   void Load(Call call, const v1::Load& request);

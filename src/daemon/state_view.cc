@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "daemon/cache_settings.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/process.h"
@@ -10,13 +11,12 @@
 namespace warmset {
 namespace {
 
-// The representation of every entry so far.
-constexpr char kRawStrategy[] = "raw";
-
 struct CachedParts {
   size_t cached = 0;
   size_t loading = 0;
   uint64_t bytes = 0;
+  uint64_t raw_bytes = 0;
+  uint64_t compressed_bytes = 0;
 };
 
 v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool failed) {
@@ -24,6 +24,17 @@ v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool fa
   if (components > 0 && parts.cached == components) return v1::CACHED;
   if (parts.cached > 0 || parts.bytes > 0) return v1::PARTLY_CACHED;
   return failed ? v1::CACHE_ERROR : v1::UNCACHED;
+}
+
+void AddCompressedForm(const CompressedEntry& compressed, v1::ComponentState& state) {
+  state.set_compressed_bytes(compressed.bytes());
+  for (const auto& [dtype, share] : compressed.shares()) {
+    if (dtype == DType::kInvalid) continue;  // what belongs to no tensor
+    v1::CompressedShare& message =
+        (*state.mutable_compressed_dtypes())[std::string(DTypeName(dtype))];
+    message.set_raw_bytes(share.raw_bytes);
+    message.set_compressed_bytes(share.compressed_bytes);
+  }
 }
 
 }  // namespace
@@ -56,9 +67,13 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   for (const ComponentSummary& component : summary.components) {
     const bool variant = IsVariant(summary, component);
     needed += variant ? 0 : 1;
-    if (const Entry* entry = cache_.Find(component.id)) {
+    const Entry* const raw = cache_.Find(component.id);
+    const auto compressed = cache_.Compressed(component.id);
+    if (raw != nullptr) parts.raw_bytes += raw->bytes();
+    if (compressed != nullptr) parts.compressed_bytes += compressed->bytes();
+    if (raw != nullptr || compressed != nullptr) {
       parts.cached += variant ? 0 : 1;
-      parts.bytes += entry->bytes();
+      parts.bytes += raw != nullptr ? raw->bytes() : compressed->raw_bytes();
     } else if (cache_.ProgressOf(component.id)) {
       ++parts.loading;
     }
@@ -69,7 +84,12 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_cache_state(
       CacheStateOf(parts, needed, !model.last_error.ok()));
   state.set_cached_bytes(parts.bytes);
-  if (parts.bytes > 0) state.set_strategy(kRawStrategy);
+  state.set_raw_bytes(parts.raw_bytes);
+  state.set_compressed_bytes(parts.compressed_bytes);
+  state.set_strategy(std::string(CacheStrategyName(StrategyOf(model, default_strategy_))));
+  if (model.cache_settings != CacheSettings()) {
+    *state.mutable_settings() = SettingsMessage(model.cache_settings);
+  }
   for (const auto& [device, bytes] : on_device) {
     v1::PlacedOn* placed = state.add_devices();
     placed->set_device(device.value());
@@ -91,22 +111,40 @@ void StateView::AddComponentState(const Model& model, size_t index,
   state.set_id(component.id.Hex());
   state.set_bytes(component.entry_bytes);
   state.set_tensors(component.tensor_count);
-  if (const Entry* entry = cache_.Find(component.id)) {
+  const Entry* const raw = cache_.Find(component.id);
+  const auto compressed = cache_.Compressed(component.id);
+  if (raw != nullptr) {
+    state.set_raw_bytes(raw->bytes());
+    state.set_huge_page_bytes(raw->huge_page_bytes());
+  }
+  if (compressed != nullptr) AddCompressedForm(*compressed, state);
+  if (raw != nullptr || compressed != nullptr) {
+    const auto load_time = raw != nullptr ? raw->load_time() : compressed->load_time();
     state.set_cache_state(v1::CACHED);
-    state.set_huge_page_bytes(entry->huge_page_bytes());
-    state.set_last_load_seconds(std::chrono::duration<double>(entry->load_time()).count());
+    state.set_last_load_seconds(std::chrono::duration<double>(load_time).count());
   } else {
     state.set_cache_state(cache_.ProgressOf(component.id) ? v1::CACHING : v1::UNCACHED);
   }
   state.set_leases(CountLeases(leases_.HoldersOf(component.id, std::nullopt)));
-  for (const Model* other : registry_.UsersOf(component.id)) {
-    if (other->summary.id != model.summary.id) state.add_shared_with(other->summary.name);
-  }
+  for (const std::string& other : SharersOf(model, component.id)) state.add_shared_with(other);
   for (const DeviceService::Placed& placed : devices_.PlacementsOf(component.id)) {
     v1::PlacedOn* on = state.add_devices();
     on->set_device(placed.device.value());
     on->set_bytes(placed.placement.bytes.value());
   }
+}
+
+std::set<std::string> StateView::SharersOf(const Model& model,
+                                           const ComponentId& component) const {
+  std::vector<ComponentId> ids = cache_.SharedBy(component);
+  ids.push_back(component);
+  std::set<std::string> names;
+  for (const ComponentId& id : ids) {
+    for (const Model* user : registry_.UsersOf(id)) {
+      if (user->summary.id != model.summary.id) names.insert(user->summary.name);
+    }
+  }
+  return names;
 }
 
 v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) const {
@@ -149,6 +187,11 @@ v1::ActiveList StateView::Active() const {
     for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(model->summary.id))) {
       *active->add_holders() = std::move(holder);
     }
+    std::set<std::string> sharers;
+    for (const ComponentSummary& component : model->summary.components) {
+      if (cache_.Has(component.id)) sharers.merge(SharersOf(*model, component.id));
+    }
+    for (const std::string& sharer : sharers) active->add_shared_with(sharer);
     if (progress) {
       active->mutable_progress()->set_stage("read");
       active->mutable_progress()->set_unit("bytes");
@@ -169,6 +212,7 @@ v1::MemoryUse StateView::Memory() const {
   message.set_reserve(use.reserve.value());
   message.set_orphaned(use.orphaned.value());
   message.set_uncached_but_mapped(use.dropped.value());
+  message.set_compressed(use.compressed.value());
   return message;
 }
 

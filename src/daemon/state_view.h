@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,12 @@ namespace warmset {
 class StateView {
  public:
   StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
-            DeviceService& devices)
-      : registry_(registry), cache_(cache), leases_(leases), devices_(devices) {}
+            DeviceService& devices, CacheStrategy default_strategy)
+      : registry_(registry),
+        cache_(cache),
+        leases_(leases),
+        devices_(devices),
+        default_strategy_(default_strategy) {}
 
   void SessionOpened(const wire::SessionInfo& session);
   void SessionEnded(SessionId session);
@@ -52,12 +57,15 @@ class StateView {
 
  private:
   ByteCount FreeMemoryOf(const DeviceId& device) const;
+  // The other models that have the component, or one that holds the same entry.
+  std::set<std::string> SharersOf(const Model& model, const ComponentId& component) const;
   void AddComponentState(const Model& model, size_t index, v1::ComponentState& state) const;
 
   const ModelRegistry& registry_;
   const ComponentCache& cache_;
   const LeaseTable& leases_;
   DeviceService& devices_;
+  const CacheStrategy default_strategy_;
   std::map<SessionId, os::PeerCredentials> peers_;
 };
 

@@ -82,7 +82,9 @@ v1::ModelState SampleState() {
   state.set_verdict("unsafe");
   state.set_cache_state(v1::PARTLY_CACHED);
   state.set_cached_bytes(77);
-  state.set_strategy("raw");
+  state.set_strategy("memory");
+  state.set_raw_bytes(3);
+  state.set_compressed_bytes(2);
   auto* placed = state.add_devices();
   placed->set_device("host:0");
   placed->set_bytes(5);
@@ -103,7 +105,9 @@ void ExpectSample(const ModelState& state) {
   EXPECT_EQ(state.verdict, "unsafe");
   EXPECT_EQ(state.cache_state, CacheState::kPartlyCached);
   EXPECT_EQ(state.cached_bytes, 77u);
-  EXPECT_EQ(state.strategy, "raw");
+  EXPECT_EQ(state.strategy, "memory");
+  EXPECT_EQ(state.raw_bytes, 3U);
+  EXPECT_EQ(state.compressed_bytes, 2U);
   ASSERT_EQ(state.devices.size(), 1u);
   EXPECT_EQ(state.devices[0].device, "host:0");
   EXPECT_EQ(state.devices[0].bytes, 5u);

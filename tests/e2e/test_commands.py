@@ -36,7 +36,7 @@ def test_a_model_from_disk_to_ram_to_a_device_and_back(serve, tiny):
     assert loaded["device"] == "host:0" and loaded["pool"] == "shared"
     active = daemon.cli("ps")["models"]
     assert [model["state"]["devices"][0]["device"] for model in active] == ["host:0"]
-    assert active[0]["state"]["strategy"] == "raw"
+    assert active[0]["state"]["strategy"] == "speed"
 
     shown = daemon.cli("show", "tiny", "--worker")
     assert shown["workers"]["host:0"]["equal_to_mirror"] is True

@@ -1,0 +1,33 @@
+// In which form a component is kept in RAM: docs/design/cache.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace warmset {
+
+enum class CacheStrategy : uint8_t {
+  kSpeed,     // raw
+  kMemory,    // compressed; raw only while somebody holds it
+  kBalanced,  // raw while it is used, compressed afterwards; raw stays while there is room
+  kAdaptive,  // as kSpeed or kBalanced, whichever would have saved more load time
+};
+
+inline constexpr std::array<std::string_view, 4> kCacheStrategyNames = {"speed", "memory",
+                                                                        "balanced", "adaptive"};
+
+constexpr std::string_view CacheStrategyName(CacheStrategy strategy) {
+  return kCacheStrategyNames[static_cast<size_t>(strategy)];
+}
+
+// Nothing for a name that is none of the above.
+constexpr std::optional<CacheStrategy> CacheStrategyFromName(std::string_view name) {
+  for (size_t i = 0; i < kCacheStrategyNames.size(); ++i) {
+    if (kCacheStrategyNames[i] == name) return static_cast<CacheStrategy>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace warmset

@@ -1,0 +1,246 @@
+#include "cache/compressed_entry.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "cache/entry_segments.h"
+#include "cache/touch_ahead.h"
+#include "codec/codec.h"
+#include "codec/stream_format.h"
+#include "fmt/format.h"
+#include "os/file.h"
+#include "os/huge_pages.h"
+#include "os/mapping.h"
+
+namespace warmset {
+namespace {
+
+constexpr std::string_view kMemoryName = "warmset-compressed";
+constexpr uint64_t kPageBytes = 4 * kKiB;
+constexpr uint64_t kSampleBytes = 64 * kKiB;
+
+// Bytes that belong to no tensor are encoded as such.
+DType EncodedAs(DType dtype) { return dtype == DType::kInvalid ? DType::kU8 : dtype; }
+
+StatusOr<std::string> ReadIndex(const Entry& entry) {
+  std::string index(entry.index_bytes(), '\0');
+  RETURN_IF_ERROR(
+      os::ReadExactly(entry.index_fd(), std::as_writable_bytes(std::span(index)), 0));
+  return index;
+}
+
+// Whether a sample says that zstd saves an eighth, which pays for its slow decoding.
+bool SuitsZstd(std::span<const std::byte> bytes) {
+  const codec::Codec& zstd = codec::GetCodec(codec::CodecKind::kZstd);
+  const auto sample = bytes.first(std::min<uint64_t>(bytes.size(), kSampleBytes));
+  std::vector<std::byte> stream(zstd.EncodedBound(DType::kU8, sample.size()));
+  const auto encoded = zstd.Encode(sample, DType::kU8, stream);
+  return encoded.ok() && *encoded <= sample.size() - sample.size() / 8;
+}
+
+const codec::Codec& CodecFor(DType dtype, std::span<const std::byte> bytes) {
+  const codec::Codec& layered = codec::GetCodec(codec::CodecKind::kLayered);
+  if (dtype != DType::kInvalid && layered.Supports(dtype)) return layered;
+  return codec::GetCodec(SuitsZstd(bytes) ? codec::CodecKind::kZstd : codec::CodecKind::kRaw);
+}
+
+}  // namespace
+
+// Writes segment after segment, never more than the reservation stands for.
+class CompressedEntry::Compressor {
+ public:
+  Compressor(CompressedEntry& made, std::span<const std::byte> raw) : made_(made), raw_(raw) {}
+
+  Status Run(const std::vector<EntrySegment>& segments, const std::stop_token& stop) {
+    uint64_t most = 0;
+    for (const EntrySegment& segment : segments) most += Bound(segment);
+    ASSIGN_OR_RETURN(made_.memory_, os::MemoryFile::Create(kMemoryName, most));
+    made_.segments_.reserve(segments.size());
+    for (const EntrySegment& segment : segments) {
+      if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "compressing was stopped");
+      RETURN_IF_ERROR(Add(segment));
+    }
+    RETURN_IF_ERROR(made_.memory_.Resize(AlignUp(end_, kPageBytes)));
+    made_.reservation_.ShrinkTo(ByteCount(made_.memory_.size() + IndexBytes()));
+    RETURN_IF_ERROR(made_.memory_.Seal());
+    ASSIGN_OR_RETURN(made_.view_, os::Mapping::Create(made_.memory_.fd(), made_.memory_.size(),
+                                                      os::Mapping::Kind::kSharedReadOnly));
+    return OkStatus();
+  }
+
+ private:
+  // Of any codec that Add() may choose.
+  static uint64_t Bound(const EntrySegment& segment) {
+    uint64_t bound = 0;
+    for (const auto kind :
+         {codec::CodecKind::kRaw, codec::CodecKind::kLayered, codec::CodecKind::kZstd}) {
+      bound = std::max(bound, codec::GetCodec(kind).EncodedBound(EncodedAs(segment.dtype),
+                                                                 segment.bytes));
+    }
+    return AlignUp(bound, codec::kBlockAlignment);
+  }
+
+  uint64_t IndexBytes() const {
+    return AlignUp(made_.component_.tensor_index.size(), kPageBytes);
+  }
+
+  // Memory up to `end`, from the budget and from the system.
+  Status Grow(uint64_t end) {
+    if (end <= touched_) return OkStatus();
+    const auto memory = made_.memory_.writable().span();
+    const uint64_t to = std::min(AlignUp(end, os::kHugePageBytes), memory.size());
+    const ByteCount needed(to + IndexBytes());
+    if (needed > made_.reservation_.bytes()) RETURN_IF_ERROR(made_.reservation_.GrowTo(needed));
+    os::TouchMemory(memory.subspan(touched_, to - touched_));
+    touched_ = to;
+    return OkStatus();
+  }
+
+  Status Add(const EntrySegment& segment) {
+    const auto raw = raw_.subspan(segment.begin, segment.bytes);
+    const DType dtype = EncodedAs(segment.dtype);
+    const codec::Codec& codec = CodecFor(segment.dtype, raw);
+    RETURN_IF_ERROR(Grow(end_ + Bound(segment)));
+    const auto room = made_.memory_.writable().span().subspan(end_);
+    ASSIGN_OR_RETURN(const uint64_t bytes, codec.Encode(raw, dtype, room));
+    RETURN_IF_ERROR(CheckLossless(codec, room.first(bytes), raw));
+    made_.segments_.push_back({segment.begin, segment.bytes, end_, bytes});
+    Share& share = made_.shares_[segment.dtype];
+    share.raw_bytes += segment.bytes;
+    share.compressed_bytes += bytes;
+    end_ += AlignUp(bytes, codec::kBlockAlignment);
+    return OkStatus();
+  }
+
+  // The raw entry will be given up for this.
+  Status CheckLossless(const codec::Codec& codec, std::span<const std::byte> stream,
+                       std::span<const std::byte> raw) {
+    decoded_.resize(std::max(decoded_.size(), raw.size()));
+    const auto decoded = std::span(decoded_).first(raw.size());
+    RETURN_IF_ERROR(codec.Decode(stream, decoded, {.stores = codec::Stores::kCached}));
+    if (std::memcmp(decoded.data(), raw.data(), raw.size()) == 0) return OkStatus();
+    return Error(ErrorCode::kInternal,
+                 fmt::format("codec {} did not give back what it was given", codec.name()));
+  }
+
+  CompressedEntry& made_;
+  const std::span<const std::byte> raw_;
+  uint64_t end_ = 0;      // of what is written
+  uint64_t touched_ = 0;  // of the memory
+  std::vector<std::byte> decoded_;
+};
+
+StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(const Entry& entry,
+                                                                 Reservation reservation,
+                                                                 const std::stop_token& stop) {
+  ASSIGN_OR_RETURN(const os::Mapping raw,
+                   os::Mapping::Create(entry.data_fd(), entry.bytes(),
+                                       os::Mapping::Kind::kSharedReadOnly));
+  std::unique_ptr<CompressedEntry> made(new CompressedEntry);
+  made->component_.id = entry.component();
+  made->component_.entry_bytes = entry.bytes();
+  ASSIGN_OR_RETURN(made->component_.tensor_index, ReadIndex(entry));
+  ASSIGN_OR_RETURN(const auto segments, DivideEntry(made->component_));
+  made->reservation_ = std::move(reservation);
+  made->chunks_ = entry.chunks();
+  made->content_ = entry.content();
+  made->load_time_ = entry.load_time();
+  RETURN_IF_ERROR(Compressor(*made, raw.span()).Run(segments, stop));
+  made->reservation_.SetKind(MemoryKind::kCompressed);
+  return made;
+}
+
+std::span<const std::byte> CompressedEntry::StreamOf(const Segment& segment) const {
+  return view_.span().subspan(segment.stream_begin, segment.stream_bytes);
+}
+
+Status CompressedEntry::DecodeSegment(const Segment& segment, std::span<std::byte> raw) const {
+  const auto stream = StreamOf(segment);
+  ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
+  return codec->Decode(stream, raw.subspan(segment.begin, segment.bytes));
+}
+
+StatusOr<std::unique_ptr<Entry>> CompressedEntry::Decode(LoadMemory memory,
+                                                         unsigned threads) const {
+  ASSIGN_OR_RETURN(const uint64_t touched_bytes, FitMemory(memory, component_));
+  const std::span<std::byte> raw = memory.file.writable().span();
+  TouchAhead touched(raw, touched_bytes);
+  std::atomic<size_t> next = 0;
+  std::vector<Status> results(std::clamp<size_t>(threads, 1, std::max<size_t>(1, segments_.size())));
+  const auto work = [&](Status& result) {
+    for (size_t i = next++; i < segments_.size() && result.ok(); i = next++) {
+      touched.WaitFor(segments_[i].begin + segments_[i].bytes);
+      result = DecodeSegment(segments_[i], raw);
+    }
+  };
+  try {
+    std::vector<std::jthread> helpers;
+    for (size_t i = 1; i < results.size(); ++i) {
+      helpers.emplace_back([&, i] { work(results[i]); });
+    }
+    work(results[0]);
+  } catch (const std::system_error& error) {  // no more threads
+    return ErrnoError(error.code().value(), "start a thread");
+  }
+  for (const Status& result : results) RETURN_IF_ERROR(result);
+  return FilledEntry{.component = component_,
+                     .memory = std::move(memory),
+                     .chunks = chunks_,
+                     .load_time = load_time_}
+      .VerifyAndSeal({});
+}
+
+Status CompressedEntry::DecodeRange(uint64_t begin, std::span<std::byte> buffer) const {
+  auto segment = std::upper_bound(
+      segments_.begin(), segments_.end(), begin,
+      [](uint64_t offset, const Segment& each) { return offset < each.begin + each.bytes; });
+  std::vector<std::byte> block;
+  for (; !buffer.empty(); ++segment) {
+    const auto stream = StreamOf(*segment);
+    ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
+    ASSIGN_OR_RETURN(const auto view, codec::StreamView::Parse(stream));
+    const uint64_t end = std::min(begin + buffer.size(), segment->begin + segment->bytes);
+    while (begin < end) {
+      const uint64_t in_segment = begin - segment->begin;
+      const uint64_t first = in_segment / view.block_bytes();
+      const uint64_t skipped = in_segment % view.block_bytes();
+      // Whole blocks go where they belong; those that are wanted in part, by a detour.
+      const uint64_t whole = skipped == 0 ? (end - begin) / view.block_bytes() : 0;
+      uint64_t done = whole * view.block_bytes();
+      if (whole > 0) {
+        RETURN_IF_ERROR(codec->DecodeBlocks(stream, first, whole, buffer.first(done)));
+      } else {
+        block.resize(view.RangeBytes(first, 1));
+        RETURN_IF_ERROR(codec->DecodeBlocks(stream, first, 1, block));
+        done = std::min(end - begin, block.size() - skipped);
+        std::memcpy(buffer.data(), block.data() + skipped, done);
+      }
+      buffer = buffer.subspan(done);
+      begin += done;
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<bool> SameContent(const Entry& entry, const CompressedEntry& compressed) {
+  const std::string& index = compressed.component().tensor_index;
+  if (entry.bytes() != compressed.raw_bytes() || entry.index_bytes() != index.size()) return false;
+  ASSIGN_OR_RETURN(const std::string entry_index, ReadIndex(entry));
+  if (entry_index != index) return false;
+  ASSIGN_OR_RETURN(const os::Mapping raw,
+                   os::Mapping::Create(entry.data_fd(), entry.bytes(),
+                                       os::Mapping::Kind::kSharedReadOnly));
+  std::vector<std::byte> part;
+  for (uint64_t at = 0; at < raw.size(); at += part.size()) {
+    part.resize(std::min(kMaxSegmentBytes, raw.size() - at));
+    RETURN_IF_ERROR(compressed.DecodeRange(at, part));
+    if (std::memcmp(part.data(), raw.data() + at, part.size()) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace warmset

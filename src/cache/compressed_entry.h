@@ -1,0 +1,97 @@
+// A component in RAM, losslessly compressed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/strong.h"
+#include "cache/budget.h"
+#include "cache/entry.h"
+#include "cache/reserve.h"
+#include "inspect/manifest.h"
+#include "os/mapping.h"
+#include "os/memory_file.h"
+#include "tensor/dtype.h"
+
+namespace warmset {
+
+// The bytes of a raw entry as streams of codec/, cut at the borders of its tensors'
+// types: each segment holds elements of one dtype, or bytes that belong to no
+// tensor. Never handed out; clients get a raw entry that is decoded from it.
+// Immutable, so thread-safe.
+class CompressedEntry {
+ public:
+  // What elements of one dtype take.
+  struct Share {
+    uint64_t raw_bytes = 0;
+    uint64_t compressed_bytes = 0;
+  };
+
+  // Compresses a published entry, and decodes and compares every segment before it
+  // counts. The reservation grows with what is written, up to the memory that is
+  // kept. kRamLimitExceeded when the budget grants no more, kCancelled, kIoError.
+  // Blocks; for a thread that may.
+  static StatusOr<std::unique_ptr<CompressedEntry>> Make(const Entry& entry,
+                                                         Reservation reservation,
+                                                         const std::stop_token& stop);
+
+  CompressedEntry(const CompressedEntry&) = delete;
+  CompressedEntry& operator=(const CompressedEntry&) = delete;
+
+  // What is needed to make a raw entry of it: id, size and index.
+  const ComponentManifest& component() const { return component_; }
+  uint64_t raw_bytes() const { return component_.entry_bytes; }
+  uint64_t bytes() const { return memory_.size(); }
+  // What it takes from the budget.
+  ByteCount memory() const { return reservation_.bytes(); }
+  const ContentDigest& content() const { return content_; }
+  // What reading the raw entry from disk took.
+  std::chrono::nanoseconds load_time() const { return load_time_; }
+  const std::map<DType, Share>& shares() const { return shares_; }
+
+  // The raw entry again: equal, byte for byte, to the one it was made of. `memory`
+  // is reserved for EntryMemory(component()). kCorruptedModel when its own memory
+  // is damaged. Blocks.
+  StatusOr<std::unique_ptr<Entry>> Decode(LoadMemory memory, unsigned threads) const;
+
+  // Fills the buffer with the raw entry's bytes from `begin` on, decoding only the
+  // blocks they lie in. REQUIRES: begin + buffer.size() <= raw_bytes().
+  Status DecodeRange(uint64_t begin, std::span<std::byte> buffer) const;
+
+ private:
+  struct Segment {
+    uint64_t begin = 0;  // in the raw entry
+    uint64_t bytes = 0;
+    uint64_t stream_begin = 0;
+    uint64_t stream_bytes = 0;
+  };
+  class Compressor;
+
+  CompressedEntry() = default;
+  std::span<const std::byte> StreamOf(const Segment& segment) const;
+  // raw: the whole entry, of which the segment's part is written.
+  Status DecodeSegment(const Segment& segment, std::span<std::byte> raw) const;
+
+  ComponentManifest component_;
+  Reservation reservation_;  // before the memory: released after it
+  os::MemoryFile memory_;
+  os::Mapping view_;
+  std::vector<Segment> segments_;  // by begin, without holes
+  std::map<DType, Share> shares_;  // DType::kInvalid: what belongs to no tensor
+  std::vector<ChunkDigest> chunks_;
+  ContentDigest content_;
+  std::chrono::nanoseconds load_time_{0};  // of the raw entry, from disk
+};
+
+// True when the raw entry is what the compressed one decodes to, index included.
+// Decodes all of it: for a thread that may block.
+StatusOr<bool> SameContent(const Entry& entry, const CompressedEntry& compressed);
+
+}  // namespace warmset

@@ -1,0 +1,34 @@
+// Whether keeping components compressed would save load time.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/eviction/adaptive_policy.h"
+#include "cache/eviction/eviction_policy.h"
+
+namespace warmset {
+
+// Two caches without bytes, which see every request: one keeps all components raw,
+// the other all compressed. Each is credited with the load time that it would have
+// saved; a decoding that it would have needed is taken off. A request 500 ago counts
+// half. Not thread-safe.
+class StrategyGhosts {
+ public:
+  explicit StrategyGhosts(uint64_t capacity_bytes);
+
+  // object: the component raw, as policies see it.
+  void Request(const CachedObject& object, uint64_t compressed_bytes, double decode_seconds);
+
+  bool CompressingPays() const { return saved_compressed_ > saved_raw_ * kLeastAdvantage; }
+
+ private:
+  // Compressing takes time of the processor that the ghosts do not see.
+  static constexpr double kLeastAdvantage = 1.02;
+
+  ShadowCache raw_;
+  ShadowCache compressed_;
+  double saved_raw_ = 0;  // decayed seconds
+  double saved_compressed_ = 0;
+};
+
+}  // namespace warmset

@@ -1,0 +1,101 @@
+#include "daemon/cache_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+
+namespace warmset {
+namespace {
+
+using Retention = EntryStore::Retention;
+
+// By Retention.
+constexpr std::array<std::string_view, 3> kPriorityNames = {"low", "medium", "high"};
+// Ten years: beyond it, times no longer add up.
+constexpr uint64_t kMostKeepSeconds = uint64_t{10} * 366 * 24 * 3600;
+
+Retention RetentionOfModel(const Model& model, int64_t now_unix_ms) {
+  if (model.cache_settings.pinned || IsKept(model, now_unix_ms)) return Retention::kKept;
+  const auto name =
+      std::find(kPriorityNames.begin(), kPriorityNames.end(), model.cache_settings.priority);
+  return name == kPriorityNames.end() ? Retention::kMedium
+                                      : static_cast<Retention>(name - kPriorityNames.begin());
+}
+
+int64_t KeptUntil(const Model& model) {
+  return model.last_used_unix_ms + static_cast<int64_t>(model.cache_settings.keep_seconds) * 1000;
+}
+
+}  // namespace
+
+CacheStrategy StrategyOf(const Model& model, CacheStrategy by_default) {
+  return CacheStrategyFromName(model.cache_settings.strategy).value_or(by_default);
+}
+
+CacheStrategy StrategyOf(std::span<Model* const> users, CacheStrategy by_default) {
+  constexpr std::array kMostRawFirst = {CacheStrategy::kSpeed, CacheStrategy::kAdaptive,
+                                        CacheStrategy::kBalanced, CacheStrategy::kMemory};
+  for (const CacheStrategy strategy : kMostRawFirst) {
+    for (const Model* user : users) {
+      if (StrategyOf(*user, by_default) == strategy) return strategy;
+    }
+  }
+  return by_default;
+}
+
+bool IsKept(const Model& model, int64_t now_unix_ms) {
+  return model.cache_settings.keep_seconds > 0 && now_unix_ms < KeptUntil(model);
+}
+
+bool IsKeptNoLonger(const Model& model, int64_t now_unix_ms) {
+  return model.cache_settings.keep_seconds > 0 && !model.cache_settings.pinned &&
+         now_unix_ms >= KeptUntil(model);
+}
+
+Retention RetentionOf(std::span<Model* const> users, int64_t now_unix_ms) {
+  Retention highest = Retention::kLow;
+  for (const Model* user : users) {
+    highest = std::max(highest, RetentionOfModel(*user, now_unix_ms));
+  }
+  return users.empty() ? Retention::kMedium : highest;
+}
+
+StatusOr<CacheSettings> WithGiven(CacheSettings settings, const v1::CacheSettings& given) {
+  const auto one_of = [](std::string_view what, const std::string& name, const auto& names) {
+    if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) {
+      return OkStatus();
+    }
+    return Error(ErrorCode::kInvalidRequest,
+                 fmt::format("there is no {} '{}'; write {}", what, name, fmt::join(names, ", ")));
+  };
+  if (given.has_strategy()) {
+    RETURN_IF_ERROR(one_of("strategy", given.strategy(), kCacheStrategyNames));
+    settings.strategy = given.strategy();
+  }
+  if (given.has_priority()) {
+    RETURN_IF_ERROR(one_of("priority", given.priority(), kPriorityNames));
+    settings.priority = given.priority();
+  }
+  if (given.has_pinned()) settings.pinned = given.pinned();
+  if (given.has_keep_seconds()) {
+    if (given.keep_seconds() > kMostKeepSeconds) {
+      return Error(ErrorCode::kInvalidRequest, "a model can be kept for ten years at most; pin it");
+    }
+    settings.keep_seconds = given.keep_seconds();
+  }
+  return settings;
+}
+
+v1::CacheSettings SettingsMessage(const CacheSettings& settings) {
+  v1::CacheSettings message;
+  if (!settings.strategy.empty()) message.set_strategy(settings.strategy);
+  if (!settings.priority.empty()) message.set_priority(settings.priority);
+  if (settings.pinned) message.set_pinned(true);
+  if (settings.keep_seconds > 0) message.set_keep_seconds(settings.keep_seconds);
+  return message;
+}
+
+}  // namespace warmset

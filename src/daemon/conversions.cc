@@ -1,0 +1,127 @@
+#include "daemon/conversions.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/units.h"
+#include "fmt/format.h"
+#include "os/process.h"
+#include "spdlog/spdlog.h"
+
+namespace warmset {
+namespace {
+
+// What bf16 weights come to; more is taken where they need it and where it is free.
+constexpr double kExpectedSize = 0.7;
+// Not worth decoding for.
+constexpr double kLeastGain = 0.05;
+
+ByteCount Part(ByteCount bytes, double part) {
+  return ByteCount(static_cast<uint64_t>(static_cast<double>(bytes.value()) * part));
+}
+
+}  // namespace
+
+Conversions::Conversions(os::EventLoop& loop, EntryStore& store, Events events)
+    : loop_(loop),
+      store_(store),
+      events_(std::move(events)),
+      thread_(std::make_unique<ThreadPool>(1)) {
+  thread_->Submit([](std::stop_token) { os::RunBehindOthers(); });
+}
+
+void Conversions::Consider(const ComponentId& component) {
+  const EntryStore::Forms forms = store_.FormsOf(component);
+  if (!forms.raw) return;
+  CacheStrategy strategy = events_.strategy_of(component);
+  if (strategy == CacheStrategy::kAdaptive && events_.compressing_pays()) {
+    strategy = CacheStrategy::kBalanced;
+  }
+  if (forms.compressed) {
+    const bool gave_up = strategy == CacheStrategy::kSpeed    ? store_.GiveUpCompressed(component)
+                         : strategy == CacheStrategy::kMemory ? store_.GiveUpRaw(component)
+                                                              : false;
+    if (gave_up) events_.changed(component);
+    return;
+  }
+  const bool wanted = strategy == CacheStrategy::kMemory ||
+                      (strategy == CacheStrategy::kBalanced && !forms.held);
+  if (!wanted || incompressible_.contains(component) || !known_.insert(component).second) return;
+  queue_.push_back(component);
+  ++progress_.waiting;
+  StartNext();
+}
+
+void Conversions::StartNext() {
+  while (!running_ && !queue_.empty()) {
+    const ComponentId component = queue_.front();
+    queue_.pop_front();
+    auto pin = store_.Pin(component);
+    if (!pin) {  // it left meanwhile
+      known_.erase(component);
+      --progress_.waiting;
+      continue;
+    }
+    auto room = store_.MakeRoom(Part(pin->entry().memory(), kExpectedSize));
+    if (!room.ok()) {
+      known_.erase(component);
+      --progress_.waiting;
+      continue;
+    }
+    events_.evicted(room->evicted);
+    running_ = true;
+    // Compressed entries are written into memory of their own.
+    auto reservation = std::make_shared<Reservation>(std::move(room->memory.reservation));
+    room->memory.file = os::MemoryFile();
+    auto held = std::make_shared<EntryHold>(*std::move(pin));
+    const Entry* const entry = &held->entry();
+    thread_->Submit([this, component, entry, held = std::move(held),
+                     reservation](std::stop_token stop) mutable {
+      const auto started = std::chrono::steady_clock::now();
+      auto made = std::make_shared<StatusOr<std::unique_ptr<CompressedEntry>>>(
+          CompressedEntry::Make(*entry, std::move(*reservation), stop));
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+      // The hold may end only on the loop.
+      loop_.Post([this, component, held = std::move(held), made, took] {
+        running_ = false;
+        progress_.seconds += took.count();
+        OnCompressed(component, std::move(*made));
+      });
+    });
+  }
+}
+
+void Conversions::OnCompressed(const ComponentId& component,
+                               StatusOr<std::unique_ptr<CompressedEntry>> made) {
+  known_.erase(component);
+  --progress_.waiting;
+  if (made.ok()) {
+    progress_.raw_bytes += (*made)->raw_bytes();
+    progress_.compressed_bytes += (*made)->bytes();
+    sizes_[component] = (*made)->bytes();
+  }
+  if (!made.ok()) {
+    if (CodeOf(made.status()) == ErrorCode::kInternal) incompressible_.insert(component);
+    spdlog::info("{} stays raw: {}", events_.label(component), Message(made.status()));
+  } else if (const ByteCount raw((*made)->raw_bytes()), compressed((*made)->bytes());
+             compressed > Part(raw, 1 - kLeastGain)) {
+    incompressible_.insert(component);
+    spdlog::info("{} stays raw: compressing it saves nothing", events_.label(component));
+  } else if (store_.AddCompressed(component, *std::move(made))) {
+    spdlog::info("{}: {} compressed to {}", events_.label(component), FormatSize(raw),
+                 FormatSize(compressed));
+    events_.changed(component);
+  }
+  StartNext();
+}
+
+uint64_t Conversions::CompressedSize(const ComponentId& component, uint64_t raw_bytes) const {
+  if (const auto known = sizes_.find(component); known != sizes_.end()) return known->second;
+  const double size = progress_.raw_bytes > 0
+                          ? static_cast<double>(progress_.compressed_bytes) /
+                                static_cast<double>(progress_.raw_bytes)
+                          : kExpectedSize;
+  return Part(ByteCount(raw_bytes), size).value();
+}
+
+}  // namespace warmset

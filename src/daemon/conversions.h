@@ -1,0 +1,71 @@
+// Moves components between their raw and compressed forms, as their strategies ask.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "cache/cache_strategy.h"
+#include "cache/entry_store.h"
+#include "os/event_loop.h"
+
+namespace warmset {
+
+// Loop thread only; compresses on a thread of its own, one component at a time,
+// behind all other work of the machine.
+class Conversions {
+ public:
+  struct Events {
+    std::function<CacheStrategy(const ComponentId&)> strategy_of;
+    // Whether it does, to components of the adaptive strategy.
+    std::function<bool()> compressing_pays;
+    // Its forms changed, or room was made: these components left RAM.
+    std::function<void(const ComponentId&)> changed;
+    std::function<void(const std::vector<ComponentId>&)> evicted;
+    std::function<std::string(const ComponentId&)> label;
+  };
+
+  Conversions(os::EventLoop& loop, EntryStore& store, Events events);
+
+  // Does, now or later, what the component's strategy asks in its present state.
+  // Call when it was published, released by its last holder, or given a strategy.
+  void Consider(const ComponentId& component);
+
+  struct Progress {
+    size_t waiting = 0;  // components to be compressed, the one at work included
+    double seconds = 0;  // spent on compressing since the start
+    uint64_t raw_bytes = 0;  // compressed since the start
+    uint64_t compressed_bytes = 0;
+  };
+  const Progress& progress() const { return progress_; }
+  // What a component of so many bytes takes compressed: known, or as others did.
+  uint64_t CompressedSize(const ComponentId& component, uint64_t raw_bytes) const;
+
+  // Ends the thread: before the loop goes.
+  void Stop() { thread_.reset(); }
+
+ private:
+  void StartNext();
+  void OnCompressed(const ComponentId& component, StatusOr<std::unique_ptr<CompressedEntry>> made);
+
+  os::EventLoop& loop_;
+  EntryStore& store_;
+  const Events events_;
+  std::deque<ComponentId> queue_;
+  std::set<ComponentId> known_;           // queued or at work
+  std::set<ComponentId> incompressible_;  // tried in vain
+  std::unordered_map<ComponentId, uint64_t> sizes_;  // of what was compressed
+  bool running_ = false;
+  Progress progress_;
+  std::unique_ptr<ThreadPool> thread_;  // last: joined first
+};
+
+}  // namespace warmset

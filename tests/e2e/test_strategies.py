@@ -1,0 +1,189 @@
+"""How models are kept in RAM: raw, compressed, or both, and what stays when it is full."""
+
+import time
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harness.daemon import CommandFailed
+
+MIB = 1 << 20
+
+# Compares every tensor of argv[1] with the file argv[2].
+COMPARE = """
+import sys, torch, warmset
+from safetensors.torch import load_file
+expected = load_file(sys.argv[2])
+with warmset.connect() as session, session.attach(sys.argv[1]) as model:
+    assert set(model.keys()) == set(expected)
+    assert all(torch.equal(model[name].torch(), tensor) for name, tensor in expected.items())
+"""
+
+
+def write_weights(path, mib=8, seed=0, dtype=torch.bfloat16):
+    """Weights as trained ones are distributed."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = mib * MIB // 2 // 1024 // dtype.itemsize
+    save_file({name: (torch.randn(rows, 1024, generator=generator) * 0.02).to(dtype)
+               for name in ("a.weight", "b.weight")}, path)
+
+
+def state_of(daemon, name):
+    return daemon.state(name)
+
+
+def wait_for(daemon, name, condition, seconds=30):
+    """The model's state when the condition holds, which is soon."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = state_of(daemon, name)
+        if condition(state):
+            return state
+        assert time.monotonic() < deadline, state
+        time.sleep(0.02)
+
+
+def raw(state):
+    return int(state.get("raw_bytes", 0))
+
+
+def compressed(state):
+    return int(state.get("compressed_bytes", 0))
+
+
+def only_compressed(state):
+    return compressed(state) > 0 and raw(state) == 0
+
+
+def attach_and_compare(daemon, models, name):
+    reader = daemon.python(COMPARE, name, str(models / name))
+    reader.communicate(timeout=60)
+    assert reader.returncode == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_memory_keeps_models_compressed(serve, models, dtype):
+    name = "model.safetensors"
+    write_weights(models / name, dtype=dtype)
+    daemon = serve("--strategy", "memory")
+    daemon.cli("cache", name)
+    state = wait_for(daemon, name, only_compressed)
+    assert state["cache_state"] == "CACHED" and state["strategy"] == "memory"
+    assert compressed(state) < 8 * MIB * 0.9
+    memory = daemon.cli("ps")["memory"]
+    assert int(memory["compressed"]) >= compressed(state) and int(memory.get("entries", 0)) == 0
+    attach_and_compare(daemon, models, name)
+    wait_for(daemon, name, only_compressed)  # again, when it is let go
+    assert daemon.cli("uncache", name)["freed_bytes"]
+    assert state_of(daemon, name)["cache_state"] == "UNCACHED"
+    assert int(daemon.cli("ps")["memory"].get("compressed", 0)) == 0
+
+
+def test_balanced_keeps_raw_while_there_is_room(serve, models):
+    for i in range(3):
+        write_weights(models / f"m{i}.safetensors", seed=i)
+    daemon = serve("--strategy", "balanced", ram_limit="30MiB")
+    daemon.cli("cache", "m0")
+    state = wait_for(daemon, "m0", lambda state: compressed(state) > 0)
+    assert raw(state) > 0
+    for name in ("m1", "m2"):
+        daemon.cli("cache", name)
+        wait_for(daemon, name, lambda state: compressed(state) > 0)
+    # Three models in both forms do not fit: raw forms gave way, no model did.
+    states = [state_of(daemon, f"m{i}") for i in range(3)]
+    assert all(state["cache_state"] == "CACHED" and compressed(state) for state in states)
+    for i in range(3):
+        attach_and_compare(daemon, models, f"m{i}.safetensors")
+
+
+def test_a_change_of_strategy_converts_what_is_there(serve, models):
+    name = "model.safetensors"
+    write_weights(models / name)
+    daemon = serve()
+    daemon.cli("cache", name)
+    assert compressed(state_of(daemon, name)) == 0
+    with daemon.session() as session:
+        component, = session.attach(name)
+        daemon.cli("cache", name, "--strategy", "memory")
+        state = wait_for(daemon, name, lambda state: compressed(state) > 0)
+        assert raw(state) > 0  # leased
+        assert component.read() == (models / name).read_bytes()
+    wait_for(daemon, name, only_compressed)
+    daemon.cli("cache", name, "--strategy", "speed")
+    wait_for(daemon, name, lambda state: raw(state) > 0 and compressed(state) == 0)
+    attach_and_compare(daemon, models, name)
+
+
+def test_settings_outlive_the_daemon(serve, models):
+    name = "model.safetensors"
+    write_weights(models / name, mib=2)
+    daemon = serve()
+    daemon.cli("cache", name, "--strategy", "memory", "--priority", "high", "--pin")
+    daemon.end()
+    daemon.start()
+    state = wait_for(daemon, name, only_compressed)  # brought back, in its form
+    assert state["settings"] == {"strategy": "memory", "priority": "high", "pinned": True}
+    daemon.cli("cache", name, "--strategy", "default", "--no-pin")
+    state = state_of(daemon, name)
+    assert state["strategy"] == "speed" and state["settings"] == {"priority": "high"}
+
+
+def test_pins_and_priorities_decide_what_leaves(serve, models):
+    for i in range(4):
+        write_weights(models / f"m{i}.safetensors", seed=i)
+    daemon = serve(ram_limit="26MiB")
+    daemon.cli("cache", "m0", "--pin")
+    daemon.cli("cache", "m1", "--priority", "high")
+    daemon.cli("cache", "m2", "--priority", "low")
+    for _ in range(5):
+        daemon.cli("cache", "m2")  # used most, and still the first to go
+    assert daemon.cli("cache", "m3")["evicted"] == ["m2.safetensors"]
+    assert daemon.cli("cache", "m2")["evicted"] == ["m3.safetensors"]
+    daemon.cli("cache", "m1", "--pin")
+    daemon.cli("cache", "m2", "--pin")
+    with pytest.raises(CommandFailed) as error:
+        daemon.cli("cache", "m3")
+    assert error.value.code == "ram_limit_exceeded"
+    assert all(name in str(error.value) for name in ("m0", "m1", "m2"))
+
+
+def test_kept_models_leave_when_their_time_is_over(serve, models):
+    write_weights(models / "model.safetensors", mib=2)
+    daemon = serve()
+    with daemon.session() as session:
+        daemon.cli("cache", "model", "--keep", "1s")
+        component, = session.attach("model")
+        time.sleep(2.5)
+        assert state_of(daemon, "model")["cache_state"] == "CACHED"  # it is leased
+    wait_for(daemon, "model", lambda state: state["cache_state"] == "UNCACHED")
+
+
+def test_equal_content_is_held_once_in_compressed_form(serve, models):
+    write_weights(models / "a.safetensors")
+    (models / "b.safetensors").write_bytes((models / "a.safetensors").read_bytes())
+    daemon = serve("--strategy", "memory")
+    daemon.cli("cache", "a")
+    wait_for(daemon, "a", only_compressed)
+    one = int(daemon.cli("ps")["memory"]["compressed"])
+    daemon.cli("cache", "b")
+    wait_for(daemon, "b", only_compressed)
+    active = {model["state"]["name"]: model for model in daemon.cli("ps")["models"]}
+    assert active["a.safetensors"]["shared_with"] == ["b.safetensors"]
+    assert int(daemon.cli("ps")["memory"]["compressed"]) == one
+    attach_and_compare(daemon, models, "b.safetensors")
+
+
+def test_adaptive_serves_what_fits_and_what_does_not(serve, models):
+    """Whether it compresses depends on what loading costs here (StrategyGhosts)."""
+    names = [f"m{i}.safetensors" for i in range(6)]
+    for i, name in enumerate(names):
+        write_weights(models / name, seed=i)
+    daemon = serve("--strategy", "adaptive", ram_limit="40MiB")
+    for _ in range(4):
+        for name in names[:3]:
+            daemon.cli("cache", name)
+    assert all(compressed(state_of(daemon, name)) == 0 for name in names[:3])
+    for _ in range(3):
+        for name in names:
+            attach_and_compare(daemon, models, name)
