@@ -30,7 +30,8 @@ int Main(int argc, char** argv) {
   app.footer("Each command explains itself: warmset COMMAND --help");
   for (const auto add :
        {AddServe, AddRun, AddScan, AddList, AddShow, AddOverride, AddCache, AddUncache, AddPath,
-        AddLoad, AddUnload, AddPs, AddDevices, AddInspect, AddDoctor, AddConfig, AddShutdown}) {
+        AddLoad, AddUnload, AddPlan, AddPs, AddDevices, AddInspect, AddDoctor, AddConfig,
+        AddShutdown}) {
     add(app, context);
   }
   try {

@@ -16,6 +16,7 @@ void AddUncache(CLI::App& app, Context& context);
 void AddPath(CLI::App& app, Context& context);
 void AddLoad(CLI::App& app, Context& context);
 void AddUnload(CLI::App& app, Context& context);
+void AddPlan(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 void AddDevices(CLI::App& app, Context& context);
 void AddInspect(CLI::App& app, Context& context);

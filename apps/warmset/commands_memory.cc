@@ -93,6 +93,29 @@ StatusOr<int> RunUnload(const Context& context, const ModelArguments& arguments)
   });
 }
 
+StatusOr<int> ShowPlan(const Context& context, v1::Plan plan) {
+  v1::Request request;
+  *request.mutable_plan() = std::move(plan);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  ASSIGN_OR_RETURN(const int shown, context.Show(response.plan(), [&](const Screen& screen) {
+    return RenderPlan(response.plan(), screen);
+  }));
+  return response.plan().has_refused() ? kExitFailure : shown;
+}
+
+StatusOr<int> RunPlanCache(const Context& context, const ModelArguments& arguments) {
+  v1::Plan plan;
+  return ShowPlan(context, Fill(plan, arguments));
+}
+
+StatusOr<int> RunPlanLoad(const Context& context, const ModelArguments& arguments) {
+  v1::Plan plan;
+  Fill(plan, arguments).set_load(true);
+  plan.set_device(arguments.device);
+  plan.set_pool(arguments.pool);
+  return ShowPlan(context, std::move(plan));
+}
+
 void AddModel(CLI::App* command, const ModelArgumentsPtr& arguments) {
   command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
       ->required();
@@ -102,6 +125,14 @@ void AddComponents(CLI::App* command, const ModelArgumentsPtr& arguments) {
   command->add_option("-c,--component", arguments->components, "only this part; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
+}
+
+void AddPlacement(CLI::App* command, const ModelArgumentsPtr& arguments) {
+  command->add_option("--device", arguments->device, "where; the first one if not given")
+      ->type_name("ID");
+  command->add_option("--pool", arguments->pool, "the entry's own pages, or memory of the device's")
+      ->type_name("shared|dedicated")
+      ->check(CLI::IsMember({"shared", "dedicated"}).description(""));
 }
 
 void AddForce(CLI::App* command, const ModelArgumentsPtr& arguments) {
@@ -161,11 +192,7 @@ void AddLoad(CLI::App& app, Context& context) {
                                              "warmset load sdxl --device host:0 --pool dedicated");
   AddModel(command, arguments);
   AddComponents(command, arguments);
-  command->add_option("--device", arguments->device, "where; the first one if not given")
-      ->type_name("ID");
-  command->add_option("--pool", arguments->pool, "the entry's own pages, or memory of the device's")
-      ->type_name("shared|dedicated")
-      ->check(CLI::IsMember({"shared", "dedicated"}).description(""));
+  AddPlacement(command, arguments);
   AddForce(command, arguments);
   OnCommand(command, context, RunLoad, arguments);
 }
@@ -178,6 +205,24 @@ void AddUnload(CLI::App& app, Context& context) {
   AddComponents(command, arguments);
   command->add_option("--device", arguments->device, "from this one only")->type_name("ID");
   OnCommand(command, context, RunUnload, arguments);
+}
+
+void AddPlan(CLI::App& app, Context& context) {
+  CLI::App* const plan = app.add_subcommand(
+      "plan", "Show what caching or loading a model would evict, without doing it");
+  plan->require_subcommand(1);
+  plan->footer("Example:\n  warmset plan cache sdxl");
+  const auto add = [&](const std::string& name, const std::string& description, auto run) {
+    const auto arguments = std::make_shared<ModelArguments>();
+    CLI::App* const command = AddClientCommand(*plan, context, name, description,
+                                               fmt::format("warmset plan {} sdxl", name));
+    AddModel(command, arguments);
+    AddComponents(command, arguments);
+    if (name == "load") AddPlacement(command, arguments);
+    OnCommand(command, context, run, arguments);
+  };
+  add("cache", "What `cache` would do", RunPlanCache);
+  add("load", "What `load` would do", RunPlanLoad);
 }
 
 }  // namespace warmset::cli

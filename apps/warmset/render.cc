@@ -75,7 +75,11 @@ std::string MemoryLine(const v1::MemoryUse& memory) {
   add(memory.reserve(), "reserve");
   add(memory.uncached_but_mapped(), "uncached, still mapped");
   add(memory.orphaned(), "mapped from an earlier daemon");
-  return fmt::format("RAM {} of {}{}{}\n", Size(used), Size(memory.limit()),
+  const std::string lowered =
+      memory.limit() < memory.configured_limit()
+          ? fmt::format(" (lowered from {}, memory is short)", Size(memory.configured_limit()))
+          : "";
+  return fmt::format("RAM {} of {}{}{}{}\n", Size(used), Size(memory.limit()), lowered,
                      parts.empty() ? "" : ": ", fmt::join(parts, ", "));
 }
 
@@ -290,6 +294,43 @@ std::string RenderScan(const v1::ScanReply& scan, const Screen& screen) {
     text += fmt::format("and {} more\n", scan.findings_total() - shown);
   }
   return text;
+}
+
+std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen) {
+  std::string text = Printable(plan.model()) + ": ";
+  if (plan.needed_bytes() == 0) {
+    text += "is in RAM already\n";
+  } else {
+    text += fmt::format("needs {} of RAM, {} are free; would take about {}{}\n",
+                        Size(plan.needed_bytes()), Size(plan.free_bytes()),
+                        Seconds(plan.seconds()),
+                        plan.decoded_bytes() > 0
+                            ? fmt::format(", {} of it decoded from RAM", Size(plan.decoded_bytes()))
+                            : "");
+  }
+  if (!plan.device().empty()) {
+    text += fmt::format("  on {}: ", Printable(plan.device()));
+    text += plan.pool() == "shared"
+                ? "the same memory serves the device\n"
+                : fmt::format("needs {} of its own, {} are free\n",
+                              Size(plan.device_needed_bytes()), Size(plan.device_free_bytes()));
+  }
+  if (plan.has_refused()) {
+    return text + screen.style.Red("  would fail: ") +
+           fmt::format("{}: {}\n", Printable(plan.refused().code()),
+                       Printable(plan.refused().message()));
+  }
+  if (plan.steps().empty()) return text + "Nothing would leave RAM.\n";
+  Table table({{.title = "WOULD LEAVE RAM", .shrinks = true},
+               {.title = "WHAT"},
+               {.title = "FREES", .right = true},
+               {.title = "BACK IN", .right = true},
+               {.title = "WHY", .shrinks = true}});
+  for (const v1::PlanStep& step : plan.steps()) {
+    table.AddRow({step.component(), step.what(), Size(step.bytes()),
+                  Seconds(step.bring_back_seconds()), step.reason()});
+  }
+  return text + table.Render(screen);
 }
 
 std::string RenderCached(const v1::CacheReply& reply) {

@@ -187,6 +187,30 @@ TEST(RenderScan, NamesTheFirstFindingsAndCountsTheRest) {
             "and 2 more\n");
 }
 
+TEST(RenderPlan, ShowsWhatWouldLeave) {
+  const auto plan = Parse<v1::PlanReply>(R"(
+    model: "new" needed_bytes: 2097152 free_bytes: 1048576 seconds: 0.5
+    steps { what: "component" component: "old/unet" bytes: 1048576 bring_back_seconds: 2
+            reason: "low priority" })");
+  EXPECT_EQ(RenderPlan(plan, {}),
+            "new: needs 2.00 MiB of RAM, 1.00 MiB are free; would take about 500 ms\n"
+            "WOULD LEAVE RAM  WHAT          FREES  BACK IN  WHY\n"
+            "old/unet         component  1.00 MiB    2.0 s  low priority\n");
+}
+
+TEST(RenderPlan, SaysWhatNeedsNothingAndWhatFails) {
+  EXPECT_EQ(RenderPlan(Parse<v1::PlanReply>("model: 'm' already_bytes: 1"), {}),
+            "m: is in RAM already\nNothing would leave RAM.\n");
+  const auto refused = Parse<v1::PlanReply>(R"(
+    model: "m" needed_bytes: 2048 device: "host:0" pool: "dedicated" device_needed_bytes: 2048
+    device_free_bytes: 1024
+    refused { code: "insufficient_device_memory" message: "host:0 has 1.00 KiB free" })");
+  EXPECT_EQ(RenderPlan(refused, {}),
+            "m: needs 2.00 KiB of RAM, 0 B are free; would take about 0 ms\n"
+            "  on host:0: needs 2.00 KiB of its own, 1.00 KiB are free\n"
+            "  would fail: insufficient_device_memory: host:0 has 1.00 KiB free\n");
+}
+
 TEST(RenderCached, TellsReadFromFoundInRam) {
   auto reply = Parse<v1::CacheReply>(
       "state { name: 'm' } loaded_bytes: 1073741824 huge_page_bytes: 1073741824 seconds: 0.5 "

@@ -21,11 +21,17 @@ struct EntryStore::Record {
   Holds holds;
 
   bool held() const { return holds.leases + holds.pins > 0; }
+  Forms forms() const { return {entry != nullptr, compressed != nullptr, held()}; }
   // Somebody decodes it.
   bool compressed_in_use() const { return compressed.use_count() > 1; }
-  bool may_leave() const { return !held() && !compressed_in_use(); }
-  bool may_give_up_raw() const { return entry && compressed && !held(); }
-  bool may_give_up_compressed() const { return entry && compressed && !compressed_in_use(); }
+  bool may_leave(const Forms& left) const {
+    return (left.raw || left.compressed) && !left.held && !compressed_in_use();
+  }
+  bool may_leave() const { return may_leave(forms()); }
+  static bool MayGiveUpRaw(const Forms& left) { return left.raw && left.compressed && !left.held; }
+  bool may_give_up_compressed(const Forms& left) const {
+    return left.raw && left.compressed && !compressed_in_use();
+  }
   ByteCount raw_memory() const { return entry ? entry->memory() : ByteCount(); }
   ByteCount compressed_memory() const { return compressed ? compressed->memory() : ByteCount(); }
   ByteCount memory() const { return raw_memory() + compressed_memory(); }
@@ -49,16 +55,25 @@ EntryStore::EntryStore(Budget& budget, MemoryReserve& reserve, Describe describe
 
 EntryStore::~EntryStore() = default;
 
-StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
+ByteCount EntryStore::Reachable(const FormsLeft& left) const {
   const BudgetUse use = budget_.Use();
   ByteCount stays = use.total() - use.reserve;
   for (const auto& [key, record] : records_) {
-    const bool may_leave =
-        record->may_leave() && RetentionOfRecord(*record) != Retention::kKept;
-    if (may_leave || record->may_give_up_raw()) stays -= record->raw_memory();
-    if (may_leave || record->may_give_up_compressed()) stays -= record->compressed_memory();
+    const Forms forms = left(*record);
+    if (record->may_leave(forms) && RetentionOfRecord(*record) != Retention::kKept) {
+      stays -= record->memory();
+    } else if (Record::MayGiveUpRaw(forms)) {
+      stays -= record->raw_memory();
+    } else if (record->may_give_up_compressed(forms)) {
+      stays -= record->compressed_memory();
+    }
   }
-  if (stays + bytes > use.limit) return NoRoom(bytes, use.limit - std::min(use.limit, stays));
+  return use.limit - std::min(use.limit, stays);
+}
+
+StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
+  const ByteCount reachable = Reachable([](const Record& record) { return record.forms(); });
+  if (bytes > reachable) return NoRoom(bytes, reachable);
 
   Room room;
   if (auto piece = reserve_.Take(bytes)) room.memory = *std::move(piece);
@@ -67,6 +82,40 @@ StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
     if (claimed.ok()) return room;
     if (!EvictOne(room.evicted)) return claimed;
   }
+}
+
+StatusOr<std::vector<EntryStore::Step>> EntryStore::PlanRoom(
+    ByteCount bytes, std::span<const ComponentId> held) const {
+  std::unordered_map<const Record*, Forms> left;
+  for (const auto& [key, record] : records_) left[key] = record->forms();
+  for (const ComponentId& component : held) {
+    if (const Record* record = FindRecord(component)) left[record].held = true;
+  }
+  const FormsLeft forms_left = [&left](const Record& record) { return left.at(&record); };
+  const ByteCount reachable = Reachable(forms_left);
+  if (bytes > reachable) return NoRoom(bytes, reachable);
+
+  std::vector<Step> steps;
+  const std::unique_ptr<EvictionPolicy> policy = policy_->Foresight();
+  const BudgetUse use = budget_.Use();
+  ByteCount free = use.free() + use.reserve;
+  while (free < bytes) {
+    const auto choice = NextStep(*policy, forms_left);
+    if (!choice) return NoRoom(bytes, free);
+    Forms& forms = left.at(choice->record);
+    Step step{choice->what, choice->record->ids, {}, choice->retention};
+    if (choice->what != Step::What::kCompressedForm) {
+      if (forms.raw) step.frees += choice->record->raw_memory();
+      forms.raw = false;
+    }
+    if (choice->what != Step::What::kRawForm) {
+      if (forms.compressed) step.frees += choice->record->compressed_memory();
+      forms.compressed = false;
+    }
+    free += step.frees;
+    steps.push_back(std::move(step));
+  }
+  return steps;
 }
 
 Status EntryStore::Claim(Reservation& reservation, ByteCount bytes) {
@@ -157,8 +206,7 @@ EntryHold EntryStore::Publish(std::unique_ptr<Entry> entry) {
 
 EntryStore::Forms EntryStore::FormsOf(const ComponentId& component) const {
   const Record* record = FindRecord(component);
-  if (record == nullptr) return {};
-  return {record->entry != nullptr, record->compressed != nullptr, record->held()};
+  return record == nullptr ? Forms() : record->forms();
 }
 
 std::shared_ptr<const CompressedEntry> EntryStore::Compressed(const ComponentId& component) const {
@@ -179,14 +227,14 @@ bool EntryStore::AddCompressed(const ComponentId& component,
 
 bool EntryStore::GiveUpRaw(const ComponentId& component) {
   Record* record = FindRecord(component);
-  if (record == nullptr || !record->may_give_up_raw()) return false;
+  if (record == nullptr || !Record::MayGiveUpRaw(record->forms())) return false;
   record->entry.reset();
   return true;
 }
 
 bool EntryStore::GiveUpCompressed(const ComponentId& component) {
   Record* record = FindRecord(component);
-  if (record == nullptr || !record->may_give_up_compressed()) return false;
+  if (record == nullptr || !record->may_give_up_compressed(record->forms())) return false;
   record->compressed.reset();
   return true;
 }
@@ -289,25 +337,52 @@ EntryStore::Retention EntryStore::RetentionOfRecord(const Record& record) const 
   return highest;
 }
 
-bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
-  const auto victim = [this](auto may_go) {
-    return policy_->Victim([&](const ComponentId& id) { return may_go(*FindRecord(id)); });
+std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
+                                                       const FormsLeft& left) const {
+  using What = Step::What;
+  const auto choose = [&](What what, auto may_go) -> std::optional<Choice> {
+    const auto id = policy.Victim([&](const ComponentId& each) {
+      const Record& record = *FindRecord(each);
+      return may_go(record, left(record));
+    });
+    if (!id) return std::nullopt;
+    Record* const record = FindRecord(*id);
+    return Choice{what, record, RetentionOfRecord(*record)};
   };
-  if (const auto id = victim([](const Record& record) { return record.may_give_up_raw(); })) {
-    return GiveUpRaw(*id);
+  if (auto choice = choose(What::kRawForm, [](const Record&, const Forms& forms) {
+        return Record::MayGiveUpRaw(forms);
+      })) {
+    return choice;
   }
   for (const Retention retention : {Retention::kLow, Retention::kMedium, Retention::kHigh}) {
-    const auto id = victim([&](const Record& record) {
-      return record.may_leave() && RetentionOfRecord(record) == retention;
-    });
-    if (!id) continue;
-    const std::vector<ComponentId> ids = FindRecord(*id)->ids;
-    for (const ComponentId& each : ids) Drop(each);
-    evicted.insert(evicted.end(), ids.begin(), ids.end());
-    return true;
+    if (auto choice = choose(What::kComponent, [&](const Record& record, const Forms& forms) {
+          return record.may_leave(forms) && RetentionOfRecord(record) == retention;
+        })) {
+      return choice;
+    }
   }
-  const auto id = victim([](const Record& record) { return record.may_give_up_compressed(); });
-  return id && GiveUpCompressed(*id);
+  return choose(What::kCompressedForm, [](const Record& record, const Forms& forms) {
+    return record.may_give_up_compressed(forms);
+  });
+}
+
+bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
+  const auto choice = NextStep(*policy_, [](const Record& record) { return record.forms(); });
+  if (!choice) return false;
+  switch (choice->what) {
+    case Step::What::kRawForm:
+      choice->record->entry.reset();
+      break;
+    case Step::What::kCompressedForm:
+      choice->record->compressed.reset();
+      break;
+    case Step::What::kComponent:
+      const std::vector<ComponentId> ids = choice->record->ids;
+      for (const ComponentId& id : ids) Drop(id);
+      evicted.insert(evicted.end(), ids.begin(), ids.end());
+      break;
+  }
+  return true;
 }
 
 std::vector<ComponentId> EntryStore::Components() const {

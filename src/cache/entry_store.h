@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -33,6 +34,13 @@ class EntryStore {
   enum class Retention : uint8_t { kLow, kMedium, kHigh, kKept };
   using RetentionOf = std::function<Retention(const ComponentId&)>;
 
+  // Which forms of a component are there, and whether somebody holds it.
+  struct Forms {
+    bool raw = false;
+    bool compressed = false;
+    bool held = false;
+  };
+
   // Names what a component belongs to and who holds it, for error messages:
   // "sdxl/unet, held by python3 (pid 4242)".
   using Describe = std::function<std::string(const ComponentId&)>;
@@ -55,6 +63,18 @@ class EntryStore {
   // holders; then nothing was evicted.
   StatusOr<Room> MakeRoom(ByteCount bytes);
 
+  // What MakeRoom() does for room.
+  struct Step {
+    enum class What : uint8_t { kRawForm, kComponent, kCompressedForm };
+    What what = What::kComponent;
+    std::vector<ComponentId> components;  // all that share what is given up
+    ByteCount frees;
+    Retention retention = Retention::kMedium;
+  };
+  // The steps that MakeRoom() would take now, with `held` held besides; the same
+  // errors. Changes nothing.
+  StatusOr<std::vector<Step>> PlanRoom(ByteCount bytes, std::span<const ComponentId> held) const;
+
   // Evicts until the use is within the budget's limit again, as far as holds
   // allow: for a limit that was lowered. Returns what left.
   std::vector<ComponentId> ShrinkToLimit();
@@ -75,11 +95,6 @@ class EntryStore {
   // is counted by Hold().
   void NoteMiss(const CachedObject& object) { policy_->Request(object); }
 
-  struct Forms {
-    bool raw = false;
-    bool compressed = false;
-    bool held = false;
-  };
   Forms FormsOf(const ComponentId& component) const;
   // The component's compressed form; nullptr unless it is there. As long as a copy
   // of the pointer lives, it is not evicted.
@@ -149,8 +164,20 @@ class EntryStore {
   Record* FindRecord(const ComponentId& component) const;
   void Show(Record& record, const ComponentId& id);
   void Unhold(Record& record, HoldKind kind);
+  // Of a record, as they are or as a plan leaves them.
+  using FormsLeft = std::function<Forms(const Record&)>;
+  struct Choice {
+    Step::What what;
+    Record* record;
+    Retention retention;
+  };
+
   // The highest of all that share the record.
   Retention RetentionOfRecord(const Record& record) const;
+  // What could be had if all went that may.
+  ByteCount Reachable(const FormsLeft& left) const;
+  // Nothing when nothing may be given up.
+  std::optional<Choice> NextStep(EvictionPolicy& policy, const FormsLeft& left) const;
   // False when nothing may be evicted.
   bool EvictOne(std::vector<ComponentId>& evicted);
   // Frees the record when nothing is left of it.

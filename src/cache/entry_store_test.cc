@@ -283,6 +283,49 @@ TEST_F(BothFormsTest, EqualContentIsFoundInCompressedForm) {
   EXPECT_EQ(store_.Find(x_id_), store_.Find(copy.component().id));
 }
 
+TEST_F(BothFormsTest, APlanIsWhatMakeRoomDoes) {
+  store_.SetRetention([&](const ComponentId& id) {
+    return id == a_id_ ? EntryStore::Retention::kHigh : EntryStore::Retention::kLow;
+  });
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  store_.Publish(Load(a_));
+  const ByteCount limit = store_.MemoryUse().limit;
+
+  const auto plan = store_.PlanRoom(limit, {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_EQ(plan->size(), 3U);
+  EXPECT_EQ((*plan)[0].what, EntryStore::Step::What::kRawForm);
+  EXPECT_THAT((*plan)[0].components, ElementsAre(x_id_));
+  EXPECT_EQ((*plan)[0].frees, EntryMemory(x_.component()));
+  EXPECT_EQ((*plan)[1].what, EntryStore::Step::What::kComponent);
+  EXPECT_THAT((*plan)[1].components, ElementsAre(x_id_));
+  EXPECT_EQ((*plan)[1].frees, store_.Compressed(x_id_)->memory());
+  EXPECT_THAT((*plan)[2].components, ElementsAre(a_id_));
+  EXPECT_NE(store_.Find(x_id_), nullptr);  // nothing was done
+
+  // What the plan is for is held while room is made.
+  const std::vector<ComponentId> held = {a_id_};
+  EXPECT_EQ(CodeOf(store_.PlanRoom(limit, held).status()), ErrorCode::kRamLimitExceeded);
+  EXPECT_THAT(*store_.PlanRoom(ByteCount(1), held), IsEmpty());
+
+  const auto room = store_.MakeRoom(limit);
+  ASSERT_TRUE(room.ok());
+  EXPECT_THAT(room->evicted, ElementsAre(x_id_, a_id_));
+}
+
+TEST_F(BothFormsTest, OfAKeptComponentOneFormStays) {
+  store_.SetRetention([](const ComponentId&) { return EntryStore::Retention::kKept; });
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  const ByteCount limit = store_.MemoryUse().limit;
+  EXPECT_EQ(CodeOf(store_.MakeRoom(limit).status()), ErrorCode::kRamLimitExceeded);
+  const auto room = store_.MakeRoom(limit - store_.Compressed(x_id_)->memory());
+  ASSERT_TRUE(room.ok()) << room.status();
+  EXPECT_EQ(store_.Find(x_id_), nullptr);
+  EXPECT_NE(store_.Compressed(x_id_), nullptr);
+}
+
 TEST_F(BothFormsTest, TellsWhenTheLastHoldEnds) {
   std::vector<ComponentId> released;
   store_.SetReleased([&](const ComponentId& id) { released.push_back(id); });

@@ -110,11 +110,32 @@ ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStor
 }
 
 void ComponentCache::CountRequest(const CachedObject& object) {
+  ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
+                  DecodeSeconds(object.bytes));
+}
+
+double ComponentCache::DecodeSeconds(uint64_t bytes) const {
   constexpr double kAssumedBytesPerSecond = 5e9;
   const double rate =
       decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : kAssumedBytesPerSecond;
-  ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
-                  static_cast<double>(object.bytes) / rate);
+  return static_cast<double>(bytes) / rate;
+}
+
+StatusOr<std::vector<ComponentCache::PlannedStep>> ComponentCache::PlanRoom(
+    ByteCount bytes, std::span<const ComponentId> held) const {
+  ASSIGN_OR_RETURN(const std::vector<EntryStore::Step> steps, store_.PlanRoom(bytes, held));
+  std::vector<PlannedStep> planned;
+  for (const EntryStore::Step& step : steps) {
+    const ComponentId& component = step.components.front();
+    double seconds = 0;  // a compressed form is made again by the way
+    if (step.what == EntryStore::Step::What::kRawForm) {
+      seconds = DecodeSeconds(step.frees.value());
+    } else if (step.what == EntryStore::Step::What::kComponent) {
+      seconds = LoadSeconds(component, step.frees.value());
+    }
+    planned.push_back({step, LabelOf(component), seconds});
+  }
+  return planned;
 }
 
 std::optional<LoadProgress> ComponentCache::ProgressOf(const ComponentId& component) const {
@@ -178,6 +199,12 @@ void ComponentCache::Evicted(const std::vector<ComponentId>& components) {
     users_.erase(component);
     events_.changed(component);
   }
+}
+
+size_t ComponentCache::ShrinkToLimit() {
+  const std::vector<ComponentId> evicted = store_.ShrinkToLimit();
+  Evicted(evicted);
+  return evicted.size();
 }
 
 void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
@@ -291,8 +318,12 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   costs_.Set(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
-  spdlog::info("{}: {} {}", flight->source.label, FormatSize(ByteCount(hold.entry().bytes())),
-               flight->read_bytes == 0 ? "decoded" : "in RAM");
+  const std::chrono::duration<double> took(flight->read_bytes == 0
+                                               ? std::chrono::duration<double>(flight->decode_seconds)
+                                               : hold.entry().load_time());
+  spdlog::info("{}: {} {} in {:.1f} ms", flight->source.label,
+               FormatSize(ByteCount(hold.entry().bytes())),
+               flight->read_bytes == 0 ? "decoded" : "read", took.count() * 1e3);
   events_.changed(id);
   conversions_.Consider(id);
   for (const Done& done : std::exchange(flight->waiting, {})) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -117,6 +118,24 @@ class ComponentCache {
   void AddUser(const ComponentId& component, const ModelId& model);
   // The users that are left.
   const std::set<ModelId>& RemoveUser(const ComponentId& component, const ModelId& model);
+
+  // See EntryStore::ShrinkToLimit(); returns how many components left.
+  size_t ShrinkToLimit();
+  // What would make room for so much, with these held besides; see
+  // EntryStore::PlanRoom().
+  struct PlannedStep {
+    EntryStore::Step step;
+    std::string label;
+    double bring_back_seconds = 0;
+  };
+  StatusOr<std::vector<PlannedStep>> PlanRoom(ByteCount bytes,
+                                              std::span<const ComponentId> held) const;
+  // What loading the component took before, or decoding as much as it has; an
+  // estimate where nothing was measured yet.
+  double LoadSeconds(const ComponentId& component, uint64_t bytes) const {
+    return costs_.Of(component, bytes);
+  }
+  double DecodeSeconds(uint64_t bytes) const;
 
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 

@@ -127,7 +127,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       });
   devices_->Restore(wanted);
   view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_,
-                                      options_.strategy);
+                                      options_.strategy, limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
                *uses_, *passed_files_, *paths_, *view_},
@@ -140,6 +140,9 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
 }
 
 void Daemon::BeginWork() {
+  if (options_.keep_free > ByteCount()) {
+    pressure_ = std::make_unique<MemoryPressure>(*loop_, *budget_, *cache_, options_.keep_free);
+  }
   library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
     if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));
     desired_->BringBack();
@@ -155,6 +158,7 @@ Daemon::~Daemon() {
   devices_.reset();
   pool_.reset();
   library_.reset();
+  pressure_.reset();
   if (cache_ != nullptr) cache_->StopLoads();
   paths_.reset();
   leases_.reset();

@@ -13,6 +13,7 @@
 #include "daemon/device_service.h"
 #include "daemon/lease_table.h"
 #include "daemon/library_service.h"
+#include "daemon/memory_pressure.h"
 #include "daemon/model_registry.h"
 #include "daemon/model_use.h"
 #include "daemon/options.h"
@@ -65,6 +66,7 @@ class Daemon {
   ModelRegistry registry_;
   std::unique_ptr<LeaseTable> leases_;
   std::unique_ptr<ComponentCache> cache_;
+  std::unique_ptr<MemoryPressure> pressure_;
   std::unique_ptr<InspectorPool> inspectors_;
   std::unique_ptr<LibraryService> library_;
   std::unique_ptr<ModelUse> uses_;

@@ -12,7 +12,9 @@ FileState Compare(const os::FileIdentity& expected, const os::FileIdentity& now)
 
 StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files) {
   FileCheck check;
+  check.local = true;
   for (const ExpectedFile& file : files) {
+    check.local = check.local && os::IsOnLocalFilesystem(file.path);
     const auto now = os::IdentifyPath(file.path);
     FileState state = FileState::kGone;
     if (now.ok()) {

@@ -25,6 +25,7 @@ struct FileCheck {
   FileState state = FileState::kSame;  // the worst of all files
   std::string path;                    // the first file in that state, empty for kSame
   std::vector<os::FileIdentity> now;   // of each file, unless one is gone
+  bool local = false;  // all lie on this machine: checking them again need not block
 };
 
 // Stats every file; blocks. Other errors than a missing file are returned.

@@ -31,16 +31,9 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
   load->call = call;
   load->model = (*model)->summary.id;
   load->device = *device;
-  load->pool = services_.devices.DefaultPool(*device);
-  if (!request.pool().empty()) {
-    const auto pool = MemoryPoolFromName(request.pool());
-    if (!pool) {
-      return Fail(call, Error(ErrorCode::kInvalidRequest,
-                              fmt::format("there is no memory pool '{}'; write shared or dedicated",
-                                          request.pool())));
-    }
-    load->pool = *pool;
-  }
+  const auto pool = PoolFrom(request.pool(), *device);
+  if (!pool.ok()) return Fail(call, pool.status());
+  load->pool = *pool;
   ModelUse::Request use{
       .model = load->model,
       .components = {request.components().begin(), request.components().end()},
@@ -57,6 +50,14 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
     PlaceNext(load);
   });
   ReportProgress(call, load->model);
+}
+
+StatusOr<MemoryPool> RequestDispatcher::PoolFrom(const std::string& name,
+                                                const DeviceId& device) const {
+  if (name.empty()) return services_.devices.DefaultPool(device);
+  if (const auto pool = MemoryPoolFromName(name)) return *pool;
+  return Error(ErrorCode::kInvalidRequest,
+               fmt::format("there is no memory pool '{}'; write shared or dedicated", name));
 }
 
 void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {

@@ -30,6 +30,8 @@ struct Model {
   // The files were touched without a change of size and time: what was read from
   // them earlier may not be theirs any more.
   bool verify_before_use = false;
+  // Looking at its files takes microseconds (FileCheck::local).
+  bool files_are_local = false;
   int64_t last_used_unix_ms = 0;
   Status last_error;  // of the last cache or load
 };

@@ -62,6 +62,14 @@ void ModelUse::Start(const Shared& operation) {
   const auto admitted = Select(*operation, *model);
   if (!admitted.ok()) return Finish(operation, admitted.status());
   operation->admitted = *admitted;
+  // What is in RAM already, on this machine's disks, need not wait for a thread.
+  constexpr size_t kFewFiles = 8;
+  if (operation->missing.empty() && operation->admitted && !operation->verify &&
+      model->files_are_local && operation->summary.files.size() <= kFewFiles &&
+      operation->request.admission != Admission::kForced &&
+      operation->request.passed_file == nullptr) {
+    return OnPrepared(operation, Prepare(*operation, {}));
+  }
   pool_.Submit([this, shared = operation](std::stop_token stop) mutable {
     auto prepared = Prepare(*shared, stop);
     // The operation holds entries, which only the loop may let go.
@@ -176,8 +184,9 @@ void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) 
   const std::string& path = prepared->check.path;
   switch (prepared->check.state) {
     case FileState::kSame:
-      if (Model* model = registry_.Find(operation->request.model); model && operation->verify) {
-        model->verify_before_use = false;
+      if (Model* model = registry_.Find(operation->request.model)) {
+        if (operation->verify) model->verify_before_use = false;
+        model->files_are_local = prepared->check.local;
       }
       return Ensure(operation, std::move(prepared->sources));
     case FileState::kCtimeOnly:  // the registry then asks for verification

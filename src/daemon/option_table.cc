@@ -116,6 +116,14 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return PrintBytes(options.reserve); }},
+    OptionRow{"memory.keep_free", "--keep-free", "SIZE",
+              "memory of the machine that is left to others: where less is free, models leave RAM",
+              OptionShape::kSize,
+              [](Options& options, const Texts& texts) {
+                ASSIGN_OR_RETURN(options.keep_free, ParseBytes(texts[0]));
+                return OkStatus();
+              },
+              [](const Options& options) { return PrintBytes(options.keep_free); }},
     OptionRow{"memory.load_threads", "--load-threads", "N", "how many components load at a time",
               OptionShape::kInteger,
               [](Options& options, const Texts& texts) {

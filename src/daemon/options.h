@@ -45,6 +45,7 @@ struct Options {
   // Resources.
   std::string ram_limit = "50%";  // a size or a share, see ResolveRamLimit
   ByteCount reserve{256 * kMiB};  // touched memory kept ready; counts within the RAM limit
+  ByteCount keep_free{512 * kMiB};  // of the machine's memory, for others
   unsigned load_threads = 2;      // components that load at the same time
   CacheStrategy strategy = CacheStrategy::kSpeed;  // of models without one of their own
   std::string eviction = "ew3";   // which component leaves RAM first, see EvictionPolicyNames()

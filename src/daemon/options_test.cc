@@ -101,6 +101,7 @@ extra_model_paths = ["~/ComfyUI/extra_model_paths.yaml"]
 [memory]
 ram_limit = "8GiB"
 reserve = 1073741824
+keep_free = "1GiB"
 load_threads = 3
 strategy = "balanced"
 eviction = "sieve"
@@ -127,6 +128,7 @@ pool = "dedicated"
               ElementsAre(folder_ + "/ComfyUI/extra_model_paths.yaml"));
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
+  EXPECT_EQ(options->keep_free, ByteCount(kGiB));
   EXPECT_EQ(options->load_threads, 3u);
   EXPECT_EQ(options->strategy, CacheStrategy::kBalanced);
   EXPECT_EQ(options->eviction, "sieve");

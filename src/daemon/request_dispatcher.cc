@@ -113,6 +113,8 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
       return Shutdown(call);
     case v1::Request::kValidateCompatibility:
       return ValidateCompatibility(call, request.validate_compatibility(), std::move(fds));
+    case v1::Request::kPlan:
+      return Plan(call, request.plan());
     case v1::Request::kConfigureModelCache:
       return ConfigureModelCache(call, request.configure_model_cache());
     case v1::Request::kSetOverride:

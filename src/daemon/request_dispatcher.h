@@ -68,6 +68,12 @@ class RequestDispatcher : public wire::RequestHandler {
   void ListActive(Call call);
   void Scan(Call call, const v1::Scan& request);
   void Cache(Call call, const v1::Cache& request);
+  struct PlanCall;
+  void Plan(Call call, const v1::Plan& request);
+  void AnswerPlan(const PlanCall& plan, const Manifest& manifest);
+  void AddDevicePlan(const PlanCall& plan, const Manifest& manifest, v1::PlanReply& reply);
+  // The pool of that name, the device's default for an empty one.
+  StatusOr<MemoryPool> PoolFrom(const std::string& name, const DeviceId& device) const;
   void ConfigureModelCache(Call call, const v1::ConfigureModelCache& request);
   // Sets what is given, and converts what is in RAM accordingly.
   Status ApplySettings(Model& model, const v1::CacheSettings& given);

@@ -213,6 +213,7 @@ v1::MemoryUse StateView::Memory() const {
   message.set_orphaned(use.orphaned.value());
   message.set_uncached_but_mapped(use.dropped.value());
   message.set_compressed(use.compressed.value());
+  message.set_configured_limit(configured_limit_.value());
   return message;
 }
 

@@ -23,12 +23,13 @@ namespace warmset {
 class StateView {
  public:
   StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
-            DeviceService& devices, CacheStrategy default_strategy)
+            DeviceService& devices, CacheStrategy default_strategy, ByteCount configured_limit)
       : registry_(registry),
         cache_(cache),
         leases_(leases),
         devices_(devices),
-        default_strategy_(default_strategy) {}
+        default_strategy_(default_strategy),
+        configured_limit_(configured_limit) {}
 
   void SessionOpened(const wire::SessionInfo& session);
   void SessionEnded(SessionId session);
@@ -55,8 +56,10 @@ class StateView {
   // none is loading.
   std::optional<LoadProgress> ProgressOf(const Model& model) const;
 
- private:
+  // What can still be placed on a device, in its default pool.
   ByteCount FreeMemoryOf(const DeviceId& device) const;
+
+ private:
   // The other models that have the component, or one that holds the same entry.
   std::set<std::string> SharersOf(const Model& model, const ComponentId& component) const;
   void AddComponentState(const Model& model, size_t index, v1::ComponentState& state) const;
@@ -66,6 +69,7 @@ class StateView {
   const LeaseTable& leases_;
   DeviceService& devices_;
   const CacheStrategy default_strategy_;
+  const ByteCount configured_limit_;
   std::map<SessionId, os::PeerCredentials> peers_;
 };
 

@@ -5,7 +5,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -137,6 +140,25 @@ StatusOr<FileIdentity> IdentifyPath(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return ErrnoError(errno, "stat " + path);
   return IdentityOf(st);
+}
+
+bool IsOnLocalFilesystem(const std::string& path) {
+  // Of the kernel's magic.h and the filesystems' own sources.
+  constexpr std::array<uint32_t, 9> kRemote = {
+      0x6969,      // NFS
+      0x517B,      // SMB
+      0xFE534D42,  // SMB2
+      0xFF534D42,  // CIFS
+      0x65735546,  // FUSE
+      0x01021997,  // 9P
+      0x00C36400,  // Ceph
+      0x5346414F,  // AFS
+      0x0BD00BD0,  // Lustre
+  };
+  struct statfs filesystem {};
+  if (::statfs(path.c_str(), &filesystem) != 0) return false;
+  return std::find(kRemote.begin(), kRemote.end(), static_cast<uint32_t>(filesystem.f_type)) ==
+         kRemote.end();
 }
 
 StatusOr<size_t> ReadAt(int fd, std::span<std::byte> buffer, uint64_t offset) {

@@ -65,6 +65,10 @@ Status CheckReadableFile(int fd);
 StatusOr<FileIdentity> Identify(int fd);
 // How many names the file has.
 StatusOr<uint64_t> CountLinks(int fd);
+// Whether looking at the path asks this machine alone, so that it takes
+// microseconds; false where that is not known.
+bool IsOnLocalFilesystem(const std::string& path);
+
 StatusOr<FileIdentity> IdentifyPath(const std::string& path);
 
 // Reads up to buffer.size() bytes at offset; fewer only at the end of the file.

@@ -1,9 +1,11 @@
 #include "os/system_memory.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <limits>
@@ -58,6 +60,16 @@ void ForEachEntryRange(std::string_view maps, Visit visit) {
   }
 }
 
+// Of a cgroup's memory.stat.
+uint64_t InactiveFileBytes(const fs::path& group) {
+  constexpr std::string_view kKey = "inactive_file ";
+  const auto stat = ReadSmallFile(group / "memory.stat", 64 * kKiB);
+  if (!stat.ok()) return 0;
+  const size_t at = stat->find(kKey);
+  if (at == std::string::npos) return 0;
+  return ParseNumber(std::string_view(*stat).substr(at + kKey.size())).value_or(0);
+}
+
 std::set<uint64_t> OwnMemfdInodes() {
   std::set<uint64_t> inodes;
   std::error_code error;
@@ -96,7 +108,8 @@ ByteCount CgroupHeadroom() {
     if (!max.ok() || !current.ok()) continue;
     const auto limit = ParseNumber(*max);  // "max" parses as nothing
     if (!limit) continue;
-    const uint64_t used = ParseNumber(*current).value_or(0);
+    const uint64_t all = ParseNumber(*current).value_or(0);
+    const uint64_t used = all - std::min(all, InactiveFileBytes(path));
     headroom = std::min(headroom, ByteCount(*limit > used ? *limit - used : 0));
   }
   return headroom;
@@ -117,6 +130,18 @@ ByteCount ForeignEntryMemory() {
   ByteCount total;
   for (const auto& [inode, bytes] : foreign) total += ByteCount(bytes);
   return total;
+}
+
+StatusOr<UniqueFd> WatchMemoryStalls() {
+  constexpr const char* kPath = "/proc/pressure/memory";
+  constexpr std::string_view kTrigger = "some 200000 2000000";  // microseconds
+  UniqueFd fd(::open(kPath, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoError(errno, fmt::format("open {}", kPath));
+  // The kernel wants the final zero, too.
+  if (::write(fd.get(), kTrigger.data(), kTrigger.size() + 1) < 0) {
+    return ErrnoError(errno, fmt::format("set a trigger in {}", kPath));
+  }
+  return fd;
 }
 
 }  // namespace warmset::os

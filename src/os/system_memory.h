@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "base/strong.h"
+#include "os/unique_fd.h"
 
 namespace warmset::os {
 
@@ -15,8 +16,14 @@ StatusOr<ByteCount> AvailableMemory();
 // A field of /proc/meminfo, such as "MemTotal", in bytes.
 StatusOr<ByteCount> MeminfoField(std::string_view name);
 // The tightest memory.max on this process's cgroup v2 path less what it uses
-// now; the largest value when there is no limit.
+// now, files that the kernel can drop left out; the largest value when there is no
+// limit.
 ByteCount CgroupHeadroom();
+
+// A descriptor that has EPOLLPRI when tasks waited for memory for a tenth of two
+// seconds (Linux's pressure stall information; shorter windows are for root alone).
+// kIoError, kFileNotFound or kPermissionDenied where there is no such thing.
+StatusOr<UniqueFd> WatchMemoryStalls();
 
 // This process's RssAnon: what it uses itself, shared memory left out. Zero when
 // it can't be read.

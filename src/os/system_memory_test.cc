@@ -1,9 +1,12 @@
 #include "os/system_memory.h"
 
+#include <poll.h>
+
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/strong.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "os/memory_file.h"
 
@@ -57,6 +60,17 @@ TEST(SystemMemoryTest, EntriesOfThisProcessAreNotForeign) {
   auto file = MemoryFile::Create(EntryMemoryName(), kBytes);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_LT(ForeignEntryMemory().value(), kBytes);
+}
+
+TEST(WatchMemoryStalls, GivesADescriptorOrSaysWhyNot) {
+  const auto stalls = WatchMemoryStalls();
+  if (stalls.ok()) {
+    pollfd watched{.fd = stalls->get(), .events = POLLPRI, .revents = 0};
+    EXPECT_GE(::poll(&watched, 1, 0), 0);
+    EXPECT_EQ(watched.revents & POLLERR, 0);
+  } else {
+    EXPECT_THAT(std::string(Message(stalls.status())), ::testing::HasSubstr("/proc/pressure"));
+  }
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ import pytest
 from harness.daemon import BIN, MIB, CommandFailed, alive, wait_until
 
 COMMANDS = ("serve", "run", "scan", "list", "show", "override", "cache", "uncache", "path", "load",
-            "unload", "ps", "devices", "inspect", "doctor", "config", "shutdown")
+            "unload", "plan cache", "plan load", "ps", "devices", "inspect", "doctor", "config", "shutdown")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_doctor_needs_no_daemon_and_looks_at_everything(serve, models):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(command):
-    result = subprocess.run([BIN / "warmset", command, "--help"], capture_output=True, text=True)
+    result = subprocess.run([BIN / "warmset", *command.split(), "--help"], capture_output=True, text=True)
     assert result.returncode == 0
     assert "Example" in result.stdout and "warmset" in result.stdout and "--json" in result.stdout
 

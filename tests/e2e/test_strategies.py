@@ -1,5 +1,6 @@
 """How models are kept in RAM: raw, compressed, or both, and what stays when it is full."""
 
+import mmap
 import time
 
 import pytest
@@ -187,3 +188,52 @@ def test_adaptive_serves_what_fits_and_what_does_not(serve, models):
     for _ in range(3):
         for name in names:
             attach_and_compare(daemon, models, name)
+
+
+def test_a_plan_comes_true(serve, models):
+    for i in range(4):
+        write_weights(models / f"m{i}.safetensors", seed=i)
+    daemon = serve(ram_limit="26MiB")
+    for name in ("m0", "m1", "m2"):
+        daemon.cli("cache", name)
+    daemon.cli("cache", "m1", "--priority", "low")
+    plan = daemon.cli("plan", "cache", "m3")
+    step, = plan["steps"]
+    assert (step["component"], step["what"]) == ("m1.safetensors", "component")
+    assert int(step["bytes"]) >= 8 * MIB and step["bring_back_seconds"] > 0
+    assert int(plan["needed_bytes"]) > int(plan["free_bytes"])
+    assert state_of(daemon, "m1")["cache_state"] == "CACHED"  # only planned
+    assert daemon.cli("cache", "m3")["evicted"] == ["m1.safetensors"]
+
+    for name in ("m0", "m2", "m3"):
+        daemon.cli("cache", name, "--pin")
+    with pytest.raises(CommandFailed):
+        daemon.cli("plan", "cache", "m1")
+    shared = daemon.cli("plan", "load", "m0", "--pool", "shared")
+    assert shared["device"] == "host:0" and not shared["steps"]
+
+
+def available():
+    for line in open("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+
+
+def test_models_leave_ram_when_the_machine_runs_short(serve, models):
+    if available() < 6 << 30:
+        pytest.skip("needs 6 GiB of free memory")
+    write_weights(models / "model.safetensors", mib=64)
+    keep_free = available() - (2 << 30)
+    daemon = serve("--keep-free", str(keep_free), ram_limit="1GiB")
+    daemon.cli("cache", "model")
+    assert daemon.memory()["limit"] == daemon.memory()["configured_limit"] == 1 << 30
+    with mmap.mmap(-1, 3 << 30) as hog:
+        for at in range(0, len(hog), 4096):
+            hog[at] = 1
+        wait_for(daemon, "model", lambda state: state["cache_state"] == "UNCACHED")
+        assert daemon.memory()["limit"] < 1 << 30
+    deadline = time.monotonic() + 30
+    while daemon.memory()["limit"] < 1 << 30:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    daemon.cli("cache", "model")

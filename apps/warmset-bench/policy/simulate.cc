@@ -61,6 +61,9 @@ class Belady final : public EvictionPolicy {
     }
     return victim;
   }
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<Belady>(*this);
+  }
 
  private:
   double Distance(const ComponentId& id) const {

@@ -38,6 +38,9 @@ class AdaptivePolicy final : public EvictionPolicy {
   void Insert(const CachedObject& object) override;
   void Remove(const ComponentId& id) override;
   std::optional<ComponentId> Victim(const MayEvict& may_evict) override;
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return experts_[chosen_].policy->Foresight();
+  }
 
  private:
   struct Expert {

@@ -38,6 +38,9 @@ class EvictionPolicy {
   // What should go next of that which is in RAM and may_evict; nothing when there
   // is none. It stays until Remove().
   virtual std::optional<ComponentId> Victim(const MayEvict& may_evict) = 0;
+  // A copy that names the same victims as this policy would, one after another, and
+  // need not learn anything else: for plans.
+  virtual std::unique_ptr<EvictionPolicy> Foresight() const = 0;
 };
 
 // What users may choose, the default first: "ew3", "adaptive", "lru", "lfu", "gdsf",

@@ -80,6 +80,22 @@ TEST_P(AnyPolicy, EvictsOnlyWhatMayGo) {
   EXPECT_EQ(policy_->Victim([](const ComponentId&) { return false; }), std::nullopt);
 }
 
+TEST_P(AnyPolicy, ForeseesItsVictims) {
+  Ram ram(*policy_, 1000);
+  for (int i = 0; i < 100; ++i) ram.Request(Object(i * i % 23));
+  const auto take = [](EvictionPolicy& policy) {
+    std::vector<ComponentId> victims;
+    for (int i = 0; i < 5; ++i) {
+      victims.push_back(*policy.Victim(Any));
+      policy.Remove(victims.back());
+    }
+    return victims;
+  };
+  const auto foreseen = take(*policy_->Foresight());
+  EXPECT_EQ(take(*policy_->Foresight()), foreseen);  // and nothing was changed
+  EXPECT_EQ(take(*policy_), foreseen);
+}
+
 TEST_P(AnyPolicy, EmptiesRamInSomeOrder) {
   std::set<ComponentId> there;
   for (int i = 0; i < 50; ++i) {

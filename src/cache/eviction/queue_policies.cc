@@ -4,6 +4,22 @@
 #include <iterator>
 
 namespace warmset {
+namespace {
+
+// Where each object of a list is.
+template <typename List, typename Places, typename IdOf>
+void FindPlaces(List& list, Places& places, IdOf id_of) {
+  for (auto at = list.begin(); at != list.end(); ++at) places[id_of(*at)] = at;
+}
+
+constexpr auto kItself = [](const ComponentId& id) { return id; };
+constexpr auto kItsId = [](const auto& node) { return node.id; };
+
+}  // namespace
+
+LruPolicy::LruPolicy(const LruPolicy& other) : by_use_(other.by_use_) {
+  FindPlaces(by_use_, place_, kItself);
+}
 
 void LruPolicy::Request(const CachedObject& object) {
   const auto found = place_.find(object.id);
@@ -23,6 +39,11 @@ void LruPolicy::Remove(const ComponentId& id) {
 std::optional<ComponentId> LruPolicy::Victim(const MayEvict& may_evict) {
   const auto found = std::find_if(by_use_.begin(), by_use_.end(), may_evict);
   return found == by_use_.end() ? std::nullopt : std::optional(*found);
+}
+
+SievePolicy::SievePolicy(const SievePolicy& other) : queue_(other.queue_) {
+  FindPlaces(queue_, place_, kItsId);
+  hand_ = other.hand_ == other.queue_.end() ? queue_.end() : place_.at(other.hand_->id);
 }
 
 void SievePolicy::Request(const CachedObject& object) {
@@ -50,6 +71,17 @@ std::optional<ComponentId> SievePolicy::Victim(const MayEvict& may_evict) {
     ++hand_;
   }
   return std::nullopt;
+}
+
+S3FifoPolicy::S3FifoPolicy(const S3FifoPolicy& other)
+    : small_limit_(other.small_limit_),
+      small_bytes_(other.small_bytes_),
+      small_(other.small_),
+      main_(other.main_),
+      ghosts_(other.ghosts_) {
+  FindPlaces(small_, place_, kItsId);
+  FindPlaces(main_, place_, kItsId);
+  FindPlaces(ghosts_, ghost_place_, kItself);
 }
 
 void S3FifoPolicy::Request(const CachedObject& object) {

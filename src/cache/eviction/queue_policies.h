@@ -2,6 +2,7 @@
 #pragma once
 
 #include <list>
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -12,10 +13,17 @@ namespace warmset {
 // The object whose last use is longest ago.
 class LruPolicy final : public EvictionPolicy {
  public:
+  LruPolicy() = default;
+  LruPolicy(const LruPolicy& other);
+  LruPolicy& operator=(const LruPolicy&) = delete;
+
   void Request(const CachedObject& object) override;
   void Insert(const CachedObject& object) override;
   void Remove(const ComponentId& id) override;
   std::optional<ComponentId> Victim(const MayEvict& may_evict) override;
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<LruPolicy>(*this);
+  }
 
  private:
   std::list<ComponentId> by_use_;  // least recently used first
@@ -26,10 +34,17 @@ class LruPolicy final : public EvictionPolicy {
 // was used again, and a hand that moves from the oldest to the newest.
 class SievePolicy final : public EvictionPolicy {
  public:
+  SievePolicy() = default;
+  SievePolicy(const SievePolicy& other);
+  SievePolicy& operator=(const SievePolicy&) = delete;
+
   void Request(const CachedObject& object) override;
   void Insert(const CachedObject& object) override;
   void Remove(const ComponentId& id) override;
   std::optional<ComponentId> Victim(const MayEvict& may_evict) override;
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<SievePolicy>(*this);
+  }
 
  private:
   struct Node {
@@ -47,11 +62,16 @@ class SievePolicy final : public EvictionPolicy {
 class S3FifoPolicy final : public EvictionPolicy {
  public:
   explicit S3FifoPolicy(uint64_t capacity_bytes) : small_limit_(capacity_bytes / 10) {}
+  S3FifoPolicy(const S3FifoPolicy& other);
+  S3FifoPolicy& operator=(const S3FifoPolicy&) = delete;
 
   void Request(const CachedObject& object) override;
   void Insert(const CachedObject& object) override;
   void Remove(const ComponentId& id) override;
   std::optional<ComponentId> Victim(const MayEvict& may_evict) override;
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<S3FifoPolicy>(*this);
+  }
 
  private:
   static constexpr unsigned kMaxUses = 3;

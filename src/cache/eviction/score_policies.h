@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <unordered_map>
 
 #include "cache/eviction/eviction_policy.h"
@@ -50,6 +51,11 @@ double CostPerByte(const CachedObject& object);
 // 100 and 3000 requests, times the cost of loading, by size. Short windows follow
 // a change of popularity, long ones keep what is asked for now and again.
 class Ew3Policy final : public ScorePolicy {
+ public:
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<Ew3Policy>(*this);
+  }
+
  private:
   double Score(const Known& known) const override;
   void OnRequest(Known& known) override;
@@ -57,6 +63,11 @@ class Ew3Policy final : public ScorePolicy {
 
 // The object with the fewest requests ever; of those the one not used for longest.
 class LfuPolicy final : public ScorePolicy {
+ public:
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<LfuPolicy>(*this);
+  }
+
  private:
   double Score(const Known& known) const override;
 };
@@ -65,6 +76,11 @@ class LfuPolicy final : public ScorePolicy {
 // caching policy" (1998): requests since it is in RAM, times cost by size, on top
 // of the score of what was evicted last.
 class GdsfPolicy final : public ScorePolicy {
+ public:
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<GdsfPolicy>(*this);
+  }
+
  private:
   double Score(const Known& known) const override;
   void OnRequest(Known& known) override;
@@ -77,6 +93,11 @@ class GdsfPolicy final : public ScorePolicy {
 // farthest, weighed by size and cost: right for cycles that are larger than RAM,
 // where recency and frequency fail.
 class NextUsePolicy final : public ScorePolicy {
+ public:
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<NextUsePolicy>(*this);
+  }
+
  private:
   double Score(const Known& known) const override;
   void OnRequest(Known& known) override;

@@ -171,7 +171,7 @@ class Daemon:
         return collections.Counter({name: int(value) for name, value in use.items()})
 
     def memory_used(self):
-        return sum(value for name, value in self.memory().items() if name != "limit")
+        return sum(value for name, value in self.memory().items() if "limit" not in name)
 
     def state(self, model):
         result = self.call("get_model_state", names=[model])["results"][0]
