@@ -74,6 +74,17 @@ class RoomDirection(unittest.TestCase):
         self.assertEqual({path.name for path in (ROOT / "src").iterdir() if path.is_dir()}
                          - set(ROOMS), set())
 
+    def test_sources_include_their_own_header_first(self):
+        wrong = []
+        for source in (ROOT / "src").rglob("*.cc"):
+            header = source.with_suffix(".h")
+            if not header.exists():
+                continue
+            _, first = INCLUDE.search(source.read_text()).groups()
+            if first != str(header.relative_to(ROOT / "src")):
+                wrong.append(str(source.relative_to(ROOT)))
+        self.assertEqual(wrong, [])
+
     def test_catches_what_it_is_for(self):
         cases = {
             "src/base/a.h": '#include "os/file.h"',

@@ -38,6 +38,12 @@ StatusOr<std::unique_ptr<PrivateDaemon>> StartDaemon(const std::filesystem::path
                                fmt::format("--strategy={}", strategy)});
 }
 
+StatusOr<Client> ConnectTo(PrivateDaemon& daemon) {
+  auto client = Client::Connect({.socket_path = daemon.socket()});
+  if (!client) return Failed(client.error());
+  return std::move(*client);
+}
+
 // Seconds from the request to a model whose memory is mapped.
 StatusOr<double> Access(Client& client, const std::string& model) {
   const auto start = Clock::now();
@@ -55,11 +61,10 @@ StatusOr<v1::ModelState> StateOf(PrivateDaemon& daemon, const std::string& model
 
 StatusOr<Samples> MeasureRaw(const std::filesystem::path& folder, unsigned rounds) {
   ASSIGN_OR_RETURN(auto daemon, StartDaemon(folder, "1GiB", "speed", "0"));
-  auto client = Client::Connect({.socket_path = daemon->socket()});
-  if (!client) return Failed(client.error());
+  ASSIGN_OR_RETURN(Client client, ConnectTo(*daemon));
   Samples samples;
   for (unsigned round = 0; round <= rounds; ++round) {
-    ASSIGN_OR_RETURN(const double seconds, Access(*client, "part.safetensors"));
+    ASSIGN_OR_RETURN(const double seconds, Access(client, "part.safetensors"));
     if (round > 0) samples.Add(seconds);
   }
   return samples;
@@ -68,11 +73,10 @@ StatusOr<Samples> MeasureRaw(const std::filesystem::path& folder, unsigned round
 // Each access finds the component compressed, and the reserve of touched memory full.
 StatusOr<Samples> MeasureCompressed(const std::filesystem::path& folder, unsigned rounds) {
   ASSIGN_OR_RETURN(auto daemon, StartDaemon(folder, "1GiB", "memory", "256MiB"));
-  auto client = Client::Connect({.socket_path = daemon->socket()});
-  if (!client) return Failed(client.error());
+  ASSIGN_OR_RETURN(Client client, ConnectTo(*daemon));
   Samples samples;
   for (unsigned round = 0; round <= rounds; ++round) {
-    ASSIGN_OR_RETURN(const double seconds, Access(*client, "part.safetensors"));
+    ASSIGN_OR_RETURN(const double seconds, Access(client, "part.safetensors"));
     if (round > 0) samples.Add(seconds);
     while (true) {
       ASSIGN_OR_RETURN(const v1::ModelState state, StateOf(*daemon, "part.safetensors"));
@@ -107,13 +111,12 @@ StatusOr<ZipfFigures> RunRequests(const std::filesystem::path& folder, const Cac
                                   std::string_view strategy,
                                   const std::vector<unsigned>& requests) {
   ASSIGN_OR_RETURN(auto daemon, StartDaemon(folder, options.ram_limit, strategy, "1GiB"));
-  auto client = Client::Connect({.socket_path = daemon->socket()});
-  if (!client) return Failed(client.error());
+  ASSIGN_OR_RETURN(Client client, ConnectTo(*daemon));
   ZipfFigures figures;
   for (size_t i = 0; i < requests.size(); ++i) {
     const std::string name = NameOf(requests[i]);
     ASSIGN_OR_RETURN(const v1::ModelState state, StateOf(*daemon, name));
-    ASSIGN_OR_RETURN(const double seconds, Access(*client, name));
+    ASSIGN_OR_RETURN(const double seconds, Access(client, name));
     if (i < requests.size() / 5) continue;
     figures.seconds.Add(seconds);
     figures.hits += state.cached_bytes() > 0 ? 1U : 0U;

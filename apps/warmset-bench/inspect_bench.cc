@@ -7,6 +7,7 @@
 #include "benchmarks.h"
 #include "fmt/format.h"
 #include "inspect/inspect.h"
+#include "isolate/helper_process.h"
 #include "isolate/inspector_pool.h"
 #include "json.h"
 #include "library_scan.h"
@@ -33,8 +34,8 @@ struct ChildFigures {
 // Runs this program as the child, so that nothing else is in its memory, which it
 // takes in huge pages as helpers do.
 StatusOr<ChildFigures> MeasureChild(const std::filesystem::path& file) {
-  const std::string command = fmt::format("GLIBC_TUNABLES=glibc.malloc.hugetlb=1 '{}warmset-bench' inspect-child '{}'",
-                                          os::ProgramDirectory(), file.string());
+  const std::string command = fmt::format("{} '{}warmset-bench' inspect-child '{}'",
+                                          kHelperTunables, os::ProgramDirectory(), file.string());
   const std::unique_ptr<FILE, int (*)(FILE*)> output(::popen(command.c_str(), "r"), ::pclose);
   ChildFigures figures;
   if (!output || std::fscanf(output.get(), "%lf %lf %lf", &figures.seconds, &figures.peak_mb,

@@ -27,7 +27,8 @@ std::string Header(unsigned tensors, uint64_t tensor_bytes, std::string_view dty
   for (unsigned i = 0; i < tensors; ++i) {
     json += fmt::format(
         R"({}"layers.{}.weight":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-        i == 0 ? "" : ",", i, dtype, tensor_bytes / kElementBytes, i * tensor_bytes, (i + 1) * tensor_bytes);
+        i == 0 ? "" : ",", i, dtype, tensor_bytes / kElementBytes, i * tensor_bytes,
+        (i + 1) * tensor_bytes);
   }
   json += "}";
   json.resize(AlignUp(json.size(), 8), ' ');

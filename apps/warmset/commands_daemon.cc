@@ -29,8 +29,19 @@ StatusOr<int> RunServe(const Context&, const OptionFlags& flags) {
   return os::ReplaceProcess(argv);
 }
 
-StatusOr<int> RunPs(const Context& context) {
+struct PsArguments {
+  bool usage = false;
+};
+
+StatusOr<int> RunPs(const Context& context, const PsArguments& arguments) {
   v1::Request request;
+  if (arguments.usage) {
+    request.mutable_get_cache_usage();
+    ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+    return context.Show(response.cache_usage(), [&](const Screen& screen) {
+      return RenderUsage(response.cache_usage(), screen);
+    });
+  }
   request.mutable_list_active();
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.active(), [&](const Screen& screen) {
@@ -111,10 +122,13 @@ void AddServe(CLI::App& app, Context& context) {
 }
 
 void AddPs(CLI::App& app, Context& context) {
-  OnCommand(
+  const auto arguments = std::make_shared<PsArguments>();
+  CLI::App* const command =
       AddClientCommand(app, context, "ps", "Show what is in RAM and on devices, and who uses it",
-                       "warmset ps --json"),
-      context, RunPs);
+                       "warmset ps --usage");
+  command->add_flag("--usage", arguments->usage,
+                    "how well RAM serves: hits, access times, compression, evictions");
+  OnCommand(command, context, RunPs, arguments);
 }
 
 void AddDevices(CLI::App& app, Context& context) {

@@ -296,6 +296,47 @@ std::string RenderScan(const v1::ScanReply& scan, const Screen& screen) {
   return text;
 }
 
+std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
+  const auto percent = [](double share) { return fmt::format("{:.1f} %", share * 100); };
+  const uint64_t accesses =
+      usage.raw_accesses() + usage.decoded_accesses() + usage.loaded_accesses();
+  std::vector<std::pair<std::string, std::string>> fields = {
+      {"In RAM", fmt::format("{} of models in {}", Size(usage.logical_bytes()),
+                             Size(usage.allocated_bytes()))},
+      {"Accesses", fmt::format("{}: {} found raw, {} decoded, {} loaded", accesses,
+                               usage.raw_accesses(), usage.decoded_accesses(),
+                               usage.loaded_accesses())},
+  };
+  if (accesses > 0) {
+    fields.emplace_back("Hit rate", percent(usage.hit_rate()));
+    fields.emplace_back("Access time",
+                        fmt::format("p50 {:.2f} ms, p99 {:.2f} ms",
+                                    usage.access_p50_seconds() * 1e3,
+                                    usage.access_p99_seconds() * 1e3));
+    fields.emplace_back("Load time saved", percent(usage.time_saved()));
+    fields.emplace_back("Balanced score", fmt::format("{:.2f}", usage.balanced_score()));
+    fields.emplace_back("Deviation over sizes", fmt::format("{:.2f}", usage.adaptive_variance()));
+  }
+  const std::map<std::string, v1::CompressedShare> shares(usage.compressed_dtypes().begin(),
+                                                          usage.compressed_dtypes().end());
+  for (const auto& [dtype, share] : shares) {
+    fields.emplace_back("Compressed " + dtype,
+                        fmt::format("{} to {} ({:.2f}:1)", Size(share.raw_bytes()),
+                                    Size(share.compressed_bytes()),
+                                    static_cast<double>(share.raw_bytes()) /
+                                        static_cast<double>(share.compressed_bytes())));
+  }
+  std::string text = RenderFields(fields, screen) + MemoryLine(usage.memory());
+  if (usage.evictions().empty()) return text;
+  Table table({{.title = "EVICTED", .shrinks = true}, {.title = "UNUSED FOR"}, {.title = "WHY"}});
+  for (const v1::CacheUsage::Eviction& eviction : usage.evictions()) {
+    table.AddRow({eviction.component(),
+                  FormatDuration(std::chrono::seconds(eviction.seconds_since_last_use())),
+                  eviction.reason()});
+  }
+  return text + "\n" + table.Render(screen);
+}
+
 std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen) {
   std::string text = Printable(plan.model()) + ": ";
   if (plan.needed_bytes() == 0) {

@@ -38,6 +38,7 @@ std::string RenderWorkerView(const std::string& device, const v1::WorkerStateRep
 std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen);
 std::string RenderConfig(const v1::ConfigReply& config, const Screen& screen);
 std::string RenderScan(const v1::ScanReply& scan, const Screen& screen);
+std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen);
 std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen);
 std::string RenderCached(const v1::CacheReply& reply);
 std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply);

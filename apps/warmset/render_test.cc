@@ -187,6 +187,24 @@ TEST(RenderScan, NamesTheFirstFindingsAndCountsTheRest) {
             "and 2 more\n");
 }
 
+TEST(RenderUsage, TellsHowWellRamServes) {
+  const auto usage = Parse<v1::CacheUsage>(R"(
+    memory { limit: 4194304 compressed: 2097152 } logical_bytes: 3145728 allocated_bytes: 2097152
+    raw_accesses: 5 decoded_accesses: 3 loaded_accesses: 2 hit_rate: 0.8
+    access_p50_seconds: 0.0001 access_p99_seconds: 0.5 time_saved: 0.75 balanced_score: 0.7
+    adaptive_variance: 0.1
+    compressed_dtypes { key: "BF16" value { raw_bytes: 3145728 compressed_bytes: 2097152 } }
+    evictions { component: "old" seconds_since_last_use: 90 reason: "room for new" })");
+  const std::string text = RenderUsage(usage, {});
+  EXPECT_THAT(text, HasSubstr("3.00 MiB of models in 2.00 MiB\n"));
+  EXPECT_THAT(text, HasSubstr("10: 5 found raw, 3 decoded, 2 loaded\n"));
+  EXPECT_THAT(text, HasSubstr("80.0 %\n"));
+  EXPECT_THAT(text, HasSubstr("p50 0.10 ms, p99 500.00 ms\n"));
+  EXPECT_THAT(text, HasSubstr("3.00 MiB to 2.00 MiB (1.50:1)\n"));
+  EXPECT_THAT(text, HasSubstr("old      1m 30s      room for new\n"));
+  EXPECT_THAT(RenderUsage({}, {}), Not(HasSubstr("Hit rate")));
+}
+
 TEST(RenderPlan, ShowsWhatWouldLeave) {
   const auto plan = Parse<v1::PlanReply>(R"(
     model: "new" needed_bytes: 2097152 free_bytes: 1048576 seconds: 0.5

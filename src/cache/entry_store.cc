@@ -392,6 +392,14 @@ std::vector<ComponentId> EntryStore::Components() const {
   return components;
 }
 
+std::vector<ComponentId> EntryStore::Owners() const {
+  std::vector<ComponentId> owners;
+  for (const auto& [key, record] : records_) {
+    if (!record->ids.empty()) owners.push_back(record->key);
+  }
+  return owners;
+}
+
 void EntryStore::Unhold(Record& record, HoldKind kind) {
   --record.count(kind);
   if (record.held()) return;

@@ -155,6 +155,8 @@ class EntryStore {
 
   // All visible components, in no particular order.
   std::vector<ComponentId> Components() const;
+  // The same, one for all that share an entry.
+  std::vector<ComponentId> Owners() const;
   BudgetUse MemoryUse() const { return budget_.Use(); }
 
  private:

@@ -40,7 +40,10 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
                    {.strategy_of = events_.strategy_of,
                     .compressing_pays = [this] { return ghosts_.CompressingPays(); },
                     .changed = events_.changed,
-                    .evicted = [this](const auto& components) { Evicted(components); },
+                    .evicted =
+                        [this](const auto& components) {
+                          Evicted(components, "room for compressing another");
+                        },
                     .label = [this](const ComponentId& id) { return LabelOf(id); }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
@@ -59,7 +62,7 @@ bool ComponentCache::Has(const ComponentId& component) const {
 void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
   const ComponentId id = source.component.id;
   if (Held held = Use(id, EntryStore::HoldKind::kPin)) {
-    loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, {}}); });
+    loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, false, {}}); });
     return;
   }
   auto compressed = store_.Compressed(id);
@@ -110,6 +113,7 @@ ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStor
 }
 
 void ComponentCache::CountRequest(const CachedObject& object) {
+  last_used_[object.id] = std::chrono::steady_clock::now();
   ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
                   DecodeSeconds(object.bytes));
 }
@@ -189,13 +193,20 @@ void ComponentCache::StartLoads() {
       continue;
     }
     for (const ComponentId& evicted : room->evicted) flight->evicted.push_back(LabelOf(evicted));
-    Evicted(room->evicted);
+    Evicted(room->evicted, "room for " + flight->source.label);
     Start(flight, std::move(room->memory));
   }
 }
 
-void ComponentCache::Evicted(const std::vector<ComponentId>& components) {
+void ComponentCache::Evicted(const std::vector<ComponentId>& components,
+                             std::string_view reason) {
+  const auto now = std::chrono::steady_clock::now();
   for (const ComponentId& component : components) {
+    const auto used = last_used_.find(component);
+    const auto age = used == last_used_.end() ? std::chrono::seconds(0)
+                                              : std::chrono::floor<std::chrono::seconds>(
+                                                    now - used->second);
+    usage_.AddEviction({LabelOf(component), age, std::string(reason)});
     users_.erase(component);
     events_.changed(component);
   }
@@ -203,7 +214,7 @@ void ComponentCache::Evicted(const std::vector<ComponentId>& components) {
 
 size_t ComponentCache::ShrinkToLimit() {
   const std::vector<ComponentId> evicted = store_.ShrinkToLimit();
-  Evicted(evicted);
+  Evicted(evicted, "memory is short");
   return evicted.size();
 }
 
@@ -328,7 +339,7 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   conversions_.Consider(id);
   for (const Done& done : std::exchange(flight->waiting, {})) {
     auto held = std::make_shared<const EntryHold>(hold.Again(EntryStore::HoldKind::kPin));
-    done(Loaded{std::move(held), flight->read_bytes, flight->evicted});
+    done(Loaded{std::move(held), flight->read_bytes, flight->read_bytes == 0, flight->evicted});
   }
 }
 

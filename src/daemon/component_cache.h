@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -24,6 +25,7 @@
 #include "cache/reserve.h"
 #include "cache/source_file.h"
 #include "cache/strategy_ghosts.h"
+#include "cache/usage_log.h"
 #include "catalog/catalog.h"
 #include "daemon/conversions.h"
 #include "inspect/manifest.h"
@@ -67,6 +69,7 @@ class ComponentCache {
   struct Loaded {
     Held held;
     uint64_t read_bytes = 0;           // 0: it was in RAM, in some form
+    bool decoded = false;              // it was there only compressed
     std::vector<std::string> evicted;  // labels of what made room
   };
   using Done = std::function<void(StatusOr<Loaded>)>;
@@ -137,6 +140,10 @@ class ComponentCache {
   }
   double DecodeSeconds(uint64_t bytes) const;
 
+  // Every component that is in RAM, shared ones once.
+  std::vector<ComponentId> Components() const { return store_.Owners(); }
+  UsageLog& usage() { return usage_; }
+  const UsageLog& usage() const { return usage_; }
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 
   // Ends all loads, unanswered: before the loop goes.
@@ -163,7 +170,7 @@ class ComponentCache {
   void StartLoads();
   void Start(const SharedFlight& flight, LoadMemory memory);
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
-  void Evicted(const std::vector<ComponentId>& components);
+  void Evicted(const std::vector<ComponentId>& components, std::string_view reason);
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
   void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
   void CompareWithCompressed(const SharedFlight& flight, std::unique_ptr<Entry> entry,
@@ -179,6 +186,8 @@ class ComponentCache {
   EntryStore store_;
   Conversions conversions_;
   StrategyGhosts ghosts_;
+  UsageLog usage_;
+  std::unordered_map<ComponentId, std::chrono::steady_clock::time_point> last_used_;
   double decoded_bytes_ = 0;
   double decode_seconds_ = 0;
   LoadCosts costs_;

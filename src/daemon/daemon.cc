@@ -218,7 +218,7 @@ void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done d
     if (now == nullptr || now->summary.components[first.index].id != component) {
       return done(Error(ErrorCode::kFileChanged, "the component's file has other content now"));
     }
-    done(ComponentCache::Loaded{first.held, first.read_bytes, {}});
+    done(ComponentCache::Loaded{first.held, first.read_bytes, first.decoded, {}});
   });
 }
 

@@ -97,7 +97,7 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
     // Held from here on, so that what is in RAM now still is in Ensure().
     const ComponentId& id = summary.components[index].id;
     if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
-      operation.result.components.push_back({index, std::move(held), 0});
+      operation.result.components.push_back({index, std::move(held)});
     } else {
       operation.missing.push_back(index);
     }
@@ -222,7 +222,8 @@ void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sour
                                                         StatusOr<ComponentCache::Loaded> loaded) {
       if (loaded.ok()) {
         Result& result = operation->result;
-        result.components.push_back({index, std::move(loaded->held), loaded->read_bytes});
+        result.components.push_back(
+            {index, std::move(loaded->held), loaded->read_bytes, loaded->decoded});
         result.evicted.insert(result.evicted.end(), loaded->evicted.begin(),
                               loaded->evicted.end());
       } else if (operation->first_error.ok()) {
@@ -259,7 +260,22 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   std::sort(result.components.begin(), result.components.end(),
             [](const Component& a, const Component& b) { return a.index < b.index; });
   result.took = std::chrono::steady_clock::now() - operation->started;
+  LogAccess(result);
   operation->done(std::move(result));
+}
+
+void ModelUse::LogAccess(const Result& result) {
+  UsageLog::Access access;
+  access.seconds = std::chrono::duration<double>(result.took).count();
+  for (const Component& component : result.components) {
+    const Entry& entry = component.entry();
+    access.bytes += entry.bytes();
+    access.load_seconds += cache_.LoadSeconds(entry.component(), entry.memory().value());
+    access.source = std::max(access.source, component.read_bytes > 0 ? UsageLog::Source::kLoaded
+                                            : component.decoded      ? UsageLog::Source::kDecoded
+                                                                     : UsageLog::Source::kRaw);
+  }
+  cache_.usage().AddAccess(access);
 }
 
 std::vector<std::string> AllComponents(const ModelSummary& model) {

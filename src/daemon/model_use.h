@@ -45,6 +45,7 @@ class ModelUse {
     uint32_t index = 0;  // among the summary's components (or files)
     ComponentCache::Held held;
     uint64_t read_bytes = 0;
+    bool decoded = false;
 
     const Entry& entry() const { return held->entry(); }
   };
@@ -89,6 +90,7 @@ class ModelUse {
   void InspectAgain(const Shared& operation, const std::string& path);
   void Ensure(const Shared& operation, std::vector<ComponentSource> sources);
   void Finish(const Shared& operation, const Status& status);
+  void LogAccess(const Result& result);
 
   os::EventLoop& loop_;
   ThreadPool& pool_;

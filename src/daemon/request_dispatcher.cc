@@ -113,6 +113,8 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
       return Shutdown(call);
     case v1::Request::kValidateCompatibility:
       return ValidateCompatibility(call, request.validate_compatibility(), std::move(fds));
+    case v1::Request::kGetCacheUsage:
+      return GetCacheUsage(call);
     case v1::Request::kPlan:
       return Plan(call, request.plan());
     case v1::Request::kConfigureModelCache:
@@ -195,6 +197,12 @@ void RequestDispatcher::GetModelState(Call call, const v1::GetModelState& reques
 void RequestDispatcher::ListActive(Call call) {
   v1::Response response;
   *response.mutable_active() = services_.view.Active();
+  Answer(call, std::move(response));
+}
+
+void RequestDispatcher::GetCacheUsage(Call call) {
+  v1::Response response;
+  *response.mutable_cache_usage() = services_.view.Usage();
   Answer(call, std::move(response));
 }
 

@@ -68,6 +68,7 @@ class RequestDispatcher : public wire::RequestHandler {
   void ListActive(Call call);
   void Scan(Call call, const v1::Scan& request);
   void Cache(Call call, const v1::Cache& request);
+  void GetCacheUsage(Call call);
   struct PlanCall;
   void Plan(Call call, const v1::Plan& request);
   void AnswerPlan(const PlanCall& plan, const Manifest& manifest);

@@ -26,14 +26,15 @@ v1::CacheState CacheStateOf(const CachedParts& parts, size_t components, bool fa
   return failed ? v1::CACHE_ERROR : v1::UNCACHED;
 }
 
-void AddCompressedForm(const CompressedEntry& compressed, v1::ComponentState& state) {
-  state.set_compressed_bytes(compressed.bytes());
+using Shares = google::protobuf::Map<std::string, v1::CompressedShare>;
+
+// What belongs to no tensor is left out.
+void AddShares(const CompressedEntry& compressed, Shares& shares) {
   for (const auto& [dtype, share] : compressed.shares()) {
-    if (dtype == DType::kInvalid) continue;  // what belongs to no tensor
-    v1::CompressedShare& message =
-        (*state.mutable_compressed_dtypes())[std::string(DTypeName(dtype))];
-    message.set_raw_bytes(share.raw_bytes);
-    message.set_compressed_bytes(share.compressed_bytes);
+    if (dtype == DType::kInvalid) continue;
+    v1::CompressedShare& message = shares[std::string(DTypeName(dtype))];
+    message.set_raw_bytes(message.raw_bytes() + share.raw_bytes);
+    message.set_compressed_bytes(message.compressed_bytes() + share.compressed_bytes);
   }
 }
 
@@ -117,7 +118,10 @@ void StateView::AddComponentState(const Model& model, size_t index,
     state.set_raw_bytes(raw->bytes());
     state.set_huge_page_bytes(raw->huge_page_bytes());
   }
-  if (compressed != nullptr) AddCompressedForm(*compressed, state);
+  if (compressed != nullptr) {
+    state.set_compressed_bytes(compressed->bytes());
+    AddShares(*compressed, *state.mutable_compressed_dtypes());
+  }
   if (raw != nullptr || compressed != nullptr) {
     const auto load_time = raw != nullptr ? raw->load_time() : compressed->load_time();
     state.set_cache_state(v1::CACHED);
@@ -214,6 +218,45 @@ v1::MemoryUse StateView::Memory() const {
   message.set_uncached_but_mapped(use.dropped.value());
   message.set_compressed(use.compressed.value());
   message.set_configured_limit(configured_limit_.value());
+  return message;
+}
+
+v1::CacheUsage StateView::Usage() const {
+  v1::CacheUsage message;
+  *message.mutable_memory() = Memory();
+  uint64_t logical = 0;
+  uint64_t allocated = 0;
+  for (const ComponentId& component : cache_.Components()) {
+    const Entry* const raw = cache_.Find(component);
+    const auto compressed = cache_.Compressed(component);
+    logical += raw != nullptr ? raw->bytes() : compressed->raw_bytes();
+    if (raw != nullptr) allocated += raw->bytes();
+    if (compressed == nullptr) continue;
+    allocated += compressed->bytes();
+    AddShares(*compressed, *message.mutable_compressed_dtypes());
+  }
+  message.set_logical_bytes(logical);
+  message.set_allocated_bytes(allocated);
+  const UsageLog::Summary summary = cache_.usage().Summarize();
+  message.set_raw_accesses(summary.accesses[0]);
+  message.set_decoded_accesses(summary.accesses[1]);
+  message.set_loaded_accesses(summary.accesses[2]);
+  message.set_hit_rate(summary.hit_rate);
+  message.set_access_p50_seconds(summary.p50_seconds);
+  message.set_access_p99_seconds(summary.p99_seconds);
+  message.set_time_saved(summary.time_saved);
+  const double thrift = allocated > 0 ? std::min(1.0, static_cast<double>(logical) /
+                                                          static_cast<double>(allocated))
+                                      : 1;
+  message.set_balanced_score(summary.time_saved * thrift);
+  message.set_adaptive_variance(summary.deviation_over_sizes);
+  const auto& evictions = cache_.usage().evictions();
+  for (auto eviction = evictions.rbegin(); eviction != evictions.rend(); ++eviction) {
+    v1::CacheUsage::Eviction* const one = message.add_evictions();
+    one->set_component(eviction->label);
+    one->set_seconds_since_last_use(static_cast<uint64_t>(eviction->since_last_use.count()));
+    one->set_reason(eviction->reason);
+  }
   return message;
 }
 

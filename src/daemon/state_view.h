@@ -42,6 +42,7 @@ class StateView {
   // Models that are in RAM, on a device, on the way there, or leased.
   v1::ActiveList Active() const;
   v1::MemoryUse Memory() const;
+  v1::CacheUsage Usage() const;
   std::vector<v1::DeviceState> Devices() const;
   // What to check models against: a known device, with the memory that is free on
   // it now, or a profile. kDeviceNotFound, kInvalidRequest.

@@ -18,9 +18,6 @@ constexpr milliseconds kStartTimeout{10'000};
 // A process that closed its socket, or was killed, is gone at once.
 constexpr milliseconds kEndTimeout{2'000};
 
-constexpr std::string_view kMemoryTunables =
-    "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824";
-
 border::Deadline After(milliseconds limit) { return std::chrono::steady_clock::now() + limit; }
 
 }  // namespace
@@ -29,11 +26,9 @@ StatusOr<std::unique_ptr<HelperProcess>> HelperProcess::Start(const std::string&
                                                               uint64_t memory_bytes) {
   ASSIGN_OR_RETURN(auto ends, os::MakeSocketPair());
   ASSIGN_OR_RETURN(border::Border border, border::Border::WithDeadlines(std::move(ends.first)));
-  // For large headers: memory in huge pages, kept for the next use, since taking it
-  // from the kernel costs more than reading into it.
   ASSIGN_OR_RETURN(os::ChildProcess child, os::Spawn({program, fmt::to_string(memory_bytes)},
                                                      {{ends.second.get(), kBorderDescriptor}},
-                                                     {std::string(kMemoryTunables)}));
+                                                     {std::string(kHelperTunables)}));
   ends.second.Reset();  // so that its end is seen
   std::unique_ptr<HelperProcess> helper(new HelperProcess(std::move(child), std::move(border)));
   RETURN_IF_ERROR(helper->AwaitReadiness());

@@ -15,6 +15,11 @@
 
 namespace warmset {
 
+// A variable of helpers' environment. For large headers: memory in huge pages, kept
+// for the next use, since taking it from the kernel costs more than reading into it.
+inline constexpr std::string_view kHelperTunables =
+    "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824";
+
 // How a helper ended that did not answer.
 struct HelperEnd {
   std::string words;     // "ran out of memory", "was killed by SIGSEGV"

@@ -9,6 +9,8 @@ import onnx
 import torch
 from safetensors import safe_open
 
+from onnx_tensors import onnx_tensors
+
 # Prints, of every tensor of argv[1], its shape and a digest of its bytes.
 READ = """
 import hashlib, json, sys, warmset
@@ -38,17 +40,6 @@ def of_state_dict(path):
 
 def of_torchscript(path):
     return of_torch(torch.jit.load(path, map_location="cpu").state_dict().values())
-
-
-def onnx_tensors(graph):
-    """Initialisers and the tensors of Constant nodes, those of subgraphs too."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            for subgraph in [attribute.g, *attribute.graphs]:
-                yield from onnx_tensors(subgraph)
 
 
 def of_onnx(path):

@@ -213,6 +213,25 @@ def test_a_plan_comes_true(serve, models):
     assert shared["device"] == "host:0" and not shared["steps"]
 
 
+def test_usage_tells_what_ram_saved(serve, models):
+    for i in range(3):
+        write_weights(models / f"m{i}.safetensors", seed=i)
+    daemon = serve(ram_limit="18MiB")
+    for name in ("m0", "m0", "m1", "m2"):
+        daemon.cli("cache", name)
+    daemon.cli("cache", "m2", "--strategy", "memory")
+    wait_for(daemon, "m2", only_compressed)
+    daemon.cli("cache", "m2")
+    usage = daemon.cli("ps", "--usage")
+    counts = [int(usage[f"{kind}_accesses"]) for kind in ("raw", "decoded", "loaded")]
+    assert counts == [2, 1, 3]
+    assert usage["hit_rate"] == 0.5
+    assert 0 < usage["time_saved"] < 1 and usage["access_p99_seconds"] > 0
+    assert usage["evictions"][0]["component"] in ("m0.safetensors", "m1.safetensors")
+    share = usage["compressed_dtypes"]["BF16"]
+    assert int(share["raw_bytes"]) / int(share["compressed_bytes"]) > 1.4
+
+
 def available():
     for line in open("/proc/meminfo"):
         if line.startswith("MemAvailable:"):

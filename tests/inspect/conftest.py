@@ -15,6 +15,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
 BIN = pathlib.Path(os.environ.get("WARMSET_BIN_DIR", ROOT / "build" / "dev" / "bin"))
 PATIENCE = 30.0  # seconds, on a busy machine; an idle one needs much less
 MAX_MEMORY = 512 << 20

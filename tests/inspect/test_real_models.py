@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from onnx_tensors import onnx_tensors
+
 # Path, format, what it is, and as few tensors as it has at least.
 MODELS = {
     "silero-vad/silero_vad_16k.safetensors": ("safetensors", 15),
@@ -88,17 +90,6 @@ def test_torchscript(real_models, tensors_of):
             if tensor["storage"] == "contiguous"}
     for name, tensor in state.items():
         assert tensor.contiguous().numpy().tobytes() in raws, name
-
-
-def onnx_tensors(graph):
-    """Initialisers and the tensors of Constant nodes, those of subgraphs too."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            for subgraph in [attribute.g, *attribute.graphs]:
-                yield from onnx_tensors(subgraph)
 
 
 @pytest.mark.parametrize("name", ["silero-vad/silero_vad.onnx", "magika/model.onnx",
