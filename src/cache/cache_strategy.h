@@ -22,6 +22,12 @@ constexpr std::string_view CacheStrategyName(CacheStrategy strategy) {
   return kCacheStrategyNames[static_cast<size_t>(strategy)];
 }
 
+// The one of both that keeps more raw.
+constexpr CacheStrategy MoreRaw(CacheStrategy a, CacheStrategy b) {
+  constexpr std::array<uint8_t, 4> kRaw = {3, 0, 1, 2};  // by strategy
+  return kRaw[static_cast<size_t>(a)] >= kRaw[static_cast<size_t>(b)] ? a : b;
+}
+
 // Nothing for a name that is none of the above.
 constexpr std::optional<CacheStrategy> CacheStrategyFromName(std::string_view name) {
   for (size_t i = 0; i < kCacheStrategyNames.size(); ++i) {

@@ -58,7 +58,8 @@ class CompressedEntry::Compressor {
   Status Run(const std::vector<EntrySegment>& segments, const std::stop_token& stop) {
     uint64_t most = 0;
     for (const EntrySegment& segment : segments) most += Bound(segment);
-    ASSIGN_OR_RETURN(made_.memory_, os::MemoryFile::Create(kMemoryName, most));
+    ASSIGN_OR_RETURN(made_.memory_,
+                     os::MemoryFile::Create(kMemoryName, AlignUp(most, kPageBytes)));
     made_.segments_.reserve(segments.size());
     for (const EntrySegment& segment : segments) {
       if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "compressing was stopped");
@@ -164,10 +165,8 @@ Status CompressedEntry::DecodeSegment(const Segment& segment, std::span<std::byt
   return codec->Decode(stream, raw.subspan(segment.begin, segment.bytes));
 }
 
-StatusOr<std::unique_ptr<Entry>> CompressedEntry::Decode(LoadMemory memory,
-                                                         unsigned threads) const {
-  ASSIGN_OR_RETURN(const uint64_t touched_bytes, FitMemory(memory, component_));
-  const std::span<std::byte> raw = memory.file.writable().span();
+Status CompressedEntry::DecodeAll(std::span<std::byte> raw, uint64_t touched_bytes,
+                                  unsigned threads) const {
   TouchAhead touched(raw, touched_bytes);
   std::atomic<size_t> next = 0;
   std::vector<Status> results(std::clamp<size_t>(threads, 1, std::max<size_t>(1, segments_.size())));
@@ -177,17 +176,29 @@ StatusOr<std::unique_ptr<Entry>> CompressedEntry::Decode(LoadMemory memory,
       result = DecodeSegment(segments_[i], raw);
     }
   };
-  try {
+  {
     std::vector<std::jthread> helpers;
     for (size_t i = 1; i < results.size(); ++i) {
       helpers.emplace_back([&, i] { work(results[i]); });
     }
     work(results[0]);
+  }
+  for (const Status& result : results) RETURN_IF_ERROR(result);
+  return OkStatus();
+}
+
+StatusOr<std::unique_ptr<Entry>> CompressedEntry::Decode(const ComponentId& component,
+                                                         LoadMemory memory,
+                                                         unsigned threads) const {
+  ASSIGN_OR_RETURN(const uint64_t touched_bytes, FitMemory(memory, component_));
+  try {
+    RETURN_IF_ERROR(DecodeAll(memory.file.writable().span(), touched_bytes, threads));
   } catch (const std::system_error& error) {  // no more threads
     return ErrnoError(error.code().value(), "start a thread");
   }
-  for (const Status& result : results) RETURN_IF_ERROR(result);
-  return FilledEntry{.component = component_,
+  ComponentManifest manifest = component_;
+  manifest.id = component;
+  return FilledEntry{.component = manifest,
                      .memory = std::move(memory),
                      .chunks = chunks_,
                      .load_time = load_time_}

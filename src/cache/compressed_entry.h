@@ -56,10 +56,12 @@ class CompressedEntry {
   std::chrono::nanoseconds load_time() const { return load_time_; }
   const std::map<DType, Share>& shares() const { return shares_; }
 
-  // The raw entry again: equal, byte for byte, to the one it was made of. `memory`
-  // is reserved for EntryMemory(component()). kCorruptedModel when its own memory
-  // is damaged. Blocks.
-  StatusOr<std::unique_ptr<Entry>> Decode(LoadMemory memory, unsigned threads) const;
+  // The raw entry again: equal, byte for byte, to the one it was made of, for that
+  // one's component or another with the same content. `memory` is reserved for
+  // EntryMemory(component()). kCorruptedModel when its own memory is damaged,
+  // kIoError. Blocks.
+  StatusOr<std::unique_ptr<Entry>> Decode(const ComponentId& component, LoadMemory memory,
+                                          unsigned threads) const;
 
   // Fills the buffer with the raw entry's bytes from `begin` on, decoding only the
   // blocks they lie in. REQUIRES: begin + buffer.size() <= raw_bytes().
@@ -78,6 +80,7 @@ class CompressedEntry {
   std::span<const std::byte> StreamOf(const Segment& segment) const;
   // raw: the whole entry, of which the segment's part is written.
   Status DecodeSegment(const Segment& segment, std::span<std::byte> raw) const;
+  Status DecodeAll(std::span<std::byte> raw, uint64_t touched_bytes, unsigned threads) const;
 
   ComponentManifest component_;
   Reservation reservation_;  // before the memory: released after it

@@ -104,7 +104,8 @@ TEST_F(CompressedEntryTest, GivesBackTheSameEntryFromLessMemory) {
 
   const std::unique_ptr<Entry> original = Load(model);
   for (const unsigned threads : {1U, 3U}) {
-    const auto decoded = (*compressed)->Decode(MemoryFor(model.component()), threads);
+    const auto decoded = (*compressed)->Decode(model.component().id,
+                                               MemoryFor(model.component()), threads);
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_EQ(ContentOf(**decoded), file_.content());
     EXPECT_EQ((*decoded)->content(), original->content());
@@ -152,7 +153,8 @@ TEST_F(CompressedEntryTest, AnEmptyComponentIsNothing) {
   const auto compressed = Compress(model);
   ASSERT_TRUE(compressed.ok()) << compressed.status();
   EXPECT_EQ((*compressed)->bytes(), 0U);
-  const auto decoded = (*compressed)->Decode(MemoryFor(model.component()), 2);
+  const auto decoded = (*compressed)->Decode(model.component().id,
+                                             MemoryFor(model.component()), 2);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ((*decoded)->bytes(), 0U);
 }

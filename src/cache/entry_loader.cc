@@ -90,6 +90,9 @@ StatusOr<std::vector<ChunkDigest>> Fill(const LoadRequest& request, const OpenSo
 }
 
 StatusOr<std::unique_ptr<Entry>> Load(LoadRequest& request) {
+  if (request.component.runs.empty() && request.component.entry_bytes > 0) {
+    return Error(ErrorCode::kInternal, "it is not known where in which files its bytes lie");
+  }
   const auto started = std::chrono::steady_clock::now();
   const bool digests_known = !request.known_digests.empty();
   ASSIGN_OR_RETURN(const OpenSources sources,

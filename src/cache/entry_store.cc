@@ -19,8 +19,9 @@ struct EntryStore::Record {
   std::vector<ComponentId> ids;  // under which it is visible; none: dropped
   ComponentId key;               // of ids, by which the policy knows it
   Holds holds;
+  uint32_t work = 0;  // holds of kWork
 
-  bool held() const { return holds.leases + holds.pins > 0; }
+  bool held() const { return holds.leases + holds.pins + work > 0; }
   Forms forms() const { return {entry != nullptr, compressed != nullptr, held()}; }
   // Somebody decodes it.
   bool compressed_in_use() const { return compressed.use_count() > 1; }
@@ -43,7 +44,9 @@ struct EntryStore::Record {
             .bytes = (entry ? entry->memory() : EntryMemory(compressed->component())).value(),
             .load_seconds = std::chrono::duration<double>(load_time).count()};
   }
-  uint32_t& count(HoldKind kind) { return kind == HoldKind::kLease ? holds.leases : holds.pins; }
+  uint32_t& count(HoldKind kind) {
+    return kind == HoldKind::kLease ? holds.leases : kind == HoldKind::kPin ? holds.pins : work;
+  }
 };
 
 EntryStore::EntryStore(Budget& budget, MemoryReserve& reserve, Describe describe,
@@ -98,10 +101,10 @@ StatusOr<std::vector<EntryStore::Step>> EntryStore::PlanRoom(
   std::vector<Step> steps;
   const std::unique_ptr<EvictionPolicy> policy = policy_->Foresight();
   const BudgetUse use = budget_.Use();
-  ByteCount free = use.free() + use.reserve;
-  while (free < bytes) {
+  ByteCount used = use.total() - use.reserve;
+  while (used + bytes > use.limit) {
     const auto choice = NextStep(*policy, forms_left);
-    if (!choice) return NoRoom(bytes, free);
+    if (!choice) return NoRoom(bytes, use.limit - std::min(use.limit, used));
     Forms& forms = left.at(choice->record);
     Step step{choice->what, choice->record->ids, {}, choice->retention};
     if (choice->what != Step::What::kCompressedForm) {
@@ -112,7 +115,8 @@ StatusOr<std::vector<EntryStore::Step>> EntryStore::PlanRoom(
       if (forms.compressed) step.frees += choice->record->compressed_memory();
       forms.compressed = false;
     }
-    free += step.frees;
+    used -= step.frees;
+    if (choice->what == Step::What::kComponent) policy->Remove(choice->record->key);
     steps.push_back(std::move(step));
   }
   return steps;
@@ -191,8 +195,8 @@ std::optional<EntryStore::CompressedTwin> EntryStore::FindCompressedTwin(
 EntryHold EntryStore::Publish(std::unique_ptr<Entry> entry) {
   const ComponentId id = entry->component();
   if (Record* known = FindRecord(id);
-      known != nullptr && !known->entry && known->content() == entry->content()) {
-    known->entry = std::move(entry);
+      known != nullptr && known->content() == entry->content()) {
+    if (!known->entry) known->entry = std::move(entry);
     return EntryHold(*this, *known, HoldKind::kPin);
   }
   Drop(id);
@@ -296,7 +300,7 @@ std::optional<EntryHold> EntryStore::Hold(const ComponentId& component, HoldKind
 std::optional<EntryHold> EntryStore::Pin(const ComponentId& component) {
   Record* record = FindRecord(component);
   if (record == nullptr || !record->entry) return std::nullopt;
-  return EntryHold(*this, *record, HoldKind::kPin);
+  return EntryHold(*this, *record, HoldKind::kWork);
 }
 
 void EntryStore::CountUse(const ComponentId& component) {
@@ -341,6 +345,12 @@ std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
                                                        const FormsLeft& left) const {
   using What = Step::What;
   const auto choose = [&](What what, auto may_go) -> std::optional<Choice> {
+    // Some policies learn from being asked: not in vain.
+    const bool any = std::any_of(records_.begin(), records_.end(), [&](const auto& each) {
+      const Record& record = *each.second;
+      return !record.ids.empty() && may_go(record, left(record));
+    });
+    if (!any) return std::nullopt;
     const auto id = policy.Victim([&](const ComponentId& each) {
       const Record& record = *FindRecord(each);
       return may_go(record, left(record));
@@ -369,6 +379,7 @@ std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
 bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
   const auto choice = NextStep(*policy_, [](const Record& record) { return record.forms(); });
   if (!choice) return false;
+  const std::vector<ComponentId> ids = choice->record->ids;
   switch (choice->what) {
     case Step::What::kRawForm:
       choice->record->entry.reset();
@@ -377,11 +388,11 @@ bool EntryStore::EvictOne(std::vector<ComponentId>& evicted) {
       choice->record->compressed.reset();
       break;
     case Step::What::kComponent:
-      const std::vector<ComponentId> ids = choice->record->ids;
       for (const ComponentId& id : ids) Drop(id);
       evicted.insert(evicted.end(), ids.begin(), ids.end());
       break;
   }
+  if (left_) left_(ids, choice->what == Step::What::kComponent);
   return true;
 }
 
@@ -404,7 +415,7 @@ void EntryStore::Unhold(Record& record, HoldKind kind) {
   --record.count(kind);
   if (record.held()) return;
   if (record.ids.empty()) return Settle(record);
-  if (released_) released_(record.key);
+  if (released_ && kind != HoldKind::kWork) released_(record.key);
 }
 
 void EntryStore::Settle(Record& record) {

@@ -123,16 +123,22 @@ class EntryStore {
   // included; empty unless it is there.
   std::vector<ComponentId> SharedBy(const ComponentId& component) const;
 
-  enum class HoldKind { kLease, kPin };
+  enum class HoldKind { kLease, kPin, kWork };
   // Keeps the entry until the hold ends, and counts as a use; nothing unless it
-  // is there. A lease stands for a session's client, a pin for anything else.
+  // is there. A lease stands for a session's client, a pin for
+  // anything else but Warmset's own work on the entry.
   std::optional<EntryHold> Hold(const ComponentId& component, HoldKind kind);
-  // A pin that is no use: for Warmset's own work on it.
+  // A hold of kind kWork, which is no use, and whose end is not told.
   std::optional<EntryHold> Pin(const ComponentId& component);
   // Counts a use of a component that is there in any form.
   void CountUse(const ComponentId& component);
   // Asked of every component that may be evicted; kMedium for all unless it is set.
   void SetRetention(RetentionOf retention_of) { retention_of_ = std::move(retention_of); }
+  // Called when MakeRoom() or ShrinkToLimit() made a component leave RAM, or just its
+  // raw form; with every id that shared it. Must not change the store.
+  void SetLeft(std::function<void(const std::vector<ComponentId>&, bool whole)> left) {
+    left_ = std::move(left);
+  }
   // Called when the last hold on a component that is still visible ended; not from
   // within a call of the store's.
   void SetReleased(std::function<void(const ComponentId&)> released) {
@@ -192,6 +198,7 @@ class EntryStore {
   const Describe describe_;
   const std::unique_ptr<EvictionPolicy> policy_;
   std::function<void(const ComponentId&)> released_;
+  std::function<void(const std::vector<ComponentId>&, bool whole)> left_;
   RetentionOf retention_of_;
   std::unordered_map<const Record*, std::unique_ptr<Record>> records_;
   std::unordered_map<ComponentId, Record*> visible_;

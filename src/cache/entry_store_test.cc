@@ -226,7 +226,7 @@ TEST_F(BothFormsTest, ADecodedEntryJoinsItsCompressedForm) {
   EXPECT_FALSE(store_.GiveUpCompressed(x_id_));  // nothing would be left
   auto room = store_.MakeRoom(EntryMemory(x_.component()));
   ASSERT_TRUE(room.ok());
-  auto decoded = store_.Compressed(x_id_)->Decode(std::move(room->memory), 1);
+  auto decoded = store_.Compressed(x_id_)->Decode(x_id_, std::move(room->memory), 1);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   {
     const EntryHold hold = store_.Publish(*std::move(decoded));
@@ -324,6 +324,43 @@ TEST_F(BothFormsTest, OfAKeptComponentOneFormStays) {
   ASSERT_TRUE(room.ok()) << room.status();
   EXPECT_EQ(store_.Find(x_id_), nullptr);
   EXPECT_NE(store_.Compressed(x_id_), nullptr);
+}
+
+TEST_F(BothFormsTest, TwoDecodingsOfOneEntryBecomeOne) {
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  ASSERT_TRUE(store_.GiveUpRaw(x_id_));
+  const auto decode = [&] {
+    auto room = store_.MakeRoom(EntryMemory(x_.component()));
+    EXPECT_TRUE(room.ok());
+    return *store_.Compressed(x_id_)->Decode(x_id_, std::move(room->memory), 1);
+  };
+  auto first = decode();
+  auto second = decode();
+  const EntryHold one = store_.Publish(std::move(first));
+  const EntryHold other = store_.Publish(std::move(second));
+  EXPECT_EQ(&one.entry(), &other.entry());
+  EXPECT_EQ(store_.MemoryUse().dropped, ByteCount(0));
+}
+
+TEST_F(BothFormsTest, WorkOnAnEntryIsNoUseOfIt) {
+  std::vector<ComponentId> released;
+  store_.SetReleased([&](const ComponentId& id) { released.push_back(id); });
+  store_.Publish(Load(a_));
+  released.clear();
+  store_.Pin(a_id_);  // ends at once
+  EXPECT_THAT(released, IsEmpty());
+}
+
+TEST_F(BothFormsTest, TellsOfEveryFormThatLeaves) {
+  std::vector<std::pair<ComponentId, bool>> left;
+  store_.SetLeft([&](const std::vector<ComponentId>& ids, bool whole) {
+    for (const ComponentId& id : ids) left.emplace_back(id, whole);
+  });
+  store_.Publish(Load(x_));
+  ASSERT_TRUE(store_.AddCompressed(x_id_, Compress(x_)));
+  ASSERT_TRUE(store_.MakeRoom(store_.MemoryUse().limit).ok());
+  EXPECT_THAT(left, ElementsAre(std::pair(x_id_, false), std::pair(x_id_, true)));
 }
 
 TEST_F(BothFormsTest, TellsWhenTheLastHoldEnds) {

@@ -23,7 +23,7 @@ class StrategyGhosts {
 
  private:
   // Compressing takes time of the processor that the ghosts do not see.
-  static constexpr double kLeastAdvantage = 1.02;
+  static constexpr double kLeastAdvantage = 1.05;
 
   ShadowCache raw_;
   ShadowCache compressed_;

@@ -36,14 +36,10 @@ CacheStrategy StrategyOf(const Model& model, CacheStrategy by_default) {
 }
 
 CacheStrategy StrategyOf(std::span<Model* const> users, CacheStrategy by_default) {
-  constexpr std::array kMostRawFirst = {CacheStrategy::kSpeed, CacheStrategy::kAdaptive,
-                                        CacheStrategy::kBalanced, CacheStrategy::kMemory};
-  for (const CacheStrategy strategy : kMostRawFirst) {
-    for (const Model* user : users) {
-      if (StrategyOf(*user, by_default) == strategy) return strategy;
-    }
-  }
-  return by_default;
+  if (users.empty()) return by_default;
+  CacheStrategy most_raw = CacheStrategy::kMemory;
+  for (const Model* user : users) most_raw = MoreRaw(most_raw, StrategyOf(*user, by_default));
+  return most_raw;
 }
 
 bool IsKept(const Model& model, int64_t now_unix_ms) {

@@ -37,21 +37,41 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       events_(std::move(events)),
       store_(budget, reserve, events_.describe, std::move(policy)),
       conversions_(loop, store_,
-                   {.strategy_of = events_.strategy_of,
+                   {.strategy_of = [this](const ComponentId& id) { return StrategyOf(id); },
                     .compressing_pays = [this] { return ghosts_.CompressingPays(); },
                     .changed = events_.changed,
-                    .evicted =
-                        [this](const auto& components) {
-                          Evicted(components, "room for compressing another");
-                        },
+                    .making_room = [this] { room_for_ = "room for compressing another"; },
+                    .idle = [this] { StartLoads(); },
                     .label = [this](const ComponentId& id) { return LabelOf(id); }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
       threads_(std::make_unique<ThreadPool>(load_threads)) {
   store_.SetRetention(events_.retention_of);
+  store_.SetLeft([this](const auto& components, bool whole) { OnLeft(components, whole); });
   store_.SetReleased([this](const ComponentId& id) {
     loop_.Post([this, id] { conversions_.Consider(id); });
   });
+}
+
+void ComponentCache::StopLoads() {
+  conversions_.Stop();
+  threads_.reset();
+  // What flights hold must end while the loop lives, and starts nothing any more.
+  store_.SetReleased({});
+  queue_.clear();
+  flights_.clear();
+}
+
+CacheStrategy ComponentCache::StrategyOf(const ComponentId& component) const {
+  CacheStrategy strategy = events_.strategy_of(component);
+  for (const ComponentId& sharer : store_.SharedBy(component)) {
+    strategy = MoreRaw(strategy, events_.strategy_of(sharer));
+  }
+  return strategy;
+}
+
+bool ComponentCache::IsBusy(const ComponentId& component) const {
+  return store_.FormsOf(component).held || flights_.contains(component);
 }
 
 bool ComponentCache::Has(const ComponentId& component) const {
@@ -76,29 +96,37 @@ void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
   }
   SharedFlight& flight = flights_[id];
   if (flight == nullptr) {
-    flight = std::make_shared<Flight>();
-    flight->source = std::move(source);
-    flight->compressed = std::move(compressed);
-    flight->may_evict = may_evict;
+    flight = compressed != nullptr ? DecodingFlight(id, std::move(compressed), source.label)
+                                   : std::make_shared<Flight>();
+    if (flight->compressed == nullptr) flight->source = std::move(source);
     queue_.push_back(flight);
     loop_.Post([this] { StartLoads(); });
   }
+  if (flight->compressed != nullptr && !flight->with_files) flight->with_files = std::move(source);
   flight->may_evict |= may_evict;
   flight->waiting.push_back(std::move(done));
+}
+
+ComponentCache::SharedFlight ComponentCache::DecodingFlight(
+    const ComponentId& component, std::shared_ptr<const CompressedEntry> compressed,
+    std::string label) {
+  auto flight = std::make_shared<Flight>();
+  flight->source.label = std::move(label);
+  flight->source.component = compressed->component();
+  flight->source.component.id = component;  // it may be another's with the same content
+  flight->compressed = std::move(compressed);
+  return flight;
 }
 
 void ComponentCache::Reconsider(const ComponentId& component) {
   conversions_.Consider(component);
   const EntryStore::Forms forms = store_.FormsOf(component);
   if (forms.raw || !forms.compressed || flights_.contains(component) ||
-      events_.strategy_of(component) != CacheStrategy::kSpeed) {
+      StrategyOf(component) != CacheStrategy::kSpeed) {
     return;
   }
-  auto flight = std::make_shared<Flight>();
-  flight->compressed = store_.Compressed(component);
-  flight->source.label = LabelOf(component);
-  flight->source.component = flight->compressed->component();
-  flight->may_evict = false;
+  SharedFlight flight =
+      DecodingFlight(component, store_.Compressed(component), LabelOf(component));
   flights_[component] = flight;
   queue_.push_back(flight);
   loop_.Post([this] { StartLoads(); });
@@ -184,38 +212,40 @@ void ComponentCache::StartLoads() {
                                      flight->source.label)));
       continue;
     }
+    room_for_ = "room for " + flight->source.label;
     auto room = store_.MakeRoom(needed);
-    // What is being loaded can be evicted when it is there and nobody holds it.
-    if (!room.ok() && running_ > 0) return;
+    // What is being loaded or compressed can be evicted when nobody holds it any more.
+    if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return;
     queue_.pop_front();
     if (!room.ok()) {
       Fail(flight, room.status());
       continue;
     }
     for (const ComponentId& evicted : room->evicted) flight->evicted.push_back(LabelOf(evicted));
-    Evicted(room->evicted, "room for " + flight->source.label);
     Start(flight, std::move(room->memory));
   }
 }
 
-void ComponentCache::Evicted(const std::vector<ComponentId>& components,
-                             std::string_view reason) {
+void ComponentCache::OnLeft(const std::vector<ComponentId>& components, bool whole) {
   const auto now = std::chrono::steady_clock::now();
   for (const ComponentId& component : components) {
+    if (!whole) {
+      events_.changed(component);
+      continue;
+    }
     const auto used = last_used_.find(component);
     const auto age = used == last_used_.end() ? std::chrono::seconds(0)
                                               : std::chrono::floor<std::chrono::seconds>(
                                                     now - used->second);
-    usage_.AddEviction({LabelOf(component), age, std::string(reason)});
+    usage_.AddEviction({LabelOf(component), age, room_for_});
     users_.erase(component);
     events_.changed(component);
   }
 }
 
 size_t ComponentCache::ShrinkToLimit() {
-  const std::vector<ComponentId> evicted = store_.ShrinkToLimit();
-  Evicted(evicted, "memory is short");
-  return evicted.size();
+  room_for_ = "memory is short";
+  return store_.ShrinkToLimit().size();
 }
 
 void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
@@ -239,7 +269,7 @@ StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory
   const ComponentSource& source = flight.source;
   if (flight.compressed != nullptr) {
     const auto started = std::chrono::steady_clock::now();
-    auto decoded = flight.compressed->Decode(std::move(memory), kDecodeThreads);
+    auto decoded = flight.compressed->Decode(source.component.id, std::move(memory), kDecodeThreads);
     flight.decode_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return decoded.ok() ? std::move(decoded) : Annotate(decoded.status(), source.label);
@@ -270,8 +300,13 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
                               StatusOr<std::unique_ptr<Entry>> entry) {
   const bool decoded = std::exchange(flight->compressed, nullptr) != nullptr;
   if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
-    spdlog::warn("its memory is damaged, it is loaded again: {}", Message(entry.status()));
-    store_.Drop(flight->source.component.id);
+    const std::vector<ComponentId> sharers = store_.SharedBy(flight->source.component.id);
+    for (const ComponentId& sharer : sharers) store_.Drop(sharer);
+    room_for_ = "its memory was damaged";
+    OnLeft(sharers, true);
+    if (!flight->with_files) return Fail(flight, entry.status());
+    spdlog::warn("its memory was damaged, it is loaded again: {}", Message(entry.status()));
+    flight->source = *std::exchange(flight->with_files, std::nullopt);
     return queue_.push_front(flight);
   }
   if (!entry.ok()) return Fail(flight, entry.status());

@@ -100,6 +100,8 @@ class ComponentCache {
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
   // In RAM, in any form.
   bool Has(const ComponentId& component) const;
+  // Somebody holds it, or it is on its way.
+  bool IsBusy(const ComponentId& component) const;
   // The raw entry; nullptr unless it is there.
   const Entry* Find(const ComponentId& component) const { return store_.Find(component); }
   std::shared_ptr<const CompressedEntry> Compressed(const ComponentId& component) const {
@@ -147,16 +149,16 @@ class ComponentCache {
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 
   // Ends all loads, unanswered: before the loop goes.
-  void StopLoads() {
-    conversions_.Stop();
-    threads_.reset();
-  }
+  void StopLoads();
 
  private:
   struct Flight {
     ComponentSource source;
     std::shared_ptr<const CompressedEntry> compressed;  // decoded instead, where there is one
-    bool may_evict = true;
+    // Where to load it from if its compressed form is damaged; nothing while nobody
+    // but its strategy asks for it.
+    std::optional<ComponentSource> with_files;
+    bool may_evict = false;
     std::vector<Done> waiting;
     std::vector<std::string> evicted;
     std::atomic<uint64_t> done_bytes = 0;
@@ -167,10 +169,16 @@ class ComponentCache {
 
   // Of a component that is raw so large and takes so long to load.
   void CountRequest(const CachedObject& object);
+  static SharedFlight DecodingFlight(const ComponentId& component,
+                                     std::shared_ptr<const CompressedEntry> compressed,
+                                     std::string label);
   void StartLoads();
   void Start(const SharedFlight& flight, LoadMemory memory);
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
-  void Evicted(const std::vector<ComponentId>& components, std::string_view reason);
+  // Its raw form or, whole, all of it left RAM to make room.
+  void OnLeft(const std::vector<ComponentId>& components, bool whole);
+  // As the models of all components want it that share its entry.
+  CacheStrategy StrategyOf(const ComponentId& component) const;
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
   void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
   void CompareWithCompressed(const SharedFlight& flight, std::unique_ptr<Entry> entry,
@@ -187,6 +195,7 @@ class ComponentCache {
   Conversions conversions_;
   StrategyGhosts ghosts_;
   UsageLog usage_;
+  std::string room_for_;  // why components leave now, for the log
   std::unordered_map<ComponentId, std::chrono::steady_clock::time_point> last_used_;
   double decoded_bytes_ = 0;
   double decode_seconds_ = 0;

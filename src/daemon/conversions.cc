@@ -57,33 +57,31 @@ void Conversions::StartNext() {
     const ComponentId component = queue_.front();
     queue_.pop_front();
     auto pin = store_.Pin(component);
-    if (!pin) {  // it left meanwhile
-      known_.erase(component);
-      --progress_.waiting;
-      continue;
-    }
-    auto room = store_.MakeRoom(Part(pin->entry().memory(), kExpectedSize));
+    events_.making_room();
+    auto room = pin ? store_.MakeRoom(Part(pin->entry().memory(), kExpectedSize))
+                    : StatusOr<EntryStore::Room>(Error(ErrorCode::kCancelled, "it left RAM"));
     if (!room.ok()) {
+      spdlog::debug("{} is not compressed: {}", events_.label(component), Message(room.status()));
       known_.erase(component);
       --progress_.waiting;
       continue;
     }
-    events_.evicted(room->evicted);
     running_ = true;
+    interrupt_ = std::stop_source();
     // Compressed entries are written into memory of their own.
     auto reservation = std::make_shared<Reservation>(std::move(room->memory.reservation));
     room->memory.file = os::MemoryFile();
     auto held = std::make_shared<EntryHold>(*std::move(pin));
     const Entry* const entry = &held->entry();
-    thread_->Submit([this, component, entry, held = std::move(held),
-                     reservation](std::stop_token stop) mutable {
+    thread_->Submit([this, component, entry, held = std::move(held), reservation,
+                     stop = interrupt_.get_token()](std::stop_token) mutable {
       const auto started = std::chrono::steady_clock::now();
       auto made = std::make_shared<StatusOr<std::unique_ptr<CompressedEntry>>>(
           CompressedEntry::Make(*entry, std::move(*reservation), stop));
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-      // The hold may end only on the loop.
-      loop_.Post([this, component, held = std::move(held), made, took] {
-        running_ = false;
+      // The hold may end only on the loop, before what it held up goes on.
+      loop_.Post([this, component, held = std::move(held), made, took]() mutable {
+        held.reset();
         progress_.seconds += took.count();
         OnCompressed(component, std::move(*made));
       });
@@ -91,28 +89,49 @@ void Conversions::StartNext() {
   }
 }
 
+bool Conversions::Interrupt() {
+  if (!running_) return false;
+  interrupt_.request_stop();
+  return true;
+}
+
 void Conversions::OnCompressed(const ComponentId& component,
                                StatusOr<std::unique_ptr<CompressedEntry>> made) {
+  running_ = false;
   known_.erase(component);
   --progress_.waiting;
   if (made.ok()) {
-    progress_.raw_bytes += (*made)->raw_bytes();
-    progress_.compressed_bytes += (*made)->bytes();
-    sizes_[component] = (*made)->bytes();
-  }
-  if (!made.ok()) {
+    Add(component, *std::move(made));
+  } else {
     if (CodeOf(made.status()) == ErrorCode::kInternal) incompressible_.insert(component);
     spdlog::info("{} stays raw: {}", events_.label(component), Message(made.status()));
-  } else if (const ByteCount raw((*made)->raw_bytes()), compressed((*made)->bytes());
-             compressed > Part(raw, 1 - kLeastGain)) {
+  }
+  made = Error(ErrorCode::kCancelled, "");  // its memory, if it was not wanted
+  if (interrupt_.stop_requested()) {
+    // Others wait for room; what is left is compressed when it is next let go.
+    for (const ComponentId& waiting : queue_) known_.erase(waiting);
+    progress_.waiting -= queue_.size();
+    queue_.clear();
+    return events_.idle();
+  }
+  StartNext();
+}
+
+void Conversions::Add(const ComponentId& component, std::unique_ptr<CompressedEntry> made) {
+  const ByteCount raw(made->raw_bytes());
+  const ByteCount compressed(made->bytes());
+  progress_.raw_bytes += raw.value();
+  progress_.compressed_bytes += compressed.value();
+  sizes_[component] = compressed.value();
+  if (compressed > Part(raw, 1 - kLeastGain)) {
     incompressible_.insert(component);
     spdlog::info("{} stays raw: compressing it saves nothing", events_.label(component));
-  } else if (store_.AddCompressed(component, *std::move(made))) {
+  } else if (store_.AddCompressed(component, std::move(made))) {
     spdlog::info("{}: {} compressed to {}", events_.label(component), FormatSize(raw),
                  FormatSize(compressed));
     events_.changed(component);
+    Consider(component);  // whether the raw form stays
   }
-  StartNext();
 }
 
 uint64_t Conversions::CompressedSize(const ComponentId& component, uint64_t raw_bytes) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,9 +28,9 @@ class Conversions {
     std::function<CacheStrategy(const ComponentId&)> strategy_of;
     // Whether it does, to components of the adaptive strategy.
     std::function<bool()> compressing_pays;
-    // Its forms changed, or room was made: these components left RAM.
-    std::function<void(const ComponentId&)> changed;
-    std::function<void(const std::vector<ComponentId>&)> evicted;
+    std::function<void(const ComponentId&)> changed;  // its forms did
+    std::function<void()> making_room;                // other components may leave now
+    std::function<void()> idle;                       // after Interrupt()
     std::function<std::string(const ComponentId&)> label;
   };
 
@@ -49,12 +50,19 @@ class Conversions {
   // What a component of so many bytes takes compressed: known, or as others did.
   uint64_t CompressedSize(const ComponentId& component, uint64_t raw_bytes) const;
 
+  // Stops the compressing at work, as its memory is wanted, and tells `idle` when it
+  // has ended; false when there is none.
+  bool Interrupt();
   // Ends the thread: before the loop goes.
-  void Stop() { thread_.reset(); }
+  void Stop() {
+    interrupt_.request_stop();
+    thread_.reset();
+  }
 
  private:
   void StartNext();
   void OnCompressed(const ComponentId& component, StatusOr<std::unique_ptr<CompressedEntry>> made);
+  void Add(const ComponentId& component, std::unique_ptr<CompressedEntry> made);
 
   os::EventLoop& loop_;
   EntryStore& store_;
@@ -64,6 +72,7 @@ class Conversions {
   std::set<ComponentId> incompressible_;  // tried in vain
   std::unordered_map<ComponentId, uint64_t> sizes_;  // of what was compressed
   bool running_ = false;
+  std::stop_source interrupt_;  // of what is at work
   Progress progress_;
   std::unique_ptr<ThreadPool> thread_;  // last: joined first
 };

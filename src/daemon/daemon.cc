@@ -253,7 +253,7 @@ void Daemon::DropExpired() {
       const bool wanted = std::any_of(users.begin(), users.end(), [&](const Model* user) {
         return !IsKeptNoLonger(*user, now);
       });
-      if (!placed && !wanted && cache_->Has(component.id)) {
+      if (!placed && !wanted && cache_->Has(component.id) && !cache_->IsBusy(component.id)) {
         spdlog::info("{}: its time in RAM is over", name);
         cache_->Drop(component.id);
       }

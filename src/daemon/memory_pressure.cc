@@ -57,9 +57,10 @@ void MemoryPressure::Look() {
   if (!system.ok()) return;
   const ByteCount available = std::min(*system, os::CgroupHeadroom());
   const BudgetUse use = budget_.Use();
-  const ByteCount limit = LimitUnderPressure(configured_limit_, use.total(), available, keep_free_);
-  if (limit == use.limit) return;
-  budget_.SetLimit(limit);
+  // What loads have reserved is not all taken from the system yet.
+  const ByteCount used = use.total() - use.loading;
+  const ByteCount limit = LimitUnderPressure(configured_limit_, used, available, keep_free_);
+  if (limit != use.limit) budget_.SetLimit(limit);
   if (use.total() <= limit) return;
   const size_t evicted = cache_.ShrinkToLimit();
   if (evicted > 0) {

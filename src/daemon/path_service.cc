@@ -46,10 +46,13 @@ void PathService::Link(const ModelId& id, const ModelUse::Result& files, const D
   const Model* model = registry_.Find(id);
   if (model == nullptr) return done(Error(ErrorCode::kFileChanged, "the model is gone"));
   if (!IsFolder(model->summary)) return Finish(id, files, {}, done);
-  pool_.Submit([this, id, files, done, folder = model->summary.folder](std::stop_token) {
+  // The files hold entries, which only the loop may let go.
+  auto held = std::make_shared<const ModelUse::Result>(files);
+  pool_.Submit([this, id, held = std::move(held), done,
+                folder = model->summary.folder](std::stop_token) mutable {
     auto beside = FilesBeside(folder);
-    loop_.Post([this, id, files, done, beside = std::move(beside)] {
-      Finish(id, files, beside, done);
+    loop_.Post([this, id, held = std::move(held), done, beside = std::move(beside)] {
+      Finish(id, *held, beside, done);
     });
   });
 }

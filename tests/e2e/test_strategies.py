@@ -1,6 +1,7 @@
 """How models are kept in RAM: raw, compressed, or both, and what stays when it is full."""
 
 import mmap
+import os
 import time
 
 import pytest
@@ -55,6 +56,12 @@ def compressed(state):
 
 def only_compressed(state):
     return compressed(state) > 0 and raw(state) == 0
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def attach_and_compare(daemon, models, name):
@@ -173,6 +180,64 @@ def test_equal_content_is_held_once_in_compressed_form(serve, models):
     assert active["a.safetensors"]["shared_with"] == ["b.safetensors"]
     assert int(daemon.cli("ps")["memory"]["compressed"]) == one
     attach_and_compare(daemon, models, "b.safetensors")
+
+
+def test_a_sharer_of_a_compressed_entry_is_served_again_and_again(serve, models):
+    """Its id is not the one that the entry was compressed under."""
+    write_weights(models / "a.safetensors")
+    (models / "b.safetensors").write_bytes((models / "a.safetensors").read_bytes())
+    daemon = serve("--strategy", "memory")
+    for name in ("a", "b"):
+        daemon.cli("cache", name)
+        wait_for(daemon, name, only_compressed)
+    for _ in range(3):
+        attach_and_compare(daemon, models, "b.safetensors")
+        wait_for(daemon, "b", only_compressed)
+    daemon.cli("uncache", "a")
+    attach_and_compare(daemon, models, "b.safetensors")
+    state = wait_for(daemon, "b", only_compressed)
+    assert daemon.memory_used() < 2 * compressed(state)
+
+
+def test_what_can_not_be_compressed_for_want_of_room_stays_raw(serve, models):
+    write_weights(models / "model.safetensors", mib=16)
+    daemon = serve("--strategy", "memory", ram_limit="20MiB")
+    daemon.cli("cache", "model")
+    before = cpu_seconds(daemon.pid)
+    time.sleep(1)
+    assert cpu_seconds(daemon.pid) - before < 0.5  # it does not try again and again
+    assert raw(state_of(daemon, "model")) > 0
+    attach_and_compare(daemon, models, "model.safetensors")
+
+
+def test_a_load_is_not_refused_for_what_is_being_compressed(serve, models):
+    for i in range(2):
+        write_weights(models / f"m{i}.safetensors", mib=64, seed=i)
+    daemon = serve("--strategy", "balanced", ram_limit="115MiB")
+    for _ in range(5):
+        for name in ("m0", "m1"):
+            daemon.cli("cache", name)  # while the one before is being compressed
+
+
+def test_the_daemon_ends_well_while_it_loads_and_compresses(serve, models, fixtures):
+    fixtures.make_diffusers(models / "pipeline", 64)
+    write_weights(models / "model.safetensors", mib=64)
+    daemon = serve("--strategy", "memory")
+    daemon.cli("cache", "model")
+    with daemon.session() as session:
+        session.send("cache", {"model": "pipeline"})
+        time.sleep(0.05)
+        daemon.end()
+    daemon.start()
+
+
+def test_parts_stay_while_a_kept_model_loads(serve, models, fixtures):
+    """A model that was never used counts as one whose time is over."""
+    folder = fixtures.make_diffusers(models, 256)
+    daemon = serve()
+    name = daemon.cli("list")["models"][0]["name"]
+    daemon.cli("cache", name, "--keep", "5s")
+    assert state_of(daemon, name)["cache_state"] == "CACHED", folder
 
 
 def test_adaptive_serves_what_fits_and_what_does_not(serve, models):
