@@ -12,17 +12,6 @@ from harness.daemon import CommandFailed
 
 MIB = 1 << 20
 
-# Compares every tensor of argv[1] with the file argv[2].
-COMPARE = """
-import sys, torch, warmset
-from safetensors.torch import load_file
-expected = load_file(sys.argv[2])
-with warmset.connect() as session, session.attach(sys.argv[1]) as model:
-    assert set(model.keys()) == set(expected)
-    assert all(torch.equal(model[name].torch(), tensor) for name, tensor in expected.items())
-"""
-
-
 def write_weights(path, mib=8, seed=0, dtype=torch.bfloat16):
     """Weights as trained ones are distributed."""
     generator = torch.Generator().manual_seed(seed)
@@ -65,9 +54,9 @@ def cpu_seconds(pid):
 
 
 def attach_and_compare(daemon, models, name):
-    reader = daemon.python(COMPARE, name, str(models / name))
-    reader.communicate(timeout=60)
-    assert reader.returncode == 0
+    with daemon.session() as session:
+        component, = session.attach(name)
+        assert component.read() == (models / name).read_bytes()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -304,20 +293,20 @@ def available():
 
 
 def test_models_leave_ram_when_the_machine_runs_short(serve, models):
-    if available() < 6 << 30:
-        pytest.skip("needs 6 GiB of free memory")
+    if available() < 4 << 30:
+        pytest.skip("needs 4 GiB of free memory")
     write_weights(models / "model.safetensors", mib=64)
-    keep_free = available() - (2 << 30)
-    daemon = serve("--keep-free", str(keep_free), ram_limit="1GiB")
+    keep_free = available() - (1 << 30)
+    daemon = serve("--keep-free", str(keep_free), ram_limit="512MiB")
     daemon.cli("cache", "model")
-    assert daemon.memory()["limit"] == daemon.memory()["configured_limit"] == 1 << 30
-    with mmap.mmap(-1, 3 << 30) as hog:
+    assert daemon.memory()["limit"] == daemon.memory()["configured_limit"] == 512 * MIB
+    with mmap.mmap(-1, 1792 * MIB) as hog:
         for at in range(0, len(hog), 4096):
             hog[at] = 1
         wait_for(daemon, "model", lambda state: state["cache_state"] == "UNCACHED")
-        assert daemon.memory()["limit"] < 1 << 30
+        assert daemon.memory()["limit"] < 512 * MIB
     deadline = time.monotonic() + 30
-    while daemon.memory()["limit"] < 1 << 30:
+    while daemon.memory()["limit"] < 512 * MIB:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     daemon.cli("cache", "model")
