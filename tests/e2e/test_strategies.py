@@ -293,20 +293,21 @@ def available():
 
 
 def test_models_leave_ram_when_the_machine_runs_short(serve, models):
+    """Other processes use memory, too, so the limits only have to be roughly what they are."""
     if available() < 4 << 30:
         pytest.skip("needs 4 GiB of free memory")
     write_weights(models / "model.safetensors", mib=64)
     keep_free = available() - (1 << 30)
     daemon = serve("--keep-free", str(keep_free), ram_limit="512MiB")
     daemon.cli("cache", "model")
-    assert daemon.memory()["limit"] == daemon.memory()["configured_limit"] == 512 * MIB
+    assert daemon.memory()["configured_limit"] == 512 * MIB
     with mmap.mmap(-1, 1792 * MIB) as hog:
         for at in range(0, len(hog), 4096):
             hog[at] = 1
         wait_for(daemon, "model", lambda state: state["cache_state"] == "UNCACHED")
-        assert daemon.memory()["limit"] < 512 * MIB
+        assert daemon.memory()["limit"] < 64 * MIB
     deadline = time.monotonic() + 30
-    while daemon.memory()["limit"] < 512 * MIB:
-        assert time.monotonic() < deadline
+    while daemon.memory()["limit"] < 128 * MIB:
+        assert time.monotonic() < deadline, daemon.memory()
         time.sleep(0.1)
     daemon.cli("cache", "model")
