@@ -68,9 +68,9 @@ StatusOr<std::chrono::seconds> ParseDuration(std::string_view text) {
     if (error != std::errc() || number < 0 || number > kMostSeconds) return bad();
     rest.remove_prefix(static_cast<size_t>(end - rest.data()));
     if (rest.empty()) return bad();
-    constexpr std::string_view kUnits = "smhd";
+    constexpr std::string_view kLetters = "smhd";
     constexpr std::array<int64_t, 4> kSeconds = {1, 60, 3600, 86400};
-    const size_t unit = kUnits.find(rest.front());
+    const size_t unit = kLetters.find(rest.front());
     if (unit == std::string_view::npos) return bad();
     rest.remove_prefix(1);
     total += number * kSeconds[unit];
