@@ -297,7 +297,7 @@ std::optional<EntryHold> EntryStore::Hold(const ComponentId& component, HoldKind
   return EntryHold(*this, *record, kind);
 }
 
-std::optional<EntryHold> EntryStore::Pin(const ComponentId& component) {
+std::optional<EntryHold> EntryStore::HoldForWork(const ComponentId& component) {
   Record* record = FindRecord(component);
   if (record == nullptr || !record->entry) return std::nullopt;
   return EntryHold(*this, *record, HoldKind::kWork);

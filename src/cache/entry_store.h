@@ -60,7 +60,7 @@ class EntryStore {
   // fit: first by giving up raw entries that are there compressed too, then by
   // evicting what nobody holds, at last by giving up compressed copies of what is
   // held. kRamLimitExceeded names the entries that fill the limit and their
-  // holders; then nothing was evicted.
+  // holders; then nothing was evicted, unless a compressing took the budget meanwhile.
   StatusOr<Room> MakeRoom(ByteCount bytes);
 
   // What MakeRoom() does for room.
@@ -107,9 +107,9 @@ class EntryStore {
   bool GiveUpRaw(const ComponentId& component);
   bool GiveUpCompressed(const ComponentId& component);
 
-  // Makes the entry visible under its component's id, and returns a hold on it. It
-  // joins a compressed form of the same content; any other entry that is there
-  // under that id is dropped.
+  // Makes the entry visible under its component's id, and returns a hold on it. Where
+  // an entry of the same content is there under that id, that one stays, and only
+  // gets its raw form where it lacks one; any other one is dropped.
   EntryHold Publish(std::unique_ptr<Entry> entry);
   // Makes a published entry visible under one more id.
   EntryHold PublishAs(const ComponentId& component, const EntryHold& twin);
@@ -125,11 +125,11 @@ class EntryStore {
 
   enum class HoldKind { kLease, kPin, kWork };
   // Keeps the entry until the hold ends, and counts as a use; nothing unless it
-  // is there. A lease stands for a session's client, a pin for
-  // anything else but Warmset's own work on the entry.
+  // is there. A lease stands for a session's client, a pin for anything else but
+  // Warmset's own work on the entry.
   std::optional<EntryHold> Hold(const ComponentId& component, HoldKind kind);
   // A hold of kind kWork, which is no use, and whose end is not told.
-  std::optional<EntryHold> Pin(const ComponentId& component);
+  std::optional<EntryHold> HoldForWork(const ComponentId& component);
   // Counts a use of a component that is there in any form.
   void CountUse(const ComponentId& component);
   // Asked of every component that may be evicted; kMedium for all unless it is set.

@@ -348,7 +348,7 @@ TEST_F(BothFormsTest, WorkOnAnEntryIsNoUseOfIt) {
   store_.SetReleased([&](const ComponentId& id) { released.push_back(id); });
   store_.Publish(Load(a_));
   released.clear();
-  store_.Pin(a_id_);  // ends at once
+  store_.HoldForWork(a_id_);  // ends at once
   EXPECT_THAT(released, IsEmpty());
 }
 

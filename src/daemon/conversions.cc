@@ -56,9 +56,9 @@ void Conversions::StartNext() {
   while (!running_ && !queue_.empty()) {
     const ComponentId component = queue_.front();
     queue_.pop_front();
-    auto pin = store_.Pin(component);
+    auto hold = store_.HoldForWork(component);
     events_.making_room();
-    auto room = pin ? store_.MakeRoom(Part(pin->entry().memory(), kExpectedSize))
+    auto room = hold ? store_.MakeRoom(Part(hold->entry().memory(), kExpectedSize))
                     : StatusOr<EntryStore::Room>(Error(ErrorCode::kCancelled, "it left RAM"));
     if (!room.ok()) {
       spdlog::debug("{} is not compressed: {}", events_.label(component), Message(room.status()));
@@ -71,7 +71,7 @@ void Conversions::StartNext() {
     // Compressed entries are written into memory of their own.
     auto reservation = std::make_shared<Reservation>(std::move(room->memory.reservation));
     room->memory.file = os::MemoryFile();
-    auto held = std::make_shared<EntryHold>(*std::move(pin));
+    auto held = std::make_shared<EntryHold>(*std::move(hold));
     const Entry* const entry = &held->entry();
     thread_->Submit([this, component, entry, held = std::move(held), reservation,
                      stop = interrupt_.get_token()](std::stop_token) mutable {
