@@ -19,6 +19,8 @@ constexpr int kAcceptsPerTurn = 32;
 constexpr int kFramesPerTurn = 32;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::seconds kDrainLimit{1};
+// What a refused client has for reading the answers it had until then.
+constexpr std::chrono::seconds kRefusalLimit{1};
 
 uint64_t ProgressKey(const v1::Response& response) {
   return response.has_progress() ? response.id() : 0;
@@ -36,6 +38,7 @@ struct Server::Session {
   FrameWriter writer;
   std::unordered_map<uint64_t, Encoding> in_flight;  // by request id
   bool greeted = false;
+  bool refused = false;         // nothing is read any more; closed when all is sent
   bool broken = false;          // to be closed as soon as no handler is below us
   bool turn_is_posted = false;  // frames are left in the reader
   uint32_t events = EPOLLIN;
@@ -105,16 +108,16 @@ void Server::Admit(os::UniqueFd socket) {
       peer->uid == ::geteuid() ||
       std::ranges::find(options_.allowed_uids, peer->uid) != options_.allowed_uids.end();
   if (!allowed) {
-    Refuse(*session, Error(ErrorCode::kPermissionDenied,
+    SendRefusal(*session, Error(ErrorCode::kPermissionDenied,
                            fmt::format("user {} may not use this daemon; its owner can list the "
                                        "user under [access] uids",
                                        peer->uid)));
     return;
   }
   if (sessions_.size() >= options_.max_sessions) {
-    Refuse(*session,
-           Error(ErrorCode::kDaemonUnavailable,
-                 fmt::format("{} sessions are open, no more are accepted", sessions_.size())));
+    SendRefusal(*session, Error(ErrorCode::kDaemonUnavailable,
+                                fmt::format("{} sessions are open, no more are accepted",
+                                            sessions_.size())));
     return;
   }
   if (loop_->Watch(fd, EPOLLIN, [this, id](uint32_t events) { OnEvents(id, events); }).ok()) {
@@ -126,8 +129,10 @@ void Server::OnEvents(SessionId id, uint32_t events) {
   const std::shared_ptr<Session> session = Find(id);
   if (session == nullptr) return;
   if ((events & EPOLLOUT) != 0) Flush(*session);
-  // With frames left over, its next turn is posted already.
-  if ((events & ~uint32_t{EPOLLOUT}) != 0 && !session->turn_is_posted) {
+  if (session->refused) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) session->broken = true;
+  } else if ((events & ~uint32_t{EPOLLOUT}) != 0 && !session->turn_is_posted) {
+    // With frames left over, its next turn is posted already.
     const StatusOr<os::Received> received = session->reader.ReceiveFrom(session->socket.get());
     if (!received.ok()) {
       Refuse(*session, received.status());
@@ -140,7 +145,7 @@ void Server::OnEvents(SessionId id, uint32_t events) {
 }
 
 void Server::TakeTurn(Session& session) {
-  for (int i = 0; i < kFramesPerTurn && !session.broken; ++i) {
+  for (int i = 0; i < kFramesPerTurn && !session.broken && !session.refused; ++i) {
     StatusOr<std::optional<Frame>> frame = session.reader.Next();
     if (!frame.ok()) {
       Refuse(session, frame.status());
@@ -149,7 +154,7 @@ void Server::TakeTurn(Session& session) {
     if (!frame->has_value()) return;
     OnFrame(session, **std::move(frame));
   }
-  if (session.broken) return;
+  if (session.broken || session.refused) return;
   session.turn_is_posted = true;
   PostFor(session.info.id, [this](Session& later) {
     later.turn_is_posted = false;
@@ -219,7 +224,7 @@ void Server::OnHello(Session& session, const v1::Request& request) {
 
 void Server::Respond(SessionId id, v1::Response response, std::vector<SharedFd> fds) {
   const std::shared_ptr<Session> session = Find(id);
-  if (session == nullptr || session->broken) return;
+  if (session == nullptr || session->broken || session->refused) return;
   const auto request = session->in_flight.find(response.id());
   if (request == session->in_flight.end()) return;
   const Encoding encoding = request->second;
@@ -256,8 +261,9 @@ Status Server::Queue(Session& session, Encoding encoding, v1::Response& response
 
 void Server::Flush(Session& session) {
   const StatusOr<bool> sent_all = session.writer.FlushTo(session.socket.get());
-  const uint32_t events = EPOLLIN | (session.writer.empty() ? 0u : uint32_t{EPOLLOUT});
-  if (!sent_all.ok()) return Break(session);
+  if (!sent_all.ok() || (session.refused && *sent_all)) return Break(session);
+  const uint32_t events = (session.refused ? 0u : uint32_t{EPOLLIN}) |
+                          (*sent_all ? 0u : uint32_t{EPOLLOUT});
   if (events != session.events) {
     if (!loop_->ChangeEvents(session.socket.get(), events).ok()) return Break(session);
     session.events = events;
@@ -265,14 +271,24 @@ void Server::Flush(Session& session) {
   if (drained_ && session.writer.empty()) FinishDrain();
 }
 
-void Server::Refuse(Session& session, const Status& error, Encoding encoding) {
+void Server::SendRefusal(Session& session, const Status& error, Encoding encoding) {
   v1::Response response;
   *response.mutable_error() = ToProto(error);
   // The client may not be reading, or gone: then nobody misses it.
   if (Queue(session, encoding, response, {}).ok()) {
     (void)session.writer.FlushTo(session.socket.get());
   }
-  session.broken = true;
+}
+
+void Server::Refuse(Session& session, const Status& error, Encoding encoding) {
+  SendRefusal(session, error, encoding);
+  session.refused = true;
+  Flush(session);
+  if (session.broken) return;
+  loop_->RunAfter(kRefusalLimit, [this, id = session.info.id,
+                                  alive = std::weak_ptr<const int>(alive_)] {
+    if (!alive.expired() && Find(id) != nullptr) Close(id);
+  });
 }
 
 void Server::Break(Session& session) {
@@ -307,7 +323,7 @@ void Server::Close(SessionId id) {
 
 bool Server::InFlight(SessionId session, uint64_t request_id) const {
   const std::shared_ptr<Session> found = Find(session);
-  return found != nullptr && !found->broken && found->in_flight.contains(request_id);
+  return found != nullptr && !found->broken && !found->refused && found->in_flight.contains(request_id);
 }
 
 void Server::Drain(os::EventLoop::Task done) {

@@ -118,7 +118,10 @@ class Server {
   Status Queue(Session& session, Encoding encoding, v1::Response& response,
                std::vector<SharedFd> fds);
   void Flush(Session& session);
-  // Says why, if the client can hear it, and marks the session as broken.
+  // Says why, if the client can hear it.
+  void SendRefusal(Session& session, const Status& error, Encoding encoding = Encoding::kProtobuf);
+  // Says why, and ends the session when the client has read its answers or a
+  // second has passed.
   void Refuse(Session& session, const Status& error, Encoding encoding = Encoding::kProtobuf);
   // Marks the session as broken, and closes it when the loop comes round: the
   // handler may be in the middle of something that SessionEnded() changes.

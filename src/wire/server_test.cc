@@ -213,6 +213,13 @@ class ServerTest : public testing::Test {
 
 constexpr char kJsonHello[] = R"({"id": 1, "hello": {"protocol_major": 1, "client": "json"}})";
 
+// Its answer is larger than what a socket holds.
+std::string StateOfManyModels() {
+  std::string names = R"("m")";
+  for (int i = 0; i < 100'000; ++i) names += R"(,"m")";
+  return R"({"id": 2, "get_model_state": {"names": [)" + names + "]}}";
+}
+
 TEST_F(ServerTest, AnswersRequestsWithProgressErrorsAndDescriptors) {
   Start();
   Channel channel = MustConnect();
@@ -403,6 +410,28 @@ TEST_F(ServerTest, AClientThatNeverReadsIsDisconnected) {
   v1::Request state;
   state.mutable_get_model_state();
   EXPECT_TRUE(good.Call(state).ok());
+}
+
+TEST_F(ServerTest, ARefusedClientThatReadsLateGetsItsAnswers) {
+  Start();
+  Channel good = MustConnect();
+  v1::Request state;
+  state.mutable_get_model_state();
+  const os::UniqueFd socket = RawConnect();
+  SendFrame(socket, Encoding::kJson, kJsonHello);
+  SendFrame(socket, Encoding::kJson, StateOfManyModels());
+  SendRaw(socket, std::string(8, '\xFF'));
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(good.Call(state).ok());  // while it is refused
+  EXPECT_THAT(ErrorCodes(ReadToEnd(socket)), ElementsAre("", "", "invalid_request"));
+}
+
+TEST_F(ServerTest, ARefusedClientThatNeverReadsIsDisconnected) {
+  Start();
+  const os::UniqueFd socket = RawConnect();
+  SendFrame(socket, Encoding::kJson, kJsonHello);
+  SendFrame(socket, Encoding::kJson, StateOfManyModels());
+  SendRaw(socket, std::string(8, '\xFF'));
+  WaitForEnds(1);
 }
 
 TEST_F(ServerTest, AFloodOfRequestsIsAnsweredInFull) {
