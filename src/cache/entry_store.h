@@ -94,6 +94,10 @@ class EntryStore {
   // Tells the policy of a request for a component that is not there. What is there
   // is counted by Hold().
   void NoteMiss(const CachedObject& object) { policy_->Request(object); }
+  // What was known of a component in an earlier life, see EvictionPolicy::Recall().
+  void Recall(const CachedObject& object, const UseHistory& history) {
+    policy_->Recall(object, history);
+  }
 
   Forms FormsOf(const ComponentId& component) const;
   // The component's compressed form; nullptr unless it is there. As long as a copy

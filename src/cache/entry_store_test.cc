@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "cache/entry_loader.h"
-#include "cache/eviction/queue_policies.h"
+#include "cache/eviction/score_policies.h"
 #include "cache/model_for_test.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -19,6 +19,12 @@ class StrategyGhosts {
   // object: the component raw, as policies see it.
   void Request(const CachedObject& object, uint64_t compressed_bytes, double decode_seconds);
 
+  // Of an earlier life, see EvictionPolicy::Recall().
+  void Recall(const CachedObject& object, const UseHistory& history) {
+    raw_.Recall(object, history);
+    compressed_.Recall(object, history);
+  }
+
   bool CompressingPays() const { return saved_compressed_ > saved_raw_ * kLeastAdvantage; }
 
  private:

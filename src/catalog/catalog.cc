@@ -289,17 +289,6 @@ Status Catalog::RecordModelUses(std::span<const ModelId> models, int64_t unix_ms
   }));
 }
 
-Status Catalog::RecordComponentUses(std::span<const ComponentId> components, int64_t unix_ms) {
-  absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Transaction([&]() -> Status {
-    for (const ComponentId& id : components) {
-      RETURN_IF_ERROR(PutUses(database, kUsageOfComponents, id.bytes, unix_ms));
-    }
-    return OkStatus();
-  }));
-}
-
 Status Catalog::RecordLoad(const ComponentId& component, double seconds) {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;

@@ -3,6 +3,7 @@
 // docs/formats/catalog.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -84,6 +85,38 @@ struct CacheSettings {
   friend bool operator==(const CacheSettings&, const CacheSettings&) = default;
 };
 
+// How a component was used, counted in requests for any component; see UseHistory.
+struct UseHistoryRow {
+  ComponentId component;
+  uint64_t bytes = 0;  // raw
+  uint64_t requests = 0;
+  uint64_t last_request = 0;
+  std::array<double, 3> rates{};
+  double interval = 0;
+};
+
+// What a user used together with a model; an empty user stands for all of them.
+struct CompanionRow {
+  std::string user;
+  ModelId model;
+  double uses = 0;  // of the model
+  std::unordered_map<ModelId, double> together;
+};
+
+// How often what was predicted came true.
+struct CalibrationRow {
+  double predicted = 0;
+  double used = 0;
+
+  friend bool operator==(const CalibrationRow&, const CalibrationRow&) = default;
+};
+
+struct HistoryRows {
+  std::vector<UseHistoryRow> components{};
+  std::vector<CompanionRow> companions{};
+  std::vector<CalibrationRow> calibration{};  // by bin
+};
+
 struct CatalogChanges {
   std::vector<ModelRow> models;  // added, or replacing the row of the same id
   std::vector<ModelId> removed;
@@ -123,10 +156,14 @@ class Catalog {
   // Sets last_used and adds one use each. Given in batches so that a daemon can
   // keep them out of its hot path.
   Status RecordModelUses(std::span<const ModelId> models, int64_t unix_ms);
-  Status RecordComponentUses(std::span<const ComponentId> components, int64_t unix_ms);
   Status RecordLoad(const ComponentId& component, double seconds);
   StatusOr<std::unordered_map<ModelId, Usage>> ModelUsage();
   StatusOr<std::unordered_map<ComponentId, Usage>> ComponentUsage();
+
+  // Each row replaces the one of the same component, of the same user and model, or
+  // of the same bin.
+  Status RecordHistory(const HistoryRows& changed);
+  StatusOr<HistoryRows> History();
 
   // Replaces what was desired of that model; nothing cached and placed forgets it.
   Status SetDesired(const DesiredModel& desired);

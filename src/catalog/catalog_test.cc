@@ -148,14 +148,44 @@ TEST_F(CatalogTest, UsesAreCounted) {
   ASSERT_TRUE(catalog_->RecordModelUses({{model}}, 1000).ok());
   ASSERT_TRUE(catalog_->RecordModelUses({{model, model}}, 3000).ok());
   ASSERT_TRUE(catalog_->RecordLoad(component, 1.5).ok());
-  ASSERT_TRUE(catalog_->RecordComponentUses({{component}}, 2000).ok());
   Reopen();
   const auto models = catalog_->ModelUsage();
   EXPECT_EQ(models->at(model).uses, 3u);
   EXPECT_EQ(models->at(model).last_used_unix_ms, 3000);
   const auto components = catalog_->ComponentUsage();
-  EXPECT_EQ(components->at(component).uses, 1u);
   EXPECT_EQ(components->at(component).load_seconds, 1.5);
+}
+
+TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
+  const auto component = Id<ComponentId>("c");
+  const auto base = Id<ModelId>("base");
+  const auto lora = Id<ModelId>("lora");
+  const auto vae = Id<ModelId>("vae");
+  HistoryRows first{
+      .components = {{component, 7, 1, 1, {0.1, 0.2, 0.3}, 0}},
+      .companions = {{"1000/a", base, 3, {{lora, 2}, {vae, 1}}}, {"", base, 4, {{lora, 2}}}},
+      .calibration = {{10, 1}, {8, 4}}};
+  ASSERT_TRUE(catalog_->RecordHistory(first).ok());
+  ASSERT_TRUE(catalog_->RecordHistory({.components = {{component, 7, 2, 5, {1, 2, 3}, 4}},
+                                       .companions = {{"1000/a", base, 5, {{vae, 5}}}},
+                                       .calibration = {{20, 3}, {8, 4}}})
+                  .ok());
+  Reopen();
+  const auto history = catalog_->History();
+  ASSERT_TRUE(history.ok()) << history.status();
+  ASSERT_EQ(history->components.size(), 1u);
+  EXPECT_EQ(history->components[0].last_request, 5u);
+  EXPECT_EQ(history->components[0].rates, (std::array<double, 3>{1, 2, 3}));
+  EXPECT_EQ(history->components[0].interval, 4);
+  ASSERT_EQ(history->companions.size(), 2u);
+  EXPECT_EQ(history->companions[0].user, "");
+  EXPECT_EQ(history->companions[0].uses, 4);
+  EXPECT_EQ(history->companions[1].uses, 5);
+  EXPECT_EQ(history->companions[1].together, (std::unordered_map<ModelId, double>{{vae, 5}}));
+  EXPECT_EQ(history->calibration, (std::vector<CalibrationRow>{{20, 3}, {8, 4}}));
+
+  ASSERT_TRUE(catalog_->RecordHistory({.companions = {{"1000/a", base, 0, {}}}}).ok());
+  EXPECT_EQ(catalog_->History()->companions.size(), 1u);  // the other is forgotten
 }
 
 TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
@@ -210,7 +240,9 @@ TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
   sqlite3* connection = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(connection,
-                         "DROP TABLE overrides; DROP TABLE cache_settings; PRAGMA user_version = 1",
+                         "DROP TABLE overrides; DROP TABLE cache_settings; DROP TABLE use_history; "
+                         "DROP TABLE companions; DROP TABLE use_calibration; "
+                         "PRAGMA user_version = 1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(connection);

@@ -62,6 +62,30 @@ CREATE TABLE cache_settings (
   keep_seconds INTEGER NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE use_history (
+  component    BLOB PRIMARY KEY,
+  bytes        INTEGER NOT NULL,
+  requests     INTEGER NOT NULL,
+  last_request INTEGER NOT NULL,
+  rate_short   REAL NOT NULL,
+  rate_medium  REAL NOT NULL,
+  rate_long    REAL NOT NULL,
+  interval     REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE companions (
+  user      TEXT NOT NULL,
+  model     BLOB NOT NULL,
+  companion BLOB NOT NULL,
+  uses      REAL NOT NULL,
+  PRIMARY KEY (user, model, companion)
+) WITHOUT ROWID;
+CREATE TABLE use_calibration (
+  bin       INTEGER PRIMARY KEY,
+  predicted REAL NOT NULL,
+  used      REAL NOT NULL
+);
+)sql",
 };
 
 }  // namespace

@@ -52,6 +52,13 @@ void AdaptivePolicy::Request(const CachedObject& object) {
   if (experts_[other].saved > experts_[chosen_].saved * kAdvantage) chosen_ = other;
 }
 
+void AdaptivePolicy::Recall(const CachedObject& object, const UseHistory& history) {
+  for (Expert& expert : experts_) {
+    expert.policy->Recall(object, history);
+    expert.shadow.Recall(object, history);
+  }
+}
+
 void AdaptivePolicy::Insert(const CachedObject& object) {
   for (Expert& expert : experts_) expert.policy->Insert(object);
 }

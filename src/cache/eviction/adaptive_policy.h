@@ -17,6 +17,9 @@ class ShadowCache {
 
   // True if the object would be there. It is afterwards, if it fits at all.
   bool Request(const CachedObject& object);
+  void Recall(const CachedObject& object, const UseHistory& history) {
+    policy_->Recall(object, history);
+  }
 
  private:
   void Insert(const CachedObject& object);
@@ -35,6 +38,7 @@ class AdaptivePolicy final : public EvictionPolicy {
   explicit AdaptivePolicy(uint64_t capacity_bytes);
 
   void Request(const CachedObject& object) override;
+  void Recall(const CachedObject& object, const UseHistory& history) override;
   void Insert(const CachedObject& object) override;
   void Remove(const ComponentId& id) override;
   std::optional<ComponentId> Victim(const MayEvict& may_evict) override;

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/status.h"
+#include "cache/eviction/use_history.h"
 
 namespace warmset {
 
@@ -31,7 +32,10 @@ class EvictionPolicy {
 
   // A request for the object, whether it is in RAM or not.
   virtual void Request(const CachedObject& object) = 0;
-  // It is in RAM from now on. REQUIRES: it is not there yet; Request() came before.
+  // What was known of the object in an earlier life: before its first Request().
+  // Policies of queues have no use for it.
+  virtual void Recall(const CachedObject&, const UseHistory&) {}
+  // It is in RAM from now on, asked for or not. REQUIRES: it is not there yet.
   virtual void Insert(const CachedObject& object) = 0;
   // It left RAM, evicted or dropped. REQUIRES: it is there.
   virtual void Remove(const ComponentId& id) = 0;

@@ -124,6 +124,38 @@ TEST_P(AnyPolicy, ServesARandomMixWithinItsRam) {
   EXPECT_GT(hits, 1500);
 }
 
+// What was popular before a restart stays when the RAM fills again.
+TEST(EvictionPolicy, HistoryOfAnEarlierLifeCounts) {
+  for (const char* name : {"ew3", "adaptive", "lru", "lfu"}) {
+    SCOPED_TRACE(name);
+    UseHistory popular;
+    for (uint64_t request = 1; request <= 20; ++request) popular.Count(request);
+    UseHistory once;
+    once.Count(21);
+    UseHistory late = popular;
+    late.Count(22);
+    const auto policy = *MakeEvictionPolicy(name, 1000);
+    policy->Recall(Object(1), late);
+    policy->Recall(Object(2), once);
+    policy->Insert(Object(1));
+    policy->Insert(Object(2));
+    EXPECT_EQ(policy->Victim(Any), Object(2).id);
+    EXPECT_EQ(policy->Foresight()->Victim(Any), Object(2).id);
+  }
+}
+
+// Not asked for: what was preloaded goes first.
+TEST(EvictionPolicy, WhatNobodyAskedForGoesFirst) {
+  for (const char* name : {"ew3", "adaptive", "lru", "lfu"}) {
+    SCOPED_TRACE(name);
+    const auto policy = *MakeEvictionPolicy(name, 1000);
+    policy->Request(Object(1));
+    policy->Insert(Object(1));
+    policy->Insert(Object(2));
+    EXPECT_EQ(policy->Victim(Any), Object(2).id);
+  }
+}
+
 TEST(EvictionPolicy, UnknownNamesAreRefusedWithTheKnownOnes) {
   const Status status = MakeEvictionPolicy("mru", 1).status();
   EXPECT_EQ(CodeOf(status), ErrorCode::kInvalidConfig);

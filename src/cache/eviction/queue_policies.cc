@@ -17,30 +17,6 @@ constexpr auto kItsId = [](const auto& node) { return node.id; };
 
 }  // namespace
 
-LruPolicy::LruPolicy(const LruPolicy& other) : by_use_(other.by_use_) {
-  FindPlaces(by_use_, place_, kItself);
-}
-
-void LruPolicy::Request(const CachedObject& object) {
-  const auto found = place_.find(object.id);
-  if (found != place_.end()) by_use_.splice(by_use_.end(), by_use_, found->second);
-}
-
-void LruPolicy::Insert(const CachedObject& object) {
-  place_[object.id] = by_use_.insert(by_use_.end(), object.id);
-}
-
-void LruPolicy::Remove(const ComponentId& id) {
-  const auto found = place_.find(id);
-  by_use_.erase(found->second);
-  place_.erase(found);
-}
-
-std::optional<ComponentId> LruPolicy::Victim(const MayEvict& may_evict) {
-  const auto found = std::find_if(by_use_.begin(), by_use_.end(), may_evict);
-  return found == by_use_.end() ? std::nullopt : std::optional(*found);
-}
-
 SievePolicy::SievePolicy(const SievePolicy& other) : queue_(other.queue_) {
   FindPlaces(queue_, place_, kItsId);
   hand_ = other.hand_ == other.queue_.end() ? queue_.end() : place_.at(other.hand_->id);

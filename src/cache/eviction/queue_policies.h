@@ -10,26 +10,6 @@
 
 namespace warmset {
 
-// The object whose last use is longest ago.
-class LruPolicy final : public EvictionPolicy {
- public:
-  LruPolicy() = default;
-  LruPolicy(const LruPolicy& other);
-  LruPolicy& operator=(const LruPolicy&) = delete;
-
-  void Request(const CachedObject& object) override;
-  void Insert(const CachedObject& object) override;
-  void Remove(const ComponentId& id) override;
-  std::optional<ComponentId> Victim(const MayEvict& may_evict) override;
-  std::unique_ptr<EvictionPolicy> Foresight() const override {
-    return std::make_unique<LruPolicy>(*this);
-  }
-
- private:
-  std::list<ComponentId> by_use_;  // least recently used first
-  std::unordered_map<ComponentId, std::list<ComponentId>::iterator> place_;
-};
-
 // Zhang et al., "SIEVE is Simpler than LRU" (NSDI 2024): one queue, a mark for what
 // was used again, and a hand that moves from the oldest to the newest.
 class SievePolicy final : public EvictionPolicy {

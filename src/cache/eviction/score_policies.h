@@ -3,17 +3,18 @@
 // at: no sketches, no ghost queues.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <unordered_map>
 
 #include "cache/eviction/eviction_policy.h"
+#include "cache/eviction/use_history.h"
 
 namespace warmset {
 
 // Keeps every object it ever heard of, and which of them are in RAM.
 class ScorePolicy : public EvictionPolicy {
  public:
+  void Recall(const CachedObject& object, const UseHistory& history) final;
   void Request(const CachedObject& object) final;
   void Insert(const CachedObject& object) final;
   void Remove(const ComponentId& id) final;
@@ -22,12 +23,10 @@ class ScorePolicy : public EvictionPolicy {
  protected:
   struct Known {
     CachedObject object;
-    uint64_t last_request = 0;       // by number, from 1
-    uint64_t requests = 0;           // ever
-    uint64_t requests_in_ram = 0;    // since it is in RAM
-    std::array<double, 3> rates{};   // decayed, as of last_request
-    double interval = 0;             // between requests, smoothed; 0: asked for once
-    double base = 0;                 // the policy's own
+    UseHistory history;
+    uint64_t requests_in_ram = 0;  // since it is in RAM
+    uint64_t insertion = 0;        // by number
+    double base = 0;               // the policy's own
     bool in_ram = false;
   };
 
@@ -41,15 +40,15 @@ class ScorePolicy : public EvictionPolicy {
   virtual void OnRemove(const Known&) {}
 
   uint64_t now_ = 0;
+  uint64_t insertions_ = 0;
   std::unordered_map<ComponentId, Known> known_;
 };
 
 // What bringing the object back costs for each byte that it takes.
 double CostPerByte(const CachedObject& object);
 
-// Exponential windows: the mean of request rates that decay with half-lives of 3,
-// 100 and 3000 requests, times the cost of loading, by size. Short windows follow
-// a change of popularity, long ones keep what is asked for now and again.
+// Exponential windows: the rate of requests, see UseHistory, times the cost of
+// loading, by size.
 class Ew3Policy final : public ScorePolicy {
  public:
   std::unique_ptr<EvictionPolicy> Foresight() const override {
@@ -58,7 +57,17 @@ class Ew3Policy final : public ScorePolicy {
 
  private:
   double Score(const Known& known) const override;
-  void OnRequest(Known& known) override;
+};
+
+// The object whose last use is longest ago.
+class LruPolicy final : public ScorePolicy {
+ public:
+  std::unique_ptr<EvictionPolicy> Foresight() const override {
+    return std::make_unique<LruPolicy>(*this);
+  }
+
+ private:
+  double Score(const Known& known) const override;
 };
 
 // The object with the fewest requests ever; of those the one not used for longest.
@@ -100,7 +109,6 @@ class NextUsePolicy final : public ScorePolicy {
 
  private:
   double Score(const Known& known) const override;
-  void OnRequest(Known& known) override;
 };
 
 }  // namespace warmset
