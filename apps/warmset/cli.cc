@@ -29,9 +29,9 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Each command explains itself: warmset COMMAND --help");
   for (const auto add :
-       {AddServe, AddRun, AddScan, AddList, AddShow, AddOverride, AddCache, AddUncache, AddPath,
-        AddLoad, AddUnload, AddPlan, AddPs, AddDevices, AddInspect, AddDoctor, AddConfig,
-        AddShutdown}) {
+       {AddServe, AddRun, AddScan, AddList, AddShow, AddOverride, AddCache, AddPreload,
+        AddUncache, AddPath, AddLoad, AddUnload, AddPlan, AddPs, AddDevices, AddInspect,
+        AddDoctor, AddConfig, AddShutdown}) {
     add(app, context);
   }
   try {

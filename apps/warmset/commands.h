@@ -12,6 +12,7 @@ void AddList(CLI::App& app, Context& context);
 void AddShow(CLI::App& app, Context& context);
 void AddOverride(CLI::App& app, Context& context);
 void AddCache(CLI::App& app, Context& context);
+void AddPreload(CLI::App& app, Context& context);
 void AddUncache(CLI::App& app, Context& context);
 void AddPath(CLI::App& app, Context& context);
 void AddLoad(CLI::App& app, Context& context);

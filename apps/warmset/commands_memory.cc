@@ -1,4 +1,4 @@
-// What is in RAM and on devices: cache, uncache, path, load, unload.
+// What is in RAM and on devices: cache, preload, uncache, path, load, unload.
 #include <chrono>
 #include <optional>
 
@@ -53,6 +53,14 @@ StatusOr<int> RunCache(const Context& context, const ModelArguments& arguments) 
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.cache(),
                       [&](const Screen&) { return RenderCached(response.cache()); });
+}
+
+StatusOr<int> RunPreload(const Context& context, const ModelArguments& arguments) {
+  v1::Request request;
+  Fill(*request.mutable_preload_model(), arguments);
+  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  return context.Show(response.preload(),
+                      [&](const Screen&) { return RenderPreload(response.preload()); });
 }
 
 StatusOr<int> RunUncache(const Context& context, const ModelArguments& arguments) {
@@ -166,6 +174,16 @@ void AddCache(CLI::App& app, Context& context) {
       ->type_name("DURATION");
   AddForce(command, arguments);
   OnCommand(command, context, RunCache, arguments);
+}
+
+void AddPreload(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<ModelArguments>();
+  CLI::App* const command = AddClientCommand(
+      app, context, "preload", "Have a model read into RAM in the background, and go on",
+      "warmset preload sdxl");
+  AddModel(command, arguments);
+  AddComponents(command, arguments);
+  OnCommand(command, context, RunPreload, arguments);
 }
 
 void AddUncache(CLI::App& app, Context& context) {

@@ -326,7 +326,29 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
                                     static_cast<double>(share.raw_bytes()) /
                                         static_cast<double>(share.compressed_bytes())));
   }
+  if (!usage.preloads().empty()) {
+    fields.emplace_back("Preloads",
+                        fmt::format("{} succeeded, {} of them used before they left RAM; "
+                                    "{} of uses that would have waited",
+                                    percent(usage.preload_success()),
+                                    percent(usage.preload_hit_rate()),
+                                    percent(usage.preload_coverage())));
+  }
   std::string text = RenderFields(fields, screen) + MemoryLine(usage.memory());
+  if (!usage.preloads().empty()) {
+    Table table({{.title = "PRELOADED AS"},
+                 {.title = "ISSUED", .right = true},
+                 {.title = "LOADED", .right = true},
+                 {.title = "FAILED", .right = true},
+                 {.title = "USED", .right = true},
+                 {.title = "UNUSED", .right = true}});
+    for (const v1::PreloadCounts& counts : usage.preloads()) {
+      table.AddRow({counts.reason(), fmt::format("{}", counts.issued()),
+                    fmt::format("{}", counts.loaded()), fmt::format("{}", counts.failed()),
+                    fmt::format("{}", counts.used()), fmt::format("{}", counts.unused())});
+    }
+    text += "\n" + table.Render(screen);
+  }
   if (usage.evictions().empty()) return text;
   Table table({{.title = "EVICTED", .shrinks = true}, {.title = "UNUSED FOR"}, {.title = "WHY"}});
   for (const v1::CacheUsage::Eviction& eviction : usage.evictions()) {
@@ -390,6 +412,15 @@ std::string RenderCached(const v1::CacheReply& reply) {
     text += fmt::format("  evicted {}\n", Printable(evicted));
   }
   return text + SkippedLines(reply);
+}
+
+std::string RenderPreload(const v1::PreloadReply& reply) {
+  const v1::ModelState& state = reply.state();
+  if (state.cache_state() == v1::CACHED) {
+    return fmt::format("{}: is in RAM already\n", Printable(state.name()));
+  }
+  return fmt::format("{}: will be read into RAM{}\n", Printable(state.name()),
+                     reply.waiting() > 0 ? fmt::format(" after {} others", reply.waiting()) : "");
 }
 
 std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply) {

@@ -41,6 +41,7 @@ std::string RenderScan(const v1::ScanReply& scan, const Screen& screen);
 std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen);
 std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen);
 std::string RenderCached(const v1::CacheReply& reply);
+std::string RenderPreload(const v1::PreloadReply& reply);
 std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply);
 std::string RenderLoaded(const v1::LoadReply& reply);
 

@@ -137,6 +137,10 @@ class Client {
   // Reads a model into RAM. Returns when it is there.
   Result<ModelState> Cache(std::string_view name, const ProgressFunction& progress = nullptr);
 
+  // Has a model read into RAM behind what others wait for: returns at once, with the
+  // state before. A later Attach() or Cache() joins the read.
+  Result<ModelState> Preload(std::string_view name);
+
   // Ends the session and with it every lease. What is mapped stays valid. A
   // later call connects anew.
   void Close();

@@ -99,6 +99,18 @@ class Session:
             arguments["components"] = [component]
         return decode(CacheResult, self._ask("cache", "cache", arguments, progress))
 
+    def preload(self, name: str, component: Optional[str] = None) -> ModelState:
+        """Has a model read into RAM behind what others wait for, and returns at once.
+
+        Without `component`: the components that were used last, else all. A later
+        attach() or cache() joins the read. It may take the place of other models,
+        as cache() may; `warmset ps --usage` tells what preloads were good for.
+        """
+        arguments: Message = {"model": name}
+        if component is not None:
+            arguments["components"] = [component]
+        return decode(ModelState, self._ask("preload_model", "preload", arguments)["state"])
+
     def validate_compatibility(self, name: str, device: str = "") -> Compatibility:
         """Whether a model can be used, and why not: on a device of the daemon
         ("host:0", with what is free there now) or on one like

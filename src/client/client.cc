@@ -231,6 +231,13 @@ Result<ModelState> Client::Cache(std::string_view name, const ProgressFunction& 
   return *std::move(answer->reply.cached);
 }
 
+Result<ModelState> Client::Preload(std::string_view name) {
+  auto answer = impl_->CallForOne(internal::EncodePreload(name));
+  if (!answer) return std::move(answer).error();
+  if (!answer->reply.preloaded) return BadReply("no state");
+  return *std::move(answer->reply.preloaded);
+}
+
 void Client::Close() { impl_->Close(); }
 
 }  // namespace warmset::inline client_v1

@@ -14,6 +14,7 @@ constexpr uint32_t kGetModelState = 5;
 constexpr uint32_t kCache = 9;
 constexpr uint32_t kAttach = 13;
 constexpr uint32_t kRelease = 14;
+constexpr uint32_t kPreloadModel = 24;
 
 std::string Call(uint32_t field, const ProtoWriter& message) {
   ProtoWriter request;
@@ -160,8 +161,8 @@ bool Decode(std::string_view bytes, AttachedComponent& attached) {
   return reader.ok();
 }
 
-// CacheReply
-bool DecodeCacheReply(std::string_view bytes, ModelState& state) {
+// CacheReply and PreloadReply
+bool DecodeStateReply(std::string_view bytes, ModelState& state) {
   ProtoReader reader(bytes);
   while (reader.Next()) {
     if (reader.field() == 1 && !Decode(reader.bytes(), state)) return false;
@@ -200,6 +201,12 @@ std::string EncodeCache(std::string_view model) {
   return Call(kCache, cache);
 }
 
+std::string EncodePreload(std::string_view model) {
+  ProtoWriter preload;
+  preload.String(1, model);
+  return Call(kPreloadModel, preload);
+}
+
 std::string EncodeAttach(const AttachRequest& attach) {
   ProtoWriter message;
   message.String(1, attach.model);
@@ -235,8 +242,9 @@ std::optional<Reply> DecodeReply(std::string_view payload) {
       case 4: ok = Decode(reader.bytes(), reply.progress.emplace()); break;
       case 7: ok = Decode(reader.bytes(), reply.models); break;
       case 8: ok = Decode(reader.bytes(), reply.states); break;
-      case 12: ok = DecodeCacheReply(reader.bytes(), reply.cached.emplace()); break;
+      case 12: ok = DecodeStateReply(reader.bytes(), reply.cached.emplace()); break;
       case 16: ok = Decode(reader.bytes(), reply.attached.emplace()); break;
+      case 26: ok = DecodeStateReply(reader.bytes(), reply.preloaded.emplace()); break;
     }
   }
   if (!ok || !reader.ok()) return std::nullopt;

@@ -28,6 +28,7 @@ std::string EncodeHello(std::string_view client_name, uint64_t held_bytes);
 std::string EncodeListModels(std::string_view filter);
 std::string EncodeGetModelState(std::span<const std::string> names);
 std::string EncodeCache(std::string_view model);
+std::string EncodePreload(std::string_view model);
 std::string EncodeAttach(const AttachRequest& attach);
 std::string EncodeRelease(std::span<const uint64_t> leases);
 
@@ -59,6 +60,7 @@ struct Reply {
   std::vector<ModelState> models;          // of ListModels
   std::vector<Result<ModelState>> states;  // of GetModelState
   std::optional<ModelState> cached;        // of Cache
+  std::optional<ModelState> preloaded;     // of PreloadModel
   std::optional<AttachedComponent> attached;
 };
 

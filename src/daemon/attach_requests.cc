@@ -80,7 +80,8 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
   }
   services_.uses.Use({.model = summary.id,
                       .components = std::move(components),
-                      .admission = Admission::kIfCached},
+                      .admission = Admission::kIfCached,
+                      .user = services_.view.UserOf(call.session)},
                      [this, attach](StatusOr<ModelUse::Result> used) {
                        if (!used.ok()) return Fail(attach->call, used.status());
                        attach->components = std::move(used->components);
@@ -100,6 +101,7 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
     attach->parts = passed->parts;
     ModelUse::Request use{.model = passed->model,
                           .admission = Admission::kIfCached,
+                          .user = services_.view.UserOf(attach->call.session),
                           .passed_file = file,
                           .passed_index = passed->index};
     for (const FilePart& part : passed->parts) use.components.push_back(part.component);

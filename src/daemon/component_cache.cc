@@ -1,5 +1,6 @@
 #include "daemon/component_cache.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/units.h"
@@ -79,22 +80,36 @@ bool ComponentCache::Has(const ComponentId& component) const {
   return forms.raw || forms.compressed;
 }
 
-void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
-  const ComponentId id = source.component.id;
-  if (Held held = Use(id, EntryStore::HoldKind::kPin)) {
-    loop_.Post([held = std::move(held), done = std::move(done)] { done(Loaded{held, 0, false, {}}); });
-    return;
+bool ComponentCache::AnswerFromRam(const ComponentId& component, bool counts, const Done& done) {
+  Held held;
+  if (counts) {
+    held = Use(component, EntryStore::HoldKind::kPin);
+  } else if (auto hold = store_.HoldForWork(component)) {
+    held = std::make_shared<const EntryHold>(*std::move(hold));
   }
+  if (held == nullptr) return false;
+  loop_.Post([held = std::move(held), done] { done(Loaded{held, 0, false, {}}); });
+  return true;
+}
+
+void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done) {
+  const ComponentId id = source.component.id;
+  const bool counts = !wish.preload || IsAskedFor(*wish.preload);
+  if (AnswerFromRam(id, counts, done)) return;
   auto compressed = store_.Compressed(id);
-  const uint64_t bytes = EntryMemory(source.component).value();
-  const CachedObject object{.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)};
-  CountRequest(object);
-  if (compressed != nullptr) {
-    store_.CountUse(id);
-  } else {
-    store_.NoteMiss(object);
+  if (!wish.preload) preloads_.Used(id, compressed != nullptr || flights_.contains(id));
+  if (counts) {
+    const uint64_t bytes = EntryMemory(source.component).value();
+    const CachedObject object{.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)};
+    CountRequest(object);
+    if (compressed != nullptr) {
+      store_.CountUse(id);
+    } else {
+      store_.NoteMiss(object);
+    }
   }
   SharedFlight& flight = flights_[id];
+  if (flight == nullptr && wish.preload) preloads_.Issued(id, *wish.preload);
   if (flight == nullptr) {
     flight = compressed != nullptr ? DecodingFlight(id, std::move(compressed), source.label)
                                    : std::make_shared<Flight>();
@@ -103,7 +118,8 @@ void ComponentCache::Ensure(ComponentSource source, bool may_evict, Done done) {
     loop_.Post([this] { StartLoads(); });
   }
   if (flight->compressed != nullptr && !flight->with_files) flight->with_files = std::move(source);
-  flight->may_evict |= may_evict;
+  flight->may_evict |= wish.may_evict;
+  flight->demanded |= !wish.preload;
   flight->waiting.push_back(std::move(done));
 }
 
@@ -135,12 +151,24 @@ void ComponentCache::Reconsider(const ComponentId& component) {
 ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStore::HoldKind kind) {
   auto hold = store_.Hold(component, kind);
   if (!hold) return nullptr;
+  preloads_.Used(component, true);
   const uint64_t bytes = hold->entry().memory().value();
   CountRequest({.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)});
   return std::make_shared<const EntryHold>(*std::move(hold));
 }
 
+void ComponentCache::Recall(const ComponentId& component, uint64_t bytes,
+                            const UseHistory& history) {
+  const CachedObject object{
+      .id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)};
+  ledger_.Recall({object, history});
+  store_.Recall(object, history);
+  ghosts_.Recall(object, history);
+}
+
 void ComponentCache::CountRequest(const CachedObject& object) {
+  ledger_.Count(object);
+  predictor_.Observe(ledger_);
   last_used_[object.id] = std::chrono::steady_clock::now();
   ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
                   DecodeSeconds(object.bytes));
@@ -181,6 +209,7 @@ EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
   const EntryStore::Dropped dropped = store_.Drop(component);
   if (dropped != EntryStore::Dropped::kNotThere) {
     users_.erase(component);
+    preloads_.Left(component);
     events_.changed(component);
   }
   return dropped;
@@ -201,6 +230,9 @@ const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component
 // it may be evicted by then.
 void ComponentCache::StartLoads() {
   while (running_ < load_threads_ && !queue_.empty()) {
+    const auto demanded = std::find_if(queue_.begin(), queue_.end(),
+                                       [](const SharedFlight& each) { return each->demanded; });
+    if (demanded != queue_.end()) std::rotate(queue_.begin(), demanded, std::next(demanded));
     const SharedFlight flight = queue_.front();
     const ByteCount needed = EntryMemory(flight->source.component);
     const BudgetUse use = store_.MemoryUse();
@@ -238,6 +270,7 @@ void ComponentCache::OnLeft(const std::vector<ComponentId>& components, bool who
                                               : std::chrono::floor<std::chrono::seconds>(
                                                     now - used->second);
     usage_.AddEviction({LabelOf(component), age, room_for_});
+    preloads_.Left(component);
     users_.erase(component);
     events_.changed(component);
   }
@@ -369,7 +402,9 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
                                                : hold.entry().load_time());
   spdlog::info("{}: {} {} in {:.1f} ms", flight->source.label,
                FormatSize(ByteCount(hold.entry().bytes())),
-               flight->read_bytes == 0 ? "decoded" : "read", took.count() * 1e3);
+               flight->read_bytes == 0 ? "decoded" : flight->demanded ? "read" : "preloaded",
+               took.count() * 1e3);
+  preloads_.Ended(id, true);
   events_.changed(id);
   conversions_.Consider(id);
   for (const Done& done : std::exchange(flight->waiting, {})) {
@@ -379,7 +414,13 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
 }
 
 void ComponentCache::Fail(const SharedFlight& flight, const Status& why) {
-  flights_.erase(flight->source.component.id);
+  const ComponentId id = flight->source.component.id;
+  flights_.erase(id);
+  if (CodeOf(why) == ErrorCode::kRamLimitExceeded) {
+    preloads_.Withdrawn(id);
+  } else {
+    preloads_.Ended(id, false);
+  }
   spdlog::warn("{}", Message(why));
   for (const Done& done : std::exchange(flight->waiting, {})) done(why);
 }

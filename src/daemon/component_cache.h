@@ -22,10 +22,13 @@
 #include "cache/cache_strategy.h"
 #include "cache/entry.h"
 #include "cache/entry_store.h"
+#include "cache/preload/preload_log.h"
+#include "cache/preload/use_predictor.h"
 #include "cache/reserve.h"
 #include "cache/source_file.h"
 #include "cache/strategy_ghosts.h"
 #include "cache/usage_log.h"
+#include "cache/use_ledger.h"
 #include "catalog/catalog.h"
 #include "daemon/conversions.h"
 #include "inspect/manifest.h"
@@ -89,15 +92,22 @@ class ComponentCache {
                  std::unique_ptr<EvictionPolicy> policy, LoadCosts costs, unsigned load_threads,
                  Events events);
 
+  struct Wish {
+    bool may_evict = true;  // other entries, to make room
+    std::optional<PreloadReason> preload{};  // nothing: somebody waits for it
+  };
   // Calls done, later and exactly once, with the component's raw entry: as it is
   // there, decoded from its compressed form, or loaded. A call for one that is
-  // being made joins the others. Errors are those of LoadEntry(),
-  // and kRamLimitExceeded naming what holds the memory (or, unless other entries
-  // may be evicted, when there is not that much free); then nothing remains.
-  void Ensure(ComponentSource source, bool may_evict, Done done);
+  // being made joins the others; what somebody waits for starts before what is
+  // preloaded. Errors are those of LoadEntry(), and kRamLimitExceeded naming what
+  // holds the memory (or, unless other entries may be evicted, when there is not
+  // that much free); then nothing remains.
+  void Ensure(ComponentSource source, const Wish& wish, Done done);
 
   // Holds the entry and counts as a use; nothing unless it is there.
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
+  // A component of an earlier life.
+  void Recall(const ComponentId& component, uint64_t bytes, const UseHistory& history);
   // In RAM, in any form.
   bool Has(const ComponentId& component) const;
   // Somebody holds it, or it is on its way.
@@ -146,6 +156,11 @@ class ComponentCache {
   std::vector<ComponentId> Components() const { return store_.Owners(); }
   UsageLog& usage() { return usage_; }
   const UsageLog& usage() const { return usage_; }
+  const PreloadLog& preloads() const { return preloads_; }
+  UseLedger& ledger() { return ledger_; }
+  UsePredictor& predictor() { return predictor_; }
+  // Nothing is being loaded or decoded, and nothing waits for it.
+  bool idle() const { return flights_.empty(); }
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 
   // Ends all loads, unanswered: before the loop goes.
@@ -159,6 +174,7 @@ class ComponentCache {
     // but its strategy asks for it.
     std::optional<ComponentSource> with_files;
     bool may_evict = false;
+    bool demanded = false;  // not only preloaded
     std::vector<Done> waiting;
     std::vector<std::string> evicted;
     std::atomic<uint64_t> done_bytes = 0;
@@ -169,6 +185,8 @@ class ComponentCache {
 
   // Of a component that is raw so large and takes so long to load.
   void CountRequest(const CachedObject& object);
+  // An answer with the raw entry; false unless it is there.
+  bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
   static SharedFlight DecodingFlight(const ComponentId& component,
                                      std::shared_ptr<const CompressedEntry> compressed,
                                      std::string label);
@@ -195,6 +213,9 @@ class ComponentCache {
   Conversions conversions_;
   StrategyGhosts ghosts_;
   UsageLog usage_;
+  UseLedger ledger_;
+  UsePredictor predictor_;
+  PreloadLog preloads_;
   std::string room_for_;  // why components leave now, for the log
   std::unordered_map<ComponentId, std::chrono::steady_clock::time_point> last_used_;
   double decoded_bytes_ = 0;

@@ -104,6 +104,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
     if (Model* model = registry_.Find(id)) model->last_used_unix_ms = use.last_used_unix_ms;
   }
   uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
+  RETURN_IF_ERROR(OpenPreloader());
   passed_files_ = std::make_unique<PassedFiles>(
       *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
@@ -130,12 +131,38 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
                                       options_.strategy, limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
-               *uses_, *passed_files_, *paths_, *view_},
+               *uses_, *passed_files_, *paths_, *preloader_, *view_},
       [this] { ShutDown(); });
   ASSIGN_OR_RETURN(server_, wire::Server::Start({.socket_path = options_.socket,
                                                  .allowed_uids = options_.allowed_uids},
                                                 loop_.get(), dispatcher_.get()));
   dispatcher_->SetServer(server_.get());
+  return OkStatus();
+}
+
+Status Daemon::OpenPreloader() {
+  preloader_ = std::make_unique<Preloader>(
+      *loop_, registry_, *cache_, *uses_,
+      Preloader::Options{.companions = options_.preload_companions,
+                         .popular = options_.preload_popular,
+                         .schedule = options_.preload_schedule});
+  uses_->SetDemanded([this](const ModelUse::Request& request) { preloader_->Demanded(request); });
+  ASSIGN_OR_RETURN(HistoryRows history, catalog_->History());
+  for (const UseHistoryRow& row : history.components) {
+    cache_->Recall(row.component, row.bytes,
+                   {.requests = row.requests,
+                    .last_request = row.last_request,
+                    .rates = row.rates,
+                    .interval = row.interval});
+  }
+  for (CompanionRow& row : history.companions) {
+    preloader_->companions().Recall(
+        {std::move(row.user), row.model, row.uses, std::move(row.together)});
+  }
+  for (size_t bin = 0; bin < std::min(history.calibration.size(), UsePredictor::kBins); ++bin) {
+    cache_->predictor().Recall(
+        bin, {history.calibration[bin].predicted, history.calibration[bin].used});
+  }
   return OkStatus();
 }
 
@@ -146,6 +173,7 @@ void Daemon::BeginWork() {
   library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
     if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));
     desired_->BringBack();
+    preloader_->Start();
   });
   loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
   loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
@@ -268,7 +296,30 @@ void Daemon::RecordUses() {
     const Status recorded = catalog_->RecordModelUses(used, UnixMilliseconds());
     if (!recorded.ok()) spdlog::warn("uses are not recorded: {}", Message(recorded));
   }
+  RecordHistory();
   loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
+}
+
+void Daemon::RecordHistory() {
+  HistoryRows changed;
+  for (const UseLedger::Line& line : cache_->ledger().TakeChanged()) {
+    changed.components.push_back({.component = line.object.id,
+                                  .bytes = line.object.bytes,
+                                  .requests = line.history.requests,
+                                  .last_request = line.history.last_request,
+                                  .rates = line.history.rates,
+                                  .interval = line.history.interval});
+  }
+  if (changed.components.empty()) return;
+  for (CompanionPredictor::Habit& habit : preloader_->companions().TakeChanged()) {
+    changed.companions.push_back(
+        {std::move(habit.user), habit.model, habit.uses, std::move(habit.together)});
+  }
+  for (const UsePredictor::Bin& bin : cache_->predictor().bins()) {
+    changed.calibration.push_back({bin.predicted, bin.used});
+  }
+  const Status recorded = catalog_->RecordHistory(changed);
+  if (!recorded.ok()) spdlog::warn("how models are used is not recorded: {}", Message(recorded));
 }
 
 void Daemon::ShutDown() {

@@ -19,6 +19,7 @@
 #include "daemon/options.h"
 #include "daemon/passed_files.h"
 #include "daemon/path_service.h"
+#include "daemon/preloader.h"
 #include "daemon/request_dispatcher.h"
 #include "daemon/state_view.h"
 #include "isolate/inspector_pool.h"
@@ -44,6 +45,7 @@ class Daemon {
   explicit Daemon(Options options) : options_(std::move(options)) {}
   Status Open();
   Status OpenServices(ByteCount limit, uint64_t term);
+  Status OpenPreloader();
   void BeginWork();
 
   void OnDropped(const std::vector<ModelId>& models, const std::vector<ComponentId>& components);
@@ -53,6 +55,7 @@ class Daemon {
   void CountOrphans();
   void DropExpired();
   void RecordUses();
+  void RecordHistory();
   void ShutDown();
 
   const Options options_;
@@ -72,6 +75,7 @@ class Daemon {
   std::unique_ptr<ModelUse> uses_;
   std::unique_ptr<PassedFiles> passed_files_;
   std::unique_ptr<PathService> paths_;
+  std::unique_ptr<Preloader> preloader_;
   std::unique_ptr<DesiredState> desired_;
   std::unique_ptr<DeviceService> devices_;
   std::unique_ptr<StateView> view_;

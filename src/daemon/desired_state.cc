@@ -86,7 +86,8 @@ void DesiredState::BringBackNext() {
                             .components = {pending->second.begin(), pending->second.end()},
                             // The user forced it before the restart, if that was needed.
                             .admission = Admission::kForced,
-                            .may_evict = false};
+                            .may_evict = false,
+                            .preload = PreloadReason::kRestart};
   uses_.Use(std::move(request), [this, id](const StatusOr<ModelUse::Result>& used) {
     // No room now may be room later: clients of the earlier daemon let go.
     if (used.ok() || CodeOf(used.status()) != ErrorCode::kRamLimitExceeded) pending_.erase(id);

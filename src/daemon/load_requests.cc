@@ -37,7 +37,8 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
   ModelUse::Request use{
       .model = load->model,
       .components = {request.components().begin(), request.components().end()},
-      .admission = request.force() ? Admission::kForced : Admission::kRefused};
+      .admission = request.force() ? Admission::kForced : Admission::kRefused,
+      .user = services_.view.UserOf(call.session)};
   services_.uses.Use(std::move(use), [this, load](StatusOr<ModelUse::Result> used) {
     if (!used.ok()) return Fail(load->call, used.status());
     const Model* now = services_.registry.Find(load->model);

@@ -42,6 +42,7 @@ ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registr
       catalog_(catalog) {}
 
 void ModelUse::Use(Request request, Done done) {
+  if (demanded_ && !request.preload && !request.user.empty()) demanded_(request);
   auto operation = std::make_shared<Operation>();
   operation->request = std::move(request);
   operation->done = std::move(done);
@@ -96,6 +97,7 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
   for (const uint32_t index : operation.selected) {
     // Held from here on, so that what is in RAM now still is in Ensure().
     const ComponentId& id = summary.components[index].id;
+    if (request.preload && cache_.Has(id)) continue;
     if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
       operation.result.components.push_back({index, std::move(held)});
     } else {
@@ -217,8 +219,9 @@ void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sour
   if (sources.empty()) return Finish(operation, OkStatus());
   for (size_t i = 0; i < sources.size(); ++i) {
     const uint32_t index = operation->missing[i];
-    const bool may_evict = operation->request.may_evict;
-    cache_.Ensure(std::move(sources[i]), may_evict, [this, operation, index](
+    const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
+                                    .preload = operation->request.preload};
+    cache_.Ensure(std::move(sources[i]), wish, [this, operation, index](
                                                         StatusOr<ComponentCache::Loaded> loaded) {
       if (loaded.ok()) {
         Result& result = operation->result;
@@ -240,9 +243,11 @@ void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sour
 }
 
 void ModelUse::Finish(const Shared& operation, const Status& status) {
+  const std::optional<PreloadReason>& preload = operation->request.preload;
+  const bool no_room = CodeOf(status) == ErrorCode::kRamLimitExceeded && !status.ok();
   if (Model* model = registry_.Find(operation->request.model)) {
-    model->last_error = status;
-    if (status.ok()) {
+    if (!preload || !no_room) model->last_error = status;
+    if (status.ok() && (!preload || IsAskedFor(*preload))) {
       model->last_used_unix_ms = UnixMilliseconds();
       used_.push_back(operation->request.model);
     }
@@ -260,7 +265,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   std::sort(result.components.begin(), result.components.end(),
             [](const Component& a, const Component& b) { return a.index < b.index; });
   result.took = std::chrono::steady_clock::now() - operation->started;
-  LogAccess(result);
+  if (!preload) LogAccess(result);
   operation->done(std::move(result));
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -36,6 +37,9 @@ class ModelUse {
     bool whole_files = false;
     // Whether other entries may be evicted to make room.
     bool may_evict = true;
+    // Nobody waits: what is in RAM in any form is left as it is.
+    std::optional<PreloadReason> preload{};
+    std::string user{};  // who asks; empty: the daemon itself
     // A file of the model that a client passed, read instead of the path: it
     // may be one that this process can't open.
     std::shared_ptr<const os::UniqueFd> passed_file{};
@@ -66,6 +70,10 @@ class ModelUse {
   // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; they are also
   // kept as the model's last error.
   void Use(Request request, Done done);
+  // Told of each request that a user waits for, when it is made.
+  void SetDemanded(std::function<void(const Request&)> demanded) {
+    demanded_ = std::move(demanded);
+  }
 
   // The models that were used since the last call, to be recorded.
   std::vector<ModelId> TakeUsed() { return std::exchange(used_, {}); }
@@ -98,6 +106,7 @@ class ModelUse {
   LibraryService& library_;
   ComponentCache& cache_;
   Catalog& catalog_;
+  std::function<void(const Request&)> demanded_;
   std::vector<ModelId> used_;
 };
 

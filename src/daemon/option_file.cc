@@ -30,6 +30,7 @@ std::string_view ExpectedType(OptionShape shape) {
       return "a whole number";
     case OptionShape::kBoolean:
       return "true or false";
+    case OptionShape::kTexts:
     case OptionShape::kPaths:
       return "a list of strings";
     case OptionShape::kIntegers:

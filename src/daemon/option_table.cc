@@ -155,6 +155,43 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return options.eviction; }},
+    OptionRow{"preload.companions", "--preload-companions", "on|off",
+              "load what is usually used with a model when that is asked for",
+              OptionShape::kBoolean,
+              [](Options& options, const Texts& texts) {
+                ASSIGN_OR_RETURN(options.preload_companions, ParseSwitch(texts[0], "on", "off"));
+                return OkStatus();
+              },
+              [](const Options& options) {
+                return std::string(options.preload_companions ? "on" : "off");
+              }},
+    OptionRow{"preload.popular", "--preload-popular", "on|off",
+              "load into free memory what is likely to be used", OptionShape::kBoolean,
+              [](Options& options, const Texts& texts) {
+                ASSIGN_OR_RETURN(options.preload_popular, ParseSwitch(texts[0], "on", "off"));
+                return OkStatus();
+              },
+              [](const Options& options) {
+                return std::string(options.preload_popular ? "on" : "off");
+              }},
+    OptionRow{"preload.schedule", "--preload-at", "'TIME MODEL'",
+              "load a model at these times, as in '30 8 * * mon-fri sdxl'; may be repeated",
+              OptionShape::kTexts,
+              [](Options& options, const Texts& texts) {
+                std::vector<ScheduledPreload> schedule;
+                for (const std::string& text : texts) {
+                  ASSIGN_OR_RETURN(schedule.emplace_back(), ScheduledPreload::Parse(text));
+                }
+                options.preload_schedule = std::move(schedule);
+                return OkStatus();
+              },
+              [](const Options& options) {
+                Texts texts;
+                for (const ScheduledPreload& item : options.preload_schedule) {
+                  texts.push_back(item.text);
+                }
+                return fmt::format("{}", fmt::join(texts, "; "));
+              }},
     OptionRow{"device", "--device", "ID[,memory=SIZE][,pool=POOL]",
               "device to load on, such as host:0,memory=4GiB,pool=dedicated; may be repeated",
               OptionShape::kDevices,
@@ -213,7 +250,7 @@ size_t Edits(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool IsList(OptionShape shape) {
-  return shape == OptionShape::kPaths || shape == OptionShape::kIntegers ||
+  return shape == OptionShape::kTexts || shape == OptionShape::kPaths || shape == OptionShape::kIntegers ||
          shape == OptionShape::kDevices;
 }
 

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/strong.h"
 #include "cache/cache_strategy.h"
+#include "daemon/preload_schedule.h"
 
 namespace warmset {
 
@@ -49,6 +50,11 @@ struct Options {
   unsigned load_threads = 2;      // components that load at the same time
   CacheStrategy strategy = CacheStrategy::kSpeed;  // of models without one of their own
   std::string eviction = "ew3";   // which component leaves RAM first, see EvictionPolicyNames()
+
+  // What is loaded before somebody asks for it.
+  bool preload_companions = true;  // models that are usually used with one that is asked for
+  bool preload_popular = true;     // what is likely to be used, into free memory
+  std::vector<ScheduledPreload> preload_schedule;
 
   std::string log_level = "info";  // trace, debug, info, warning or error
 

@@ -105,6 +105,10 @@ keep_free = "1GiB"
 load_threads = 3
 strategy = "balanced"
 eviction = "sieve"
+[preload]
+companions = false
+popular = false
+schedule = ["30 8 * * mon-fri sdxl", "0 13 * * * llama"]
 [access]
 uids = [1000, 1001]
 [[device]]
@@ -132,6 +136,10 @@ pool = "dedicated"
   EXPECT_EQ(options->load_threads, 3u);
   EXPECT_EQ(options->strategy, CacheStrategy::kBalanced);
   EXPECT_EQ(options->eviction, "sieve");
+  EXPECT_FALSE(options->preload_companions);
+  EXPECT_FALSE(options->preload_popular);
+  ASSERT_EQ(options->preload_schedule.size(), 2u);
+  EXPECT_EQ(options->preload_schedule[1].model, "llama");
   EXPECT_THAT(options->allowed_uids, ElementsAre(1000u, 1001u));
   ASSERT_EQ(options->devices.size(), 2u);
   EXPECT_EQ(options->devices[1].memory, ByteCount(4 * kGiB));

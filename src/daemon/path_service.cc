@@ -34,8 +34,9 @@ bool IsFolder(const ModelSummary& summary) {
 
 }  // namespace
 
-void PathService::Open(const ModelId& model, Done done) {
-  ModelUse::Request request{.model = model, .whole_files = true};
+void PathService::Open(const ModelId& model, std::string user, Done done) {
+  ModelUse::Request request{
+      .model = model, .whole_files = true, .user = std::move(user)};
   uses_.Use(std::move(request), [this, model, done = std::move(done)](auto files) {
     if (!files.ok()) return done(files.status());
     Link(model, *files, done);

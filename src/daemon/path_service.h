@@ -34,7 +34,7 @@ class PathService {
 
   // Caches the model's files byte for byte and calls done, later and exactly
   // once, with the path of the file, or of a folder for a model of several.
-  void Open(const ModelId& model, Done done);
+  void Open(const ModelId& model, std::string user, Done done);
   // Removes the path, if there is one, and unpins its entries; those that were
   // made for it alone are dropped.
   void Close(const ModelId& model);

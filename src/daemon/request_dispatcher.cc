@@ -115,6 +115,8 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
       return ValidateCompatibility(call, request.validate_compatibility(), std::move(fds));
     case v1::Request::kGetCacheUsage:
       return GetCacheUsage(call);
+    case v1::Request::kPreloadModel:
+      return PreloadModel(call, request.preload_model());
     case v1::Request::kPlan:
       return Plan(call, request.plan());
     case v1::Request::kConfigureModelCache:
@@ -203,6 +205,7 @@ void RequestDispatcher::ListActive(Call call) {
 void RequestDispatcher::GetCacheUsage(Call call) {
   v1::Response response;
   *response.mutable_cache_usage() = services_.view.Usage();
+  response.mutable_cache_usage()->set_preloads_waiting(services_.preloader.waiting());
   Answer(call, std::move(response));
 }
 
@@ -245,7 +248,8 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
   services_.uses.Use(
       {.model = id,
        .components = ToVector(request.components()),
-       .admission = request.force() ? Admission::kForced : Admission::kRefused},
+       .admission = request.force() ? Admission::kForced : Admission::kRefused,
+       .user = services_.view.UserOf(call.session)},
       [this, call, id](auto used) {
         if (!used.ok()) return Fail(call, used.status());
         v1::Response response;
@@ -294,6 +298,28 @@ void RequestDispatcher::ConfigureModelCache(Call call, const v1::ConfigureModelC
   Answer(call, std::move(response));
 }
 
+void RequestDispatcher::PreloadModel(Call call, const v1::PreloadModel& request) {
+  const auto model = services_.registry.Find(request.model());
+  if (!model.ok()) return Fail(call, model.status());
+  const ModelSummary& summary = (*model)->summary;
+  const std::vector<std::string> components = ToVector(request.components());
+  const auto selected = SelectComponents(**model, components);
+  if (!selected.ok()) return Fail(call, selected.status());
+  if (summary.verdict != Verdict::kOk) {
+    return Fail(call, Error(ErrorCode::kIncompatibleModel,
+                            fmt::format("{} can't be used as it is; `warmset show {}` says why",
+                                        summary.name, summary.name)));
+  }
+  v1::Response response;
+  v1::PreloadReply* const reply = response.mutable_preload();
+  if (!services_.preloader.IsInRam(summary, components)) {
+    reply->set_waiting(services_.preloader.waiting());
+    services_.preloader.Preload(summary.id, components, PreloadReason::kHint);
+  }
+  *reply->mutable_state() = services_.view.StateOf(**model);
+  Answer(call, std::move(response));
+}
+
 void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
@@ -315,6 +341,7 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
     }
   }
   services_.paths.Close(summary.id);
+  services_.preloader.Unwanted(summary.id);
   v1::Response response;
   v1::UncacheReply* reply = response.mutable_uncache();
   for (const uint32_t index : *selected) UncacheComponent(**model, index, *reply);
@@ -366,7 +393,7 @@ void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
   const ModelId id = (*model)->summary.id;
-  services_.paths.Open(id, [this, call](const StatusOr<std::string>& path) {
+  services_.paths.Open(id, services_.view.UserOf(call.session), [this, call](const StatusOr<std::string>& path) {
     if (!path.ok()) return Fail(call, path.status());
     v1::Response response;
     response.mutable_path()->set_path(*path);

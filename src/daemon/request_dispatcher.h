@@ -18,6 +18,7 @@
 #include "daemon/options.h"
 #include "daemon/passed_files.h"
 #include "daemon/path_service.h"
+#include "daemon/preloader.h"
 #include "daemon/state_view.h"
 #include "os/event_loop.h"
 #include "wire/server.h"
@@ -37,6 +38,7 @@ struct Services {
   ModelUse& uses;
   PassedFiles& passed_files;
   PathService& paths;
+  Preloader& preloader;
   StateView& view;
 };
 
@@ -69,6 +71,7 @@ class RequestDispatcher : public wire::RequestHandler {
   void Scan(Call call, const v1::Scan& request);
   void Cache(Call call, const v1::Cache& request);
   void GetCacheUsage(Call call);
+  void PreloadModel(Call call, const v1::PreloadModel& request);
   struct PlanCall;
   void Plan(Call call, const v1::Plan& request);
   void AnswerPlan(const PlanCall& plan, const Manifest& manifest);

@@ -41,10 +41,18 @@ void AddShares(const CompressedEntry& compressed, Shares& shares) {
 }  // namespace
 
 void StateView::SessionOpened(const wire::SessionInfo& session) {
-  peers_[session.id] = session.peer;
+  peers_[session.id] = {session.peer, session.hello.client()};
 }
 
 void StateView::SessionEnded(SessionId session) { peers_.erase(session); }
+
+std::string StateView::UserOf(SessionId session) const {
+  constexpr size_t kMaxClient = 64;
+  const auto peer = peers_.find(session);
+  if (peer == peers_.end()) return {};
+  return fmt::format("{}/{}", peer->second.credentials.uid,
+                     peer->second.client.substr(0, kMaxClient));
+}
 
 v1::ModelState StateView::StateOf(const Model& model) const {
   const ModelSummary& summary = model.summary;
@@ -250,6 +258,22 @@ v1::CacheUsage StateView::Usage() const {
                                       : 1;
   message.set_balanced_score(summary.time_saved * thrift);
   message.set_adaptive_variance(summary.deviation_over_sizes);
+  const PreloadLog& preloads = cache_.preloads();
+  for (size_t reason = 0; reason < kPreloadReasonNames.size(); ++reason) {
+    const PreloadLog::Counts& counts = preloads.of(static_cast<PreloadReason>(reason));
+    if (counts.issued == 0) continue;
+    v1::PreloadCounts* const one = message.add_preloads();
+    one->set_reason(std::string(kPreloadReasonNames[reason]));
+    one->set_issued(counts.issued);
+    one->set_loaded(counts.loaded);
+    one->set_failed(counts.failed);
+    one->set_used(counts.used);
+    one->set_unused(counts.unused);
+  }
+  const PreloadLog::Shares shares = preloads.Summarize();
+  message.set_preload_success(shares.success);
+  message.set_preload_hit_rate(shares.hits);
+  message.set_preload_coverage(shares.coverage);
   const auto& evictions = cache_.usage().evictions();
   for (auto eviction = evictions.rbegin(); eviction != evictions.rend(); ++eviction) {
     v1::CacheUsage::Eviction* const one = message.add_evictions();
@@ -339,8 +363,8 @@ std::vector<v1::Holder> StateView::HoldersOf(const LeaseTable::Holders& holders)
     const auto peer = peers_.find(session);
     if (peer == peers_.end()) continue;
     v1::Holder& holder = messages.emplace_back();
-    holder.set_pid(peer->second.pid);
-    holder.set_command(os::CommandOf(peer->second.pid));
+    holder.set_pid(peer->second.credentials.pid);
+    holder.set_command(os::CommandOf(peer->second.credentials.pid));
     holder.set_leases(leases);
   }
   return messages;

@@ -33,6 +33,8 @@ class StateView {
 
   void SessionOpened(const wire::SessionInfo& session);
   void SessionEnded(SessionId session);
+  // Whose habits the session's requests are counted to: "UID/client".
+  std::string UserOf(SessionId session) const;
 
   // At most 300 bytes for names of usual length.
   v1::ModelState StateOf(const Model& model) const;
@@ -71,7 +73,11 @@ class StateView {
   DeviceService& devices_;
   const CacheStrategy default_strategy_;
   const ByteCount configured_limit_;
-  std::map<SessionId, os::PeerCredentials> peers_;
+  struct Peer {
+    os::PeerCredentials credentials;
+    std::string client;
+  };
+  std::map<SessionId, Peer> peers_;
 };
 
 }  // namespace warmset
