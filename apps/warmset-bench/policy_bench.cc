@@ -8,6 +8,7 @@
 #include "fmt/format.h"
 #include "json.h"
 #include "policy/simulate.h"
+#include "policy/simulate_preload.h"
 
 namespace warmset::bench {
 namespace {
@@ -29,12 +30,21 @@ StatusOr<Trace> MakeTrace(const PolicyOptions& options) {
   return GenerateTrace({.kind = kind, .seed = options.seed});
 }
 
+double PercentOf(double share) { return std::round(share * 10'000) / 100; }
+
 Json Percent(const Savings& savings) {
-  const auto percent = [](double share) { return std::round(share * 10'000) / 100; };
   Json json;
-  json.Add("object_hit_percent", percent(savings.object_hits));
-  json.Add("byte_hit_percent", percent(savings.byte_hits));
-  return json.Add("cost_saved_percent", percent(savings.cost_saved));
+  json.Add("object_hit_percent", PercentOf(savings.object_hits));
+  json.Add("byte_hit_percent", PercentOf(savings.byte_hits));
+  return json.Add("cost_saved_percent", PercentOf(savings.cost_saved));
+}
+
+Json Percent(const PreloadQuality& quality) {
+  Json json;
+  json.Add("predicted", quality.predicted);
+  json.Add("precision_percent", PercentOf(quality.precision));
+  json.Add("recall_percent", PercentOf(quality.recall));
+  return json.Add("coverage_percent", PercentOf(quality.coverage));
 }
 
 }  // namespace
@@ -54,6 +64,8 @@ Status RunPolicy(const PolicyOptions& options) {
     }
     policies.Add("belady-size",
                  Percent(SimulateBelady(trace, capacity.value(), options.warmup)));
+    policies.Add("preload-popular",
+                 Percent(SimulatePopular(trace, capacity.value(), options.warmup)));
     capacities.Add(text, policies);
   }
   Json json;
@@ -62,6 +74,7 @@ Status RunPolicy(const PolicyOptions& options) {
   json.Add("sizes", options.sizes.empty() ? "assumed" : options.sizes);
   json.Add("requests", trace.requests.size()).Add("objects", trace.objects.size());
   json.Add("warmup", options.warmup).Add("capacities", capacities);
+  json.Add("preload-companions", Percent(SimulateCompanions(trace, options.warmup)));
   fmt::print("{}\n", json.Text());
   return OkStatus();
 }

@@ -11,20 +11,39 @@ constexpr size_t kMaxCompanions = 32;  // of one habit
 constexpr size_t kMaxRecent = 256;
 constexpr double kFadeAt = 64;  // uses; then all counts are halved
 constexpr double kFadedAway = 0.5;
+// How many predictions an estimate weighs as much as, in its calibration.
+constexpr double kEstimateWeight = 16;
+constexpr double kFadeChecksAt = 200;  // predictions of a bin
 
 }  // namespace
 
-std::vector<CompanionPredictor::Companion> CompanionPredictor::CompanionsOf(
-    std::string_view user, const ModelId& model, double least_probability) const {
+std::vector<CompanionPredictor::Prediction> CompanionPredictor::Estimate(
+    std::string_view user, const ModelId& model) const {
   auto habit = counts_.find({std::string(user), model});
-  if (habit == counts_.end() || habit->second.uses < kLeastUses) {
+  const bool own = habit != counts_.end() && habit->second.uses >= kLeastUses;
+  if (!own) {
     habit = counts_.find({std::string(kAnyone), model});
   }
-  std::vector<Companion> companions;
-  if (habit == counts_.end() || habit->second.uses < kLeastUses) return companions;
+  std::vector<Prediction> predictions;
+  if (habit == counts_.end() || habit->second.uses < kLeastUses) return predictions;
   for (const auto& [companion, together] : habit->second.together) {
-    const double probability = (together + 1) / (habit->second.uses + 2);
-    if (probability >= least_probability) companions.push_back({companion, probability});
+    const double estimate = (together + 1) / (habit->second.uses + 2);
+    if (estimate < kBinsFrom[0]) continue;
+    const auto above = std::upper_bound(kBinsFrom.begin(), kBinsFrom.end(), estimate);
+    const auto bin = static_cast<size_t>(above - kBinsFrom.begin() - 1);
+    predictions.push_back({companion, estimate, own ? bin : kBinsFrom.size() + bin});
+  }
+  return predictions;
+}
+
+std::vector<CompanionPredictor::Companion> CompanionPredictor::CompanionsOf(
+    std::string_view user, const ModelId& model, double least_probability) const {
+  std::vector<Companion> companions;
+  for (const Prediction& prediction : Estimate(user, model)) {
+    const Bin& bin = bins_[prediction.bin];
+    const double probability = (bin.used + kEstimateWeight * prediction.estimate) /
+                               (bin.predicted + kEstimateWeight);
+    if (probability >= least_probability) companions.push_back({prediction.model, probability});
   }
   std::sort(companions.begin(), companions.end(), [](const Companion& a, const Companion& b) {
     return a.probability != b.probability ? a.probability > b.probability : a.model < b.model;
@@ -34,21 +53,35 @@ std::vector<CompanionPredictor::Companion> CompanionPredictor::CompanionsOf(
 
 void CompanionPredictor::Count(std::string_view user, const ModelId& model, double seconds) {
   ++uses_;
-  while (!recent_.empty() && (recent_.front().seconds + kWindowSeconds < seconds ||
-                              recent_.size() > kMaxRecent)) {
-    recent_.pop_front();
-  }
+  const size_t too_many = recent_.size() - std::min(recent_.size(), kMaxRecent);
+  size_t place = 0;
   std::erase_if(recent_, [&](const Recent& recent) {
-    return recent.user == user && recent.model == model;
+    const bool over = place++ < too_many || recent.seconds + kWindowSeconds < seconds ||
+                      (recent.user == user && recent.model == model);
+    if (over) Check(recent);
+    return over;
   });
   for (Recent& recent : recent_) {
     if (recent.user != user || !recent.seen.insert(model).second) continue;
     CountTogether(user, recent.model, model);
     CountTogether(kAnyone, recent.model, model);
   }
+  std::vector<Prediction> predicted = Estimate(user, model);
   CountUse(user, model);
   CountUse(kAnyone, model);
-  recent_.push_back({std::string(user), model, seconds, {}});
+  recent_.push_back({std::string(user), model, seconds, std::move(predicted), {}});
+}
+
+void CompanionPredictor::Check(const Recent& recent) {
+  for (const Prediction& prediction : recent.predicted) {
+    Bin& bin = bins_[prediction.bin];
+    if (bin.predicted >= kFadeChecksAt) {
+      bin.predicted /= 2;
+      bin.used /= 2;
+    }
+    bin.predicted += 1;
+    bin.used += recent.seen.contains(prediction.model) ? 1 : 0;
+  }
 }
 
 CompanionPredictor::Counts& CompanionPredictor::Touch(std::string_view user,
