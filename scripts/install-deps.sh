@@ -3,7 +3,7 @@
 # Does nothing, and needs no network, where everything is there already.
 #
 # Usage: scripts/install-deps.sh [--all]
-#   --all  also clang 19, for the presets thread-safety, tidy and fuzz
+#   --all  also clang 19, for the presets asan-ubsan, thread-safety, tidy and fuzz
 set -euo pipefail
 
 packages=(
@@ -16,7 +16,7 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --all) packages+=(clang-19 clang-tidy-19 libclang-rt-19-dev) ;;
+  --all) packages+=(clang-19 clang-tidy-19 libclang-rt-19-dev llvm-19) ;;
   *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
