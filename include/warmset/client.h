@@ -62,6 +62,9 @@ struct AttachOptions {
   // Empty: from RAM, read from disk first if need be. "host:0": the placement
   // on that device, which `warmset load` made.
   std::string device = {};
+  // Only these, of one component. Of what is in RAM compressed nothing else is
+  // decoded. Empty: all.
+  std::vector<std::string> tensors = {};
   // Copy-on-write memory; false maps it read-only, and writing to it is a fault.
   bool writable = true;
   // Called from within Attach() while it reads from disk.

@@ -52,13 +52,19 @@ class _Held:
     """What a lease covers, and where it was granted. Compared by identity."""
 
     def __init__(
-        self, attached: Message, fds: Sequence[int], connection: int, daemon_pid: int
+        self,
+        attached: Message,
+        fds: Sequence[int],
+        connection: int,
+        daemon_pid: int,
+        tensors: Sequence[str] = (),
     ) -> None:
         self.lease = int(attached.get("lease", 0))
         self.nbytes = int(attached.get("bytes", 0))
         self.model: str = attached.get("model", "")
         self.component: str = attached.get("component", "")
         self.device: str = attached.get("device", "")
+        self.tensors = tensors  # empty: all
         self.memory = _first_chunk(attached, fds)
         self.connection = connection
         self.daemon_pid = daemon_pid
@@ -122,7 +128,10 @@ class Channel:
                 sock = self._sock or self._open()
                 try:
                     replies = self._exchange(sock, request, fds, on_progress)
-                    return [Reply(said, got, self._lease(said, got)) for said, got in replies]
+                    tensors = request[name].get("tensors", ())
+                    return [
+                        Reply(said, got, self._lease(said, got, tensors)) for said, got in replies
+                    ]
                 except _Lost as error:
                     self._drop()
                     if fresh:
@@ -141,11 +150,13 @@ class Channel:
         self._closed = True
         self._flush()
 
-    def _lease(self, message: Message, fds: Sequence[int]) -> Optional[Lease]:
+    def _lease(
+        self, message: Message, fds: Sequence[int], tensors: Sequence[str]
+    ) -> Optional[Lease]:
         attached = message.get("attached")
         if attached is None:
             return None
-        held = _Held(attached, fds, self._connection, self._daemon_pid)
+        held = _Held(attached, fds, self._connection, self._daemon_pid, tensors)
         self._held.add(held)
         return Lease(self, held)
 
@@ -209,6 +220,7 @@ class Channel:
                 "model": held.model,
                 "components": [held.component],
                 "device": held.device,
+                "tensors": list(held.tensors),
             }
             try:
                 # An attach that would load from disk again is of no use here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Dict, List, Optional, Type
+from typing import Dict, List, Optional, Sequence, Type
 
 from ._attach import attachments
 from ._channel import Channel, ProgressCallback
@@ -46,18 +46,24 @@ class Session:
         component: Optional[str] = None,
         device: Optional[str] = None,
         writable: bool = True,
+        tensors: Sequence[str] = (),
     ) -> Model:
         """Maps a model, or one component of it; loads it first if it is not in RAM.
 
         `device`: what lies on that device ("host:0") instead of RAM. Writes to
         tensors are private to this attached model (copied on write, by 2 MiB or
         4 KiB pages); with `writable=False` they fail.
+
+        `tensors`: only these, of one component. Of what is in RAM compressed
+        nothing else is decoded. TensorNotFoundError when one is not there.
         """
         arguments: Message = {"model": name}
         if component is not None:
             arguments["components"] = [component]
         if device is not None:
             arguments["device"] = device
+        if tensors:
+            arguments["tensors"] = list(tensors)
         made = attachments(self._channel.call("attach", arguments))
         components: Dict[str, Component] = {}
         try:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cache/entry_loader.h"
+#include "cache/entry_part.h"
 #include "cache/model_for_test.h"
 #include "codec/synthetic_weights.h"
 #include "gmock/gmock.h"
@@ -171,6 +172,40 @@ TEST_F(CompressedEntryTest, NoMemoryAndStopsLeaveNothing) {
       CompressedEntry::Make(*entry, *budget_.Reserve(MemoryKind::kLoading, ByteCount(0)), {});
   EXPECT_EQ(CodeOf(compressed.status()), ErrorCode::kRamLimitExceeded);
   EXPECT_EQ(budget_.Use().loading, ByteCount(0));
+}
+
+TEST_F(CompressedEntryTest, SomeTensorsAreDecodedIntoAnEntryOfTheirOwn) {
+  const ModelForTest model = file_.Model();
+  const auto compressed = Compress(model);
+  ASSERT_TRUE(compressed.ok()) << compressed.status();
+  const std::vector<std::string> names = {"ids", "bias", "ids"};
+  const auto part = SelectTensors((*compressed)->component(), names);
+  ASSERT_TRUE(part.ok()) << part.status();
+  EXPECT_EQ(part->component.entry_bytes, 4032u + 40'000u);  // 4000 bytes, at 64 the next
+  const auto entry = DecodePart(**compressed, *part, MemoryFor(part->component));
+  ASSERT_TRUE(entry.ok()) << entry.status();
+  EXPECT_EQ((*entry)->memory(), EntryMemory(part->component));
+
+  const std::string content = ContentOf(**entry);
+  const auto whole = *TensorIndex::Parse(AsBytes(model.component().tensor_index));
+  const auto index = *TensorIndex::Parse(AsBytes(part->component.tensor_index));
+  ASSERT_EQ(index.tensor_count(), 2u);
+  for (uint64_t i = 0; i < index.tensor_count(); ++i) {
+    const TensorEntry tensor = index.tensor(i);
+    const TensorEntry original = whole.tensor(i + 1);  // "large" comes before them
+    EXPECT_EQ(tensor.name, original.name);
+    EXPECT_EQ(tensor.shape, original.shape);
+    EXPECT_EQ(content.substr(tensor.offset, tensor.bytes),
+              file_.content().substr(original.offset, original.bytes));
+  }
+}
+
+TEST_F(CompressedEntryTest, ATensorThatIsNotThereIsNamed) {
+  const ModelForTest model = file_.Model();
+  const std::vector<std::string> names = {"bias", "weights"};
+  const Status status = SelectTensors(model.component(), names).status();
+  EXPECT_EQ(CodeOf(status), ErrorCode::kTensorNotFound);
+  EXPECT_THAT(std::string(Message(status)), testing::HasSubstr("'weights'"));
 }
 
 }  // namespace

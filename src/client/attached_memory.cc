@@ -112,7 +112,8 @@ Result<std::vector<AttachedMemory::FileId>> AttachedMemory::CheckDescriptors(
 
 Result<std::shared_ptr<AttachedMemory>> AttachedMemory::Create(AttachedComponent component,
                                                                std::vector<OwnedFd> fds,
-                                                               Lease lease, std::string device,
+                                                               Lease lease,
+                                                               const AttachRequest& request,
                                                                bool writable) {
   auto files = CheckDescriptors(component, fds);
   if (!files) return std::move(files).error();
@@ -133,7 +134,8 @@ Result<std::shared_ptr<AttachedMemory>> AttachedMemory::Create(AttachedComponent
   memory->range_ = *std::move(range);
   memory->files_ = *std::move(files);
   memory->lease_ = std::move(lease);
-  memory->device_ = std::move(device);
+  memory->device_ = request.device;
+  memory->tensors_ = request.tensors;
   memory->component_ = std::move(component);
   memory->writable_ = writable;
   return memory;
@@ -150,6 +152,7 @@ AttachRequest AttachedMemory::again() const {
   request.model = component_.model;
   request.component = component_.component;
   request.device = device_;
+  request.tensors = tensors_;
   return request;
 }
 

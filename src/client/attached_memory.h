@@ -57,7 +57,8 @@ class AttachedMemory {
   // Maps what an answer to Attach brought, nothing of which is trusted.
   static Result<std::shared_ptr<AttachedMemory>> Create(AttachedComponent component,
                                                         std::vector<OwnedFd> fds, Lease lease,
-                                                        std::string device, bool writable);
+                                                        const AttachRequest& request,
+                                                        bool writable);
 
   const std::string& component() const { return component_.component; }
   const std::string& type() const { return component_.type; }
@@ -83,7 +84,8 @@ class AttachedMemory {
   // First, so that it ends last: after the memory is unmapped.
   Lease lease_;
   AttachedComponent component_;
-  std::string device_;
+  std::string device_;  // that was asked for
+  std::vector<std::string> tensors_;
   std::vector<FileId> files_;  // of the chunks
   TensorTable table_;
   MappedRange range_;

@@ -143,7 +143,7 @@ Result<std::vector<std::shared_ptr<AttachedMemory>>> Client::Impl::Attach(
     *model = answers[i].reply.attached->model;
     auto memory =
         AttachedMemory::Create(*std::move(answers[i].reply.attached), std::move(answers[i].fds),
-                               std::move(leases[i]), options.device, options.writable);
+                               std::move(leases[i]), request, options.writable);
     if (!memory) return std::move(memory).error();
     memories.push_back(*std::move(memory));
   }
@@ -182,6 +182,7 @@ Result<Model> Client::Attach(std::string_view name, const AttachOptions& options
   request.model = name;
   request.component = options.component;
   request.device = options.device;
+  request.tensors = options.tensors;
   return AttachAs(request, {}, options);
 }
 

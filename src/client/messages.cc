@@ -214,6 +214,7 @@ std::string EncodeAttach(const AttachRequest& attach) {
   message.String(3, attach.device);
   message.Uint(4, attach.file ? 1 : 0);
   message.String(5, attach.file_path);
+  for (const std::string& tensor : attach.tensors) message.RepeatedString(6, tensor);
   return Call(kAttach, message);
 }
 

@@ -21,6 +21,7 @@ struct AttachRequest {
   std::string device;
   bool file = false;
   std::string file_path;
+  std::vector<std::string> tensors;  // empty: all
 };
 
 // A Request without its id, see WithId().

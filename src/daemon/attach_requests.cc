@@ -1,5 +1,7 @@
 // Attach: from entries or placements to descriptors in a client's hands.
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include "daemon/request_dispatcher.h"
@@ -10,9 +12,26 @@
 namespace warmset {
 namespace {
 
-// The tensors of an index that lie in one of the ranges, as a new sealed index.
-StatusOr<os::MemoryFile> IndexOfRanges(
-    const Entry& entry, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+using Wanted = std::function<bool(const TensorEntry&)>;
+
+Wanted LiesIn(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+  return [&ranges](const TensorEntry& tensor) {
+    return std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+      return tensor.offset >= range.first && tensor.offset + tensor.bytes <= range.second;
+    });
+  };
+}
+
+Wanted IsNamedIn(const std::set<std::string>& names) {
+  return [&names](const TensorEntry& tensor) { return names.contains(tensor.name); };
+}
+
+// An entry's index with the tensors that are wanted, sealed.
+struct FilteredIndex {
+  os::MemoryFile file;
+  size_t tensors = 0;
+};
+StatusOr<FilteredIndex> Filter(const Entry& entry, const Wanted& wanted) {
   ASSIGN_OR_RETURN(const os::Mapping mapped,
                    os::Mapping::Create(entry.index_fd(), entry.index_bytes(),
                                        os::Mapping::Kind::kSharedReadOnly));
@@ -20,13 +39,21 @@ StatusOr<os::MemoryFile> IndexOfRanges(
   std::vector<TensorEntry> tensors;
   for (uint64_t i = 0; i < index.tensor_count(); ++i) {
     TensorEntry tensor = index.tensor(i);
-    const bool inside = std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
-      return tensor.offset >= range.first && tensor.offset + tensor.bytes <= range.second;
-    });
-    if (inside) tensors.push_back(std::move(tensor));
+    if (wanted(tensor)) tensors.push_back(std::move(tensor));
   }
   const std::string blob = EncodeTensorIndex(tensors, index.metadata(), index.data_bytes());
-  return os::MakeSealedFile("warmset-index", AsBytes(blob));
+  ASSIGN_OR_RETURN(os::MemoryFile file, os::MakeSealedFile("warmset-index", AsBytes(blob)));
+  return FilteredIndex{std::move(file), tensors.size()};
+}
+
+std::shared_ptr<const void> LeaseOn(const ModelUse::Component& component) {
+  if (component.part != nullptr) return component.part;
+  return std::make_shared<const EntryHold>(component.held->Again(EntryStore::HoldKind::kLease));
+}
+
+wire::SharedFd ShareFile(os::MemoryFile file) {
+  auto owner = std::make_shared<os::MemoryFile>(std::move(file));
+  return {owner->fd(), owner};
 }
 
 }  // namespace
@@ -37,6 +64,7 @@ struct RequestDispatcher::AttachCall {
   ModelSummary summary;  // as used
   std::vector<ModelUse::Component> components;
   std::vector<FilePart> parts;  // of a passed file, in the order of components
+  std::set<std::string> tensors;  // empty: all
   std::optional<DeviceId> device;
   size_t next = 0;  // of components: to be exported
 };
@@ -58,6 +86,15 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
   attach->call = call;
   attach->model = summary.id;
   std::vector<std::string> components(request.components().begin(), request.components().end());
+  attach->tensors = {request.tensors().begin(), request.tensors().end()};
+  if (!attach->tensors.empty()) {
+    const auto selected = SelectComponents(**model, components);
+    if (!selected.ok()) return Fail(call, selected.status());
+    if (selected->size() != 1 || !request.device().empty()) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              "tensors are asked for of one component, in RAM"));
+    }
+  }
 
   // A model without components is refused as one for the RAM is.
   if (!request.device().empty() && !summary.components.empty()) {
@@ -74,13 +111,14 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
                                             summary.components[index].name, summary.name,
                                             device->value())));
       }
-      attach->components.push_back({index, nullptr, 0});
+      attach->components.push_back({.index = index});
     }
     return AttachPlacements(attach);
   }
   services_.uses.Use({.model = summary.id,
                       .components = std::move(components),
                       .admission = Admission::kIfCached,
+                      .tensors = {attach->tensors.begin(), attach->tensors.end()},
                       .user = services_.view.UserOf(call.session)},
                      [this, attach](StatusOr<ModelUse::Result> used) {
                        if (!used.ok()) return Fail(attach->call, used.status());
@@ -135,16 +173,26 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Comp
                                   size_t left) {
   const Entry& entry = component.entry();
   const ComponentSummary& summary = attach.summary.components[component.index];
+  const std::shared_ptr<const void> owner =
+      component.part != nullptr ? std::shared_ptr<const void>(component.part) : component.held;
 
-  wire::SharedFd index{entry.index_fd(), component.held};
+  wire::SharedFd index{entry.index_fd(), owner};
   const auto part =
       std::find_if(attach.parts.begin(), attach.parts.end(),
                    [&](const FilePart& candidate) { return candidate.component == summary.name; });
   if (part != attach.parts.end() && !part->ranges.empty()) {
-    auto filtered = IndexOfRanges(entry, part->ranges);
+    auto filtered = Filter(entry, LiesIn(part->ranges));
     if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    auto owner = std::make_shared<os::MemoryFile>(*std::move(filtered));
-    index = {owner->fd(), owner};
+    index = ShareFile(std::move(filtered->file));
+  } else if (!attach.tensors.empty() && component.part == nullptr) {
+    auto filtered = Filter(entry, IsNamedIn(attach.tensors));
+    if (!filtered.ok()) return Fail(attach.call, filtered.status());
+    if (filtered->tensors < attach.tensors.size()) {
+      return Fail(attach.call, Error(ErrorCode::kTensorNotFound,
+                                     fmt::format("{} has only {} of the {} tensors", summary.name,
+                                                 filtered->tensors, attach.tensors.size())));
+    }
+    index = ShareFile(std::move(filtered->file));
   }
   v1::Response response;
   response.set_more(left > 0);
@@ -156,16 +204,14 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Comp
                                             .model = attach.model,
                                             .component = summary.id,
                                             .device = std::nullopt,
-                                            .held = std::make_shared<const EntryHold>(
-                                                component.held->Again(
-                                                    EntryStore::HoldKind::kLease))}));
+                                            .held = LeaseOn(component)}));
   attached->set_bytes(entry.bytes());
   attached->set_index_fd(0);
   v1::AttachedComponent::Chunk* chunk = attached->add_chunks();
   chunk->set_fd(1);
   chunk->set_bytes(entry.bytes());
   attached->set_components_left(static_cast<uint32_t>(left));
-  Answer(attach.call, std::move(response), {index, {entry.data_fd(), component.held}});
+  Answer(attach.call, std::move(response), {index, {entry.data_fd(), owner}});
 }
 
 // One export after another: each answer carries up to 251 descriptors.

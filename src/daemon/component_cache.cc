@@ -5,6 +5,7 @@
 
 #include "base/units.h"
 #include "cache/entry_loader.h"
+#include "cache/entry_part.h"
 #include "fmt/format.h"
 #include "spdlog/spdlog.h"
 
@@ -333,10 +334,7 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
                               StatusOr<std::unique_ptr<Entry>> entry) {
   const bool decoded = std::exchange(flight->compressed, nullptr) != nullptr;
   if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
-    const std::vector<ComponentId> sharers = store_.SharedBy(flight->source.component.id);
-    for (const ComponentId& sharer : sharers) store_.Drop(sharer);
-    room_for_ = "its memory was damaged";
-    OnLeft(sharers, true);
+    DropDamaged(flight->source.component.id);
     if (!flight->with_files) return Fail(flight, entry.status());
     spdlog::warn("its memory was damaged, it is loaded again: {}", Message(entry.status()));
     flight->source = *std::exchange(flight->with_files, std::nullopt);
@@ -366,6 +364,41 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
     loop_.Post([this, flight = std::move(flight), twin = std::move(twin), fresh,
                 same = same.ok() && *same] {
       OnCompared(flight, std::move(*fresh), twin, same);
+    });
+  });
+}
+
+void ComponentCache::DropDamaged(const ComponentId& component) {
+  const std::vector<ComponentId> sharers = store_.SharedBy(component);
+  for (const ComponentId& sharer : sharers) store_.Drop(sharer);
+  room_for_ = "its memory was damaged";
+  OnLeft(sharers, true);
+}
+
+void ComponentCache::DecodeTensors(const ComponentId& component,
+                                   std::span<const std::string> tensors, DonePart done) {
+  auto compressed = store_.Compressed(component);
+  auto part = SelectTensors(compressed->component(), tensors);
+  const auto fail = [&](const Status& why) { loop_.Post([done, why] { done(why); }); };
+  if (!part.ok()) return fail(part.status());
+  room_for_ = "room for tensors of " + LabelOf(component);
+  auto room = store_.MakeRoom(EntryMemory(part->component));
+  if (!room.ok()) return fail(room.status());
+  const uint64_t bytes = compressed->raw_bytes();
+  CountRequest({.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)});
+  store_.CountUse(component);
+  preloads_.Used(component, true);
+
+  auto memory = std::make_shared<LoadMemory>(std::move(room->memory));
+  threads_->Submit([this, component, compressed = std::move(compressed), memory,
+                    part = *std::move(part), done = std::move(done)](std::stop_token) mutable {
+    auto entry = std::make_shared<StatusOr<std::unique_ptr<Entry>>>(
+        DecodePart(*compressed, part, std::move(*memory)));
+    compressed.reset();
+    loop_.Post([this, component, entry, done = std::move(done)] {
+      if (entry->ok()) return done(std::shared_ptr<const Entry>(std::move(**entry)));
+      if (CodeOf(entry->status()) == ErrorCode::kCorruptedModel) DropDamaged(component);
+      done(entry->status());
     });
   });
 }

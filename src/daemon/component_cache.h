@@ -104,6 +104,14 @@ class ComponentCache {
   // that much free); then nothing remains.
   void Ensure(ComponentSource source, const Wish& wish, Done done);
 
+  // Calls done, later and exactly once, with these tensors of what is there only
+  // compressed, decoded into memory of their own that goes with its last owner.
+  // kTensorNotFound, kRamLimitExceeded, kCorruptedModel, kIoError.
+  // REQUIRES: Compressed(component) is there.
+  using DonePart = std::function<void(StatusOr<std::shared_ptr<const Entry>>)>;
+  void DecodeTensors(const ComponentId& component, std::span<const std::string> tensors,
+                     DonePart done);
+
   // Holds the entry and counts as a use; nothing unless it is there.
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
   // A component of an earlier life.
@@ -204,6 +212,8 @@ class ComponentCache {
   void Publish(const SharedFlight& flight, EntryHold hold);
   void Fail(const SharedFlight& flight, const Status& why);
   std::string LabelOf(const ComponentId& component) const;
+  // Its compressed form does not decode: all that share it leave RAM.
+  void DropDamaged(const ComponentId& component);
 
   os::EventLoop& loop_;
   Catalog& catalog_;

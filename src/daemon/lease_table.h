@@ -27,7 +27,7 @@ struct Lease {
   ModelId model;
   ComponentId component;
   std::optional<DeviceId> device;  // nothing: the entry in RAM
-  std::shared_ptr<const EntryHold> held;  // of the entry; ends with the lease
+  std::shared_ptr<const void> held;  // keeps the memory; ends with the lease
 };
 
 // All leases of all sessions. What a lease protects is told when it ends, so

@@ -217,29 +217,41 @@ void ModelUse::InspectAgain(const Shared& operation, const std::string& path) {
 void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sources) {
   operation->pending = sources.size();
   if (sources.empty()) return Finish(operation, OkStatus());
+  const Request& request = operation->request;
   for (size_t i = 0; i < sources.size(); ++i) {
     const uint32_t index = operation->missing[i];
-    const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
-                                    .preload = operation->request.preload};
+    const ComponentId& id = sources[i].component.id;
+    if (!request.tensors.empty() && cache_.Find(id) == nullptr && cache_.Has(id)) {
+      cache_.DecodeTensors(id, request.tensors, [this, operation, index](auto part) {
+        if (!part.ok()) return Arrived(operation, part.status());
+        Arrived(operation, Component{.index = index, .decoded = true, .part = *std::move(part)});
+      });
+      continue;
+    }
+    const ComponentCache::Wish wish{.may_evict = request.may_evict, .preload = request.preload};
     cache_.Ensure(std::move(sources[i]), wish, [this, operation, index](
-                                                        StatusOr<ComponentCache::Loaded> loaded) {
-      if (loaded.ok()) {
-        Result& result = operation->result;
-        result.components.push_back(
-            {index, std::move(loaded->held), loaded->read_bytes, loaded->decoded});
-        result.evicted.insert(result.evicted.end(), loaded->evicted.begin(),
-                              loaded->evicted.end());
-      } else if (operation->first_error.ok()) {
-        operation->first_error = loaded.status();
-      }
-      if (--operation->pending > 0) return;
-      const Status error = std::exchange(operation->first_error, OkStatus());
-      if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
-        return InspectAgain(operation, operation->summary.path);
-      }
-      Finish(operation, error);
+                                                   StatusOr<ComponentCache::Loaded> loaded) {
+      if (!loaded.ok()) return Arrived(operation, loaded.status());
+      std::vector<std::string>& evicted = operation->result.evicted;
+      evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
+      Arrived(operation,
+              Component{index, std::move(loaded->held), loaded->read_bytes, loaded->decoded});
     });
   }
+}
+
+void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {
+  if (component.ok()) {
+    operation->result.components.push_back(*std::move(component));
+  } else if (operation->first_error.ok()) {
+    operation->first_error = component.status();
+  }
+  if (--operation->pending > 0) return;
+  const Status error = std::exchange(operation->first_error, OkStatus());
+  if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
+    return InspectAgain(operation, operation->summary.path);
+  }
+  Finish(operation, error);
 }
 
 void ModelUse::Finish(const Shared& operation, const Status& status) {

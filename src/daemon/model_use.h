@@ -33,6 +33,9 @@ class ModelUse {
     ModelId model;
     std::vector<std::string> components{};  // empty: all
     Admission admission = Admission::kRefused;
+    // Of the one component: all that is wanted of it. What is there only compressed is
+    // decoded no further; else the whole entry comes.
+    std::vector<std::string> tensors{};
     // Instead of components: an entry for each file, byte for byte.
     bool whole_files = false;
     // Whether other entries may be evicted to make room.
@@ -47,11 +50,12 @@ class ModelUse {
   };
   struct Component {
     uint32_t index = 0;  // among the summary's components (or files)
-    ComponentCache::Held held;
+    ComponentCache::Held held{};
     uint64_t read_bytes = 0;
     bool decoded = false;
+    std::shared_ptr<const Entry> part{};  // instead of held: the tensors that were wanted
 
-    const Entry& entry() const { return held->entry(); }
+    const Entry& entry() const { return part != nullptr ? *part : held->entry(); }
   };
   struct Result {
     std::vector<Component> components;
@@ -97,6 +101,7 @@ class ModelUse {
   void OnPrepared(const Shared& operation, StatusOr<Prepared> prepared);
   void InspectAgain(const Shared& operation, const std::string& path);
   void Ensure(const Shared& operation, std::vector<ComponentSource> sources);
+  void Arrived(const Shared& operation, StatusOr<Component> component);
   void Finish(const Shared& operation, const Status& status);
   void LogAccess(const Result& result);
 

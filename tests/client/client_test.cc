@@ -182,6 +182,7 @@ TEST_F(ClientTest, StatesModelsAndCache) {
   uint64_t done = 0;
   EXPECT_EQ(client.Cache("good", [&](const Progress& p) { done = p.done; }).value().name, "good");
   EXPECT_EQ(done, 1u);
+  EXPECT_EQ(client.Preload("good").value().name, "good");
 }
 
 TEST_F(ClientTest, AFileIsOpenedHereAndPassed) {

@@ -122,6 +122,9 @@ void Handler::Handle(wire::SessionId session, const v1::Request& request,
       response.mutable_cache()->mutable_state()->set_name(request.cache().model());
       response.set_more(false);
       return server->Respond(session, std::move(response));
+    case v1::Request::kPreloadModel:
+      response.mutable_preload()->mutable_state()->set_name(request.preload_model().model());
+      return server->Respond(session, std::move(response));
     default:
       std::abort();
   }

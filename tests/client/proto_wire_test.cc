@@ -41,17 +41,23 @@ TEST(ProtoWire, RequestsAreByteForByteThoseOfTheGeneratedCode) {
             }));
   EXPECT_EQ(WithId(4, EncodeCache("sdxl")),
             Expected(4, [](v1::Request& request) { request.mutable_cache()->set_model("sdxl"); }));
+  EXPECT_EQ(WithId(4, EncodePreload("sdxl")), Expected(4, [](v1::Request& request) {
+              request.mutable_preload_model()->set_model("sdxl");
+            }));
   const AttachRequest attach{.model = "sdxl",
                              .component = "unet",
                              .device = "host:0",
                              .file = true,
-                             .file_path = "/m/a.safetensors"};
+                             .file_path = "/m/a.safetensors",
+                             .tensors = {"a", ""}};
   EXPECT_EQ(WithId(5, EncodeAttach(attach)), Expected(5, [](v1::Request& request) {
               request.mutable_attach()->set_model("sdxl");
               request.mutable_attach()->add_components("unet");
               request.mutable_attach()->set_device("host:0");
               request.mutable_attach()->set_file(true);
               request.mutable_attach()->set_file_path("/m/a.safetensors");
+              request.mutable_attach()->add_tensors("a");
+              request.mutable_attach()->add_tensors("");
             }));
   const std::vector<uint64_t> leases = {1, 300, ~uint64_t{0}};
   EXPECT_EQ(WithId(6, EncodeRelease(leases)), Expected(6, [&](v1::Request& request) {

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from harness.daemon import CommandFailed
+from harness.session import Refused
 
 MIB = 1 << 20
 
@@ -311,3 +312,82 @@ def test_models_leave_ram_when_the_machine_runs_short(serve, models):
         assert time.monotonic() < deadline, daemon.memory()
         time.sleep(0.1)
     daemon.cli("cache", "model")
+
+
+@pytest.fixture
+def many(models):
+    """Eight tensors of 8 MiB each."""
+    generator = torch.Generator().manual_seed(1)
+    tensors = {f"layer.{i}": (torch.randn(4096, 1024, generator=generator) * 0.02)
+               .to(torch.bfloat16) for i in range(8)}
+    save_file(tensors, models / "many.safetensors")
+    return tensors
+
+
+def python_attach(daemon, many, names):
+    """Attaches tensors with the Python package and compares them; the daemon's memory then."""
+    process = daemon.python("""
+import sys, warmset
+with warmset.connect() as session, session.attach("many", tensors=sys.argv[1:]) as model:
+    assert sorted(model.keys()) == sorted(sys.argv[1:])
+    for name in sys.argv[1:]:
+        print(model[name].torch().double().sum().item(), flush=True)
+    sys.stdin.readline()
+""", *names)
+    try:
+        for name in names:
+            assert float(process.stdout.readline()) == many[name].double().sum().item()
+        return daemon.memory()
+    finally:
+        process.communicate("\n", timeout=60)
+        assert process.returncode == 0
+
+
+def test_of_a_compressed_entry_only_what_is_asked_for_is_decoded(serve, many):
+    daemon = serve("--strategy", "memory")
+    daemon.cli("cache", "many")
+    wait_for(daemon, "many", only_compressed)
+    before = daemon.memory()
+    during = python_attach(daemon, many, ["layer.6", "layer.2"])
+    assert 16 * MIB <= during["entries"] - before["entries"] < 17 * MIB
+    assert during["compressed"] == before["compressed"]
+    assert only_compressed(state_of(daemon, "many"))
+    wait_for(daemon, "many", lambda state: not state.get("leases"))
+    assert daemon.memory() == before
+    usage = daemon.cli("ps", "--usage")
+    assert int(usage["decoded_accesses"]) == 1 and int(usage["loaded_accesses"]) == 1
+
+
+def test_of_a_raw_entry_nothing_is_copied(serve, many):
+    daemon = serve()
+    daemon.cli("cache", "many")
+    before = daemon.memory()
+    during = python_attach(daemon, many, ["layer.3"])
+    assert during["entries"] == before["entries"]
+
+
+def test_tensors_that_are_not_there_are_refused(serve, many, models):
+    write_weights(models / "other.safetensors")
+    daemon = serve("--strategy", "memory")
+    for _ in range(2):  # loaded, then compressed
+        with daemon.session() as session:
+            with pytest.raises(Refused) as refused:
+                session.attach("many", tensors=["layer.1", "none"])
+            assert refused.value.code == "tensor_not_found"
+        wait_for(daemon, "many", only_compressed)
+    with daemon.session() as session:
+        with pytest.raises(Refused) as refused:
+            session.attach("many", tensors=["layer.1"], device="host:0")
+        assert refused.value.code == "invalid_request"
+
+
+def test_tensors_for_which_there_is_no_room_are_refused(serve, many):
+    daemon = serve("--strategy", "memory", ram_limit="112MiB")
+    daemon.cli("cache", "many")
+    wait_for(daemon, "many", only_compressed)
+    with daemon.session() as session:
+        first = session.attach("many", tensors=["layer.0", "layer.1"])
+        with pytest.raises(Refused) as refused:
+            session.attach("many", tensors=[f"layer.{i}" for i in range(7)])
+        assert refused.value.code == "ram_limit_exceeded"
+        assert len(first[0].read()) == 16 * MIB
