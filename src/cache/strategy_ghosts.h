@@ -10,14 +10,20 @@ namespace warmset {
 
 // Two caches without bytes, which see every request: one keeps all components raw,
 // the other all compressed. Each is credited with the load time that it would have
-// saved; a decoding that it would have needed is taken off. A request 500 ago counts
-// half. Not thread-safe.
+// saved; what its compressing and decoding would have taken is taken off. A request
+// 500 ago counts half. Not thread-safe.
 class StrategyGhosts {
  public:
   explicit StrategyGhosts(uint64_t capacity_bytes);
 
   // object: the component raw, as policies see it.
-  void Request(const CachedObject& object, uint64_t compressed_bytes, double decode_seconds);
+  // What it would be and take compressed.
+  struct Compressed {
+    uint64_t bytes = 0;
+    double encode_seconds = 0;  // that other work goes without
+    double decode_seconds = 0;
+  };
+  void Request(const CachedObject& object, const Compressed& compressed);
 
   // Of an earlier life, see EvictionPolicy::Recall().
   void Recall(const CachedObject& object, const UseHistory& history) {
@@ -28,7 +34,7 @@ class StrategyGhosts {
   bool CompressingPays() const { return saved_compressed_ > saved_raw_ * kLeastAdvantage; }
 
  private:
-  // Compressing takes time of the processor that the ghosts do not see.
+  // Changing over takes time, too.
   static constexpr double kLeastAdvantage = 1.05;
 
   ShadowCache raw_;

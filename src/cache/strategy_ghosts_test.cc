@@ -1,5 +1,7 @@
 #include "cache/strategy_ghosts.h"
 
+#include <random>
+
 #include "gtest/gtest.h"
 
 namespace warmset {
@@ -13,26 +15,42 @@ CachedObject Component(int number) {
           .load_seconds = 1};
 }
 
-// Requests for so many components in turn, each of which compresses to two thirds.
-bool PaysFor(int components, double decode_seconds) {
+StrategyGhosts::Compressed ToTwoThirds(double decode_seconds = 0.05, double encode_seconds = 0.1) {
+  return {.bytes = 667, .encode_seconds = encode_seconds, .decode_seconds = decode_seconds};
+}
+
+// Requests for so many components in turn.
+bool PaysFor(int components, const StrategyGhosts::Compressed& compressed) {
   StrategyGhosts ghosts(kCapacity);
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % components), 667, decode_seconds);
+  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % components), compressed);
   return ghosts.CompressingPays();
 }
 
-TEST(StrategyGhosts, CompressingPaysWhereMoreFits) { EXPECT_TRUE(PaysFor(14, 0.05)); }
+TEST(StrategyGhosts, CompressingPaysWhereMoreFits) { EXPECT_TRUE(PaysFor(14, ToTwoThirds())); }
 
-TEST(StrategyGhosts, CompressingDoesNotPayWhereAllFitsRaw) { EXPECT_FALSE(PaysFor(9, 0.05)); }
+TEST(StrategyGhosts, CompressingDoesNotPayWhereAllFitsRaw) { EXPECT_FALSE(PaysFor(9, ToTwoThirds())); }
 
 TEST(StrategyGhosts, CompressingDoesNotPayWhereDecodingIsAsSlowAsLoading) {
-  EXPECT_FALSE(PaysFor(14, 1));
+  EXPECT_FALSE(PaysFor(14, ToTwoThirds(1)));
+}
+
+// Of twenty that come by chance about half are found raw, and fourteen compressed.
+TEST(StrategyGhosts, CompressingThatTakesLongerThanItSavesDoesNotPay) {
+  for (const double encode_seconds : {0.1, 2.0}) {
+    std::mt19937 random(1);
+    StrategyGhosts ghosts(kCapacity);
+    for (int i = 0; i < 2'000; ++i) {
+      ghosts.Request(Component(static_cast<int>(random() % 20)), ToTwoThirds(0.05, encode_seconds));
+    }
+    EXPECT_EQ(ghosts.CompressingPays(), encode_seconds == 0.1);
+  }
 }
 
 TEST(StrategyGhosts, FollowsAChange) {
   StrategyGhosts ghosts(kCapacity);
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 9), 667, 0.05);
+  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 9), ToTwoThirds());
   EXPECT_FALSE(ghosts.CompressingPays());
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 14), 667, 0.05);
+  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 14), ToTwoThirds());
   EXPECT_TRUE(ghosts.CompressingPays());
 }
 

@@ -83,15 +83,16 @@ std::span<const std::byte> BytesOf(const std::vector<ChunkDigest>& chunks) {
   return std::as_bytes(std::span(chunks));
 }
 
-Status PutUses(Database& database, int64_t kind, std::span<const std::byte> id, int64_t unix_ms) {
+Status PutUses(Database& database, const ModelId& model, uint64_t uses, int64_t unix_ms) {
   return database
       .Prepare(
-          "INSERT INTO usage VALUES (?, ?, ?, 1, 0) ON CONFLICT (kind, id) DO UPDATE SET "
+          "INSERT INTO usage VALUES (?, ?, ?, ?, 0) ON CONFLICT (kind, id) DO UPDATE SET "
           "last_used_unix_ms = max(last_used_unix_ms, excluded.last_used_unix_ms), "
-          "uses = uses + 1")
-      .Bind(kind)
-      .Bind(id)
+          "uses = uses + excluded.uses")
+      .Bind(kUsageOfModels)
+      .Bind(model.bytes)
       .Bind(unix_ms)
+      .Bind(static_cast<int64_t>(uses))
       .Run();
 }
 
@@ -278,12 +279,13 @@ Status Catalog::PutDigests(const ComponentId& component, const DigestRow& digest
   return Checked(status);
 }
 
-Status Catalog::RecordModelUses(std::span<const ModelId> models, int64_t unix_ms) {
+Status Catalog::RecordModelUses(const std::unordered_map<ModelId, uint64_t>& uses,
+                                int64_t unix_ms) {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;
   return Checked(database.Transaction([&]() -> Status {
-    for (const ModelId& id : models) {
-      RETURN_IF_ERROR(PutUses(database, kUsageOfModels, id.bytes, unix_ms));
+    for (const auto& [model, count] : uses) {
+      RETURN_IF_ERROR(PutUses(database, model, count, unix_ms));
     }
     return OkStatus();
   }));

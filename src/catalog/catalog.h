@@ -153,9 +153,9 @@ class Catalog {
   StatusOr<std::optional<DigestRow>> FindDigests(const ComponentId& component);
   Status PutDigests(const ComponentId& component, const DigestRow& digests);
 
-  // Sets last_used and adds one use each. Given in batches so that a daemon can
-  // keep them out of its hot path.
-  Status RecordModelUses(std::span<const ModelId> models, int64_t unix_ms);
+  // Sets last_used and adds the uses. Given in batches so that a daemon can keep them
+  // out of its hot path.
+  Status RecordModelUses(const std::unordered_map<ModelId, uint64_t>& uses, int64_t unix_ms);
   Status RecordLoad(const ComponentId& component, double seconds);
   StatusOr<std::unordered_map<ModelId, Usage>> ModelUsage();
   StatusOr<std::unordered_map<ComponentId, Usage>> ComponentUsage();

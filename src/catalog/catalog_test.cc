@@ -145,8 +145,8 @@ TEST_F(CatalogTest, DigestsSurviveAReopen) {
 TEST_F(CatalogTest, UsesAreCounted) {
   const auto model = Id<ModelId>("m");
   const auto component = Id<ComponentId>("m");  // the same bytes as the model's
-  ASSERT_TRUE(catalog_->RecordModelUses({{model}}, 1000).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{model, model}}, 3000).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{model, 1}}, 1000).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{model, 2}}, 3000).ok());
   ASSERT_TRUE(catalog_->RecordLoad(component, 1.5).ok());
   Reopen();
   const auto models = catalog_->ModelUsage();
@@ -193,8 +193,8 @@ TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
   const DesiredModel recent{Id<ModelId>("recent"), {"model"}, {{"model", "host:0", "dedicated"}}};
   ASSERT_TRUE(catalog_->SetDesired(old).ok());
   ASSERT_TRUE(catalog_->SetDesired(recent).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{old.model}}, 1).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{recent.model}}, 2).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{old.model, 1}}, 1).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{recent.model, 1}}, 2).ok());
   Reopen();
   const auto desired = catalog_->Desired();
   ASSERT_TRUE(desired.ok()) << desired.status();
@@ -343,7 +343,7 @@ TEST_F(CatalogTest, ManyThreadsMayUseIt) {
       for (int i = 0; i < 25; ++i) {
         const ModelRow row = Row(fmt::format("{}-{}", t, i));
         EXPECT_TRUE(catalog_->Apply({.models = {row}, .removed = {}, .inspections = {}}).ok());
-        EXPECT_TRUE(catalog_->RecordModelUses({{row.id}}, i).ok());
+        EXPECT_TRUE(catalog_->RecordModelUses({{row.id, 1}}, i).ok());
         EXPECT_TRUE(catalog_->Models().ok());
       }
     });

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "client/errors.h"
 
@@ -17,23 +18,23 @@ constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 30;
 
 uint64_t PageBytes() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
 
-// Whether fd is sealed memory of at least that many bytes: then they can't
-// change, nor can the file end before them.
-bool IsSealedMemory(int fd, uint64_t bytes) {
+// Bytes of sealed memory, which can't change, and the file not end before them;
+// nothing for any other descriptor.
+std::optional<uint64_t> SealedBytes(int fd) {
   struct stat found{};
-  if (::fstat(fd, &found) != 0 || static_cast<uint64_t>(found.st_size) < bytes) return false;
+  if (::fstat(fd, &found) != 0) return std::nullopt;
   const int seals = ::fcntl(fd, F_GET_SEALS);
-  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 &&
-         (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+  const bool sealed = seals >= 0 && (seals & F_SEAL_SHRINK) != 0 &&
+                      (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+  return sealed ? std::optional(static_cast<uint64_t>(found.st_size)) : std::nullopt;
 }
 
 Result<std::vector<std::byte>> ReadIndex(int fd) {
-  struct stat found{};
-  if (!IsSealedMemory(fd, 0) || ::fstat(fd, &found) != 0 ||
-      static_cast<uint64_t>(found.st_size) > kMaxIndexBytes) {
+  const std::optional<uint64_t> bytes = SealedBytes(fd);
+  if (!bytes || *bytes > kMaxIndexBytes) {
     return BadReply("the tensor index is no sealed memory");
   }
-  std::vector<std::byte> blob(static_cast<size_t>(found.st_size));
+  std::vector<std::byte> blob(static_cast<size_t>(*bytes));
   for (size_t done = 0; done < blob.size();) {
     const ssize_t got =
         ::pread(fd, blob.data() + done, blob.size() - done, static_cast<off_t>(done));
@@ -44,31 +45,18 @@ Result<std::vector<std::byte>> ReadIndex(int fd) {
   return blob;
 }
 
-// Address space that nothing else uses, from a multiple of 2 MiB on.
-Result<std::byte*> Reserve(uint64_t bytes) {
-  void* const start = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (start == MAP_FAILED) {
-    return ErrnoError(errno, "reserve " + std::to_string(bytes) + " bytes of address space");
-  }
-  auto* const begin = static_cast<std::byte*>(start);
-  const uint64_t before = -reinterpret_cast<uintptr_t>(begin) % kHugePageBytes;
-  if (before > 0) ::munmap(begin, before);
-  if (before < kHugePageBytes) ::munmap(begin + before + bytes, kHugePageBytes - before);
-  return begin + before;
-}
-
 }  // namespace
 
 MappedRange::~MappedRange() {
-  if (size_ > 0) ::munmap(data_, size_);
+  if (reserved_bytes_ > 0) ::munmap(reserved_, reserved_bytes_);
 }
 
 Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writable) {
   const uint64_t page = PageBytes();
   uint64_t total = 0;
   for (const Part& part : parts) {
-    if (!IsSealedMemory(part.fd, part.bytes)) {
+    const std::optional<uint64_t> sealed = SealedBytes(part.fd);
+    if (!sealed || *sealed < part.bytes) {
       return BadReply("a part of the memory could change or end early");
     }
     // All but the last must end where the next can be mapped.
@@ -79,12 +67,21 @@ Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writab
   }
   if (total == 0) return MappedRange();
 
-  const uint64_t mapped = (total + page - 1) / page * page;
-  Result<std::byte*> start = Reserve(mapped);
-  if (!start) return std::move(start).error();
-  MappedRange range(*start, total);
+  MappedRange range;
+  const uint64_t reserved = (total + page - 1) / page * page + kHugePageBytes;
+  void* const start = ::mmap(nullptr, reserved, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) {
+    return ErrnoError(errno, "reserve " + std::to_string(reserved) + " bytes of address space");
+  }
+  range.reserved_ = start;
+  range.reserved_bytes_ = reserved;
+  // What is left over before and after stays without access, and costs nothing.
+  range.data_ = static_cast<std::byte*>(start) +
+                -reinterpret_cast<uintptr_t>(start) % kHugePageBytes;
+  range.size_ = total;
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  std::byte* at = *start;
+  std::byte* at = range.data_;
   for (const Part& part : parts) {
     if (part.bytes == 0) continue;
     if (::mmap(at, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, part.fd, 0) ==

@@ -27,9 +27,10 @@ class MappedRange {
   };
 
   MappedRange() = default;
-  MappedRange(MappedRange&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  MappedRange(MappedRange&& other) noexcept { *this = std::move(other); }
   MappedRange& operator=(MappedRange&& other) noexcept {
+    std::swap(reserved_, other.reserved_);
+    std::swap(reserved_bytes_, other.reserved_bytes_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
@@ -45,8 +46,9 @@ class MappedRange {
   uint64_t size() const { return size_; }
 
  private:
-  MappedRange(std::byte* data, uint64_t size) : data_(data), size_(size) {}
-
+  // Address space that nothing else uses.
+  void* reserved_ = nullptr;
+  uint64_t reserved_bytes_ = 0;
   std::byte* data_ = nullptr;
   uint64_t size_ = 0;
 };

@@ -171,8 +171,9 @@ void ComponentCache::CountRequest(const CachedObject& object) {
   ledger_.Count(object);
   predictor_.Observe(ledger_);
   last_used_[object.id] = std::chrono::steady_clock::now();
-  ghosts_.Request(object, conversions_.CompressedSize(object.id, object.bytes),
-                  DecodeSeconds(object.bytes));
+  ghosts_.Request(object, {.bytes = conversions_.CompressedSize(object.id, object.bytes),
+                           .encode_seconds = conversions_.EncodeSeconds(object.bytes),
+                           .decode_seconds = DecodeSeconds(object.bytes)});
 }
 
 double ComponentCache::DecodeSeconds(uint64_t bytes) const {

@@ -1,6 +1,8 @@
 #include "daemon/conversions.h"
 
+#include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/units.h"
@@ -132,6 +134,15 @@ void Conversions::Add(const ComponentId& component, std::unique_ptr<CompressedEn
     events_.changed(component);
     Consider(component);  // whether the raw form stays
   }
+}
+
+double Conversions::EncodeSeconds(uint64_t raw_bytes) const {
+  constexpr double kAssumedBytesPerSecond = 2e9;
+  static const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+  const double rate = progress_.raw_bytes > 0
+                          ? static_cast<double>(progress_.raw_bytes) / progress_.seconds
+                          : kAssumedBytesPerSecond;
+  return static_cast<double>(raw_bytes) / rate / processors;
 }
 
 uint64_t Conversions::CompressedSize(const ComponentId& component, uint64_t raw_bytes) const {

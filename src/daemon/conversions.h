@@ -49,6 +49,8 @@ class Conversions {
   const Progress& progress() const { return progress_; }
   // What a component of so many bytes takes compressed: known, or as others did.
   uint64_t CompressedSize(const ComponentId& component, uint64_t raw_bytes) const;
+  // The share of the machine's processors, in seconds, that compressing so much takes.
+  double EncodeSeconds(uint64_t raw_bytes) const;
 
   // Stops the compressing at work, as its memory is wanted, and tells `idle` when it
   // has ended; false when there is none.

@@ -291,9 +291,9 @@ void Daemon::DropExpired() {
 }
 
 void Daemon::RecordUses() {
-  const std::vector<ModelId> used = uses_->TakeUsed();
-  if (!used.empty()) {
-    const Status recorded = catalog_->RecordModelUses(used, UnixMilliseconds());
+  const std::unordered_map<ModelId, uint64_t> uses = uses_->TakeUses();
+  if (!uses.empty()) {
+    const Status recorded = catalog_->RecordModelUses(uses, UnixMilliseconds());
     if (!recorded.ok()) spdlog::warn("uses are not recorded: {}", Message(recorded));
   }
   RecordHistory();

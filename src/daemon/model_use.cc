@@ -261,7 +261,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
     if (!preload || !no_room) model->last_error = status;
     if (status.ok() && (!preload || IsAskedFor(*preload))) {
       model->last_used_unix_ms = UnixMilliseconds();
-      used_.push_back(operation->request.model);
+      ++uses_[operation->request.model];
     }
   }
   if (!status.ok()) {

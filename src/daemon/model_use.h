@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -79,8 +80,8 @@ class ModelUse {
     demanded_ = std::move(demanded);
   }
 
-  // The models that were used since the last call, to be recorded.
-  std::vector<ModelId> TakeUsed() { return std::exchange(used_, {}); }
+  // How often models were used since the last call, to be recorded.
+  std::unordered_map<ModelId, uint64_t> TakeUses() { return std::exchange(uses_, {}); }
 
  private:
   struct Operation;
@@ -112,7 +113,7 @@ class ModelUse {
   ComponentCache& cache_;
   Catalog& catalog_;
   std::function<void(const Request&)> demanded_;
-  std::vector<ModelId> used_;
+  std::unordered_map<ModelId, uint64_t> uses_;
 };
 
 std::vector<std::string> AllComponents(const ModelSummary& model);

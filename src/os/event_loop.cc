@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <thread>
 
 namespace warmset::os {
 
@@ -63,11 +64,14 @@ void EventLoop::Cancel(TimerId timer) {
 }
 
 void EventLoop::Post(Task task) {
+  bool asleep = false;
   {
     absl::MutexLock lock(&mutex_);
+    // The loop looks at what is posted before it sleeps, and was woken for the first.
+    asleep = posted_.empty() && std::this_thread::get_id() != thread_;
     posted_.push_back(std::move(task));
   }
-  Wake();
+  if (asleep) Wake();
 }
 
 void EventLoop::Stop() {
@@ -112,12 +116,15 @@ void EventLoop::RunPosted() {
 void EventLoop::Run() {
   std::array<epoll_event, 64> events;
   while (true) {
+    int timeout_ms = 0;
     {
       absl::MutexLock lock(&mutex_);
       if (stopped_) return;
+      thread_ = std::this_thread::get_id();
+      if (posted_.empty()) timeout_ms = MillisecondsToNextTimer();
     }
     const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                   MillisecondsToNextTimer());
+                                   timeout_ms);
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.fd == wake_.get()) {

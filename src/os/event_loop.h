@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -73,6 +74,7 @@ class EventLoop {
   absl::Mutex mutex_;
   std::vector<Task> posted_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread::id thread_ ABSL_GUARDED_BY(mutex_);  // that runs the loop; none before
 };
 
 }  // namespace warmset::os

@@ -43,6 +43,31 @@ TEST_F(EventLoopTest, PostedFromAnotherThreadRunsOnTheLoop) {
   EXPECT_EQ(ran_on, std::this_thread::get_id());
 }
 
+TEST_F(EventLoopTest, WhatATaskPostsRunsWithoutWaiting) {
+  int left = 1000;
+  std::function<void()> again = [&] { --left > 0 ? loop_->Post(again) : loop_->Stop(); };
+  loop_->RunAfter(std::chrono::hours(1), [] {});
+  loop_->Post(again);
+  loop_->Run();
+  EXPECT_EQ(left, 0);
+}
+
+TEST_F(EventLoopTest, NoPostFromAnotherThreadIsMissed) {
+  constexpr int kPosts = 20'000;
+  int ran = 0;
+  std::thread poster([&] {
+    for (int i = 0; i < kPosts; ++i) {
+      loop_->Post([&] {
+        if (++ran == kPosts) loop_->Stop();
+      });
+      if (i % 100 == 0) std::this_thread::yield();
+    }
+  });
+  loop_->Run();
+  poster.join();
+  EXPECT_EQ(ran, kPosts);
+}
+
 TEST_F(EventLoopTest, AHandlerMayEndItsOwnWatch) {
   auto ends = MakeSocketPair();
   ASSERT_TRUE(ends.ok());
