@@ -130,8 +130,8 @@ TEST_P(CodecConformance, ThreadsAndStoresChangeNothing) {
     EXPECT_TRUE(stream ==
                 Encode(codec(), data, dtype, {.block_elements = kMinBlockElements, .threads = 3}));
     for (const Stores stores : {Stores::kCached, Stores::kNonTemporal}) {
-      for (const size_t misalignment : {0U, 1U}) {
-        Bytes room(data.size() + 128);
+      for (const size_t misalignment : {0U, 1U, 8U, 63U}) {
+        Bytes room(data.size() + 128, std::byte{0xA5});
         void* start = room.data();
         size_t space = room.size();
         std::align(64, data.size(), start, space);
@@ -139,6 +139,10 @@ TEST_P(CodecConformance, ThreadsAndStoresChangeNothing) {
         const Status status = codec().Decode(stream, decoded, {.threads = 2, .stores = stores});
         ASSERT_TRUE(status.ok()) << status;
         ASSERT_TRUE(std::ranges::equal(decoded, data));
+        const auto untouched = [](std::byte byte) { return byte == std::byte{0xA5}; };
+        ASSERT_TRUE(std::all_of(room.data(), decoded.data(), untouched));
+        ASSERT_TRUE(std::all_of(decoded.data() + decoded.size(), room.data() + room.size(),
+                                untouched));
       }
     }
   });
