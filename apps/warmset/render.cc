@@ -416,7 +416,7 @@ std::string RenderCached(const v1::CacheReply& reply) {
 
 std::string RenderPreload(const v1::PreloadReply& reply) {
   const v1::ModelState& state = reply.state();
-  if (state.cache_state() == v1::CACHED) {
+  if (reply.in_ram()) {
     return fmt::format("{}: is in RAM already\n", Printable(state.name()));
   }
   return fmt::format("{}: will be read into RAM{}\n", Printable(state.name()),

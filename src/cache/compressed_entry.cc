@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "codec/stream_format.h"
 #include "fmt/format.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/huge_pages.h"
 #include "os/mapping.h"
@@ -155,12 +156,15 @@ StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(const Entry& en
   return made;
 }
 
-std::span<const std::byte> CompressedEntry::StreamOf(const Segment& segment) const {
+StatusOr<std::span<const std::byte>> CompressedEntry::StreamOf(const Segment& segment) const {
+  if (os::InjectedFault("compressed_memory") != 0) {
+    return Error(ErrorCode::kCorruptedModel, "compressed memory is damaged (injected)");
+  }
   return view_.span().subspan(segment.stream_begin, segment.stream_bytes);
 }
 
 Status CompressedEntry::DecodeSegment(const Segment& segment, std::span<std::byte> raw) const {
-  const auto stream = StreamOf(segment);
+  ASSIGN_OR_RETURN(const auto stream, StreamOf(segment));
   ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
   return codec->Decode(stream, raw.subspan(segment.begin, segment.bytes));
 }
@@ -211,7 +215,7 @@ Status CompressedEntry::DecodeRange(uint64_t begin, std::span<std::byte> buffer)
       [](uint64_t offset, const Segment& each) { return offset < each.begin + each.bytes; });
   std::vector<std::byte> block;
   for (; !buffer.empty(); ++segment) {
-    const auto stream = StreamOf(*segment);
+    ASSIGN_OR_RETURN(const auto stream, StreamOf(*segment));
     ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
     ASSIGN_OR_RETURN(const auto view, codec::StreamView::Parse(stream));
     const uint64_t end = std::min(begin + buffer.size(), segment->begin + segment->bytes);

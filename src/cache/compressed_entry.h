@@ -77,7 +77,8 @@ class CompressedEntry {
   class Compressor;
 
   CompressedEntry() = default;
-  std::span<const std::byte> StreamOf(const Segment& segment) const;
+  // kCorruptedModel where a test has armed the fault "compressed_memory".
+  StatusOr<std::span<const std::byte>> StreamOf(const Segment& segment) const;
   // raw: the whole entry, of which the segment's part is written.
   Status DecodeSegment(const Segment& segment, std::span<std::byte> raw) const;
   Status DecodeAll(std::span<std::byte> raw, uint64_t touched_bytes, unsigned threads) const;

@@ -93,6 +93,7 @@ struct UseHistoryRow {
   uint64_t last_request = 0;
   std::array<double, 3> rates{};
   double interval = 0;
+  bool unwanted = false;
 };
 
 // What a user used together with a model; an empty user stands for all of them.
@@ -113,6 +114,7 @@ struct CalibrationRow {
 
 struct HistoryRows {
   std::vector<UseHistoryRow> components{};
+  std::vector<ComponentId> forgotten{};  // components whose rows go; none when read
   std::vector<CompanionRow> companions{};
   std::vector<CalibrationRow> calibration{};  // by bin
 };

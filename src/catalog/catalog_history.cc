@@ -9,7 +9,7 @@ namespace {
 
 Status PutComponent(Database& database, const UseHistoryRow& row) {
   return database
-      .Prepare("INSERT OR REPLACE INTO use_history VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+      .Prepare("INSERT OR REPLACE INTO use_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .Bind(row.component.bytes)
       .Bind(static_cast<int64_t>(row.bytes))
       .Bind(static_cast<int64_t>(row.requests))
@@ -18,6 +18,7 @@ Status PutComponent(Database& database, const UseHistoryRow& row) {
       .Bind(row.rates[1])
       .Bind(row.rates[2])
       .Bind(row.interval)
+      .Bind(int64_t{row.unwanted})
       .Run();
 }
 
@@ -48,7 +49,7 @@ Status PutCompanions(Database& database, const CompanionRow& row) {
 Status ReadComponents(Database& database, std::vector<UseHistoryRow>& rows) {
   Statement query = database.Prepare(
       "SELECT component, bytes, requests, last_request, rate_short, rate_medium, rate_long, "
-      "interval FROM use_history");
+      "interval, unwanted FROM use_history");
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) return OkStatus();
@@ -57,7 +58,8 @@ Status ReadComponents(Database& database, std::vector<UseHistoryRow>& rows) {
                     .requests = static_cast<uint64_t>(query.Integer(2)),
                     .last_request = static_cast<uint64_t>(query.Integer(3)),
                     .rates = {query.Real(4), query.Real(5), query.Real(6)},
-                    .interval = query.Real(7)});
+                    .interval = query.Real(7),
+                    .unwanted = query.Integer(8) != 0});
   }
 }
 
@@ -95,6 +97,11 @@ Status Catalog::RecordHistory(const HistoryRows& changed) {
   return Checked(database.Transaction([&]() -> Status {
     for (const UseHistoryRow& row : changed.components) {
       RETURN_IF_ERROR(PutComponent(database, row));
+    }
+    for (const ComponentId& component : changed.forgotten) {
+      RETURN_IF_ERROR(database.Prepare("DELETE FROM use_history WHERE component = ?")
+                          .Bind(component.bytes)
+                          .Run());
     }
     for (const CompanionRow& row : changed.companions) {
       RETURN_IF_ERROR(PutCompanions(database, row));

@@ -162,11 +162,11 @@ TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
   const auto lora = Id<ModelId>("lora");
   const auto vae = Id<ModelId>("vae");
   HistoryRows first{
-      .components = {{component, 7, 1, 1, {0.1, 0.2, 0.3}, 0}},
+      .components = {{component, 7, 1, 1, {0.1, 0.2, 0.3}, 0, false}},
       .companions = {{"1000/a", base, 3, {{lora, 2}, {vae, 1}}}, {"", base, 4, {{lora, 2}}}},
       .calibration = {{10, 1}, {8, 4}}};
   ASSERT_TRUE(catalog_->RecordHistory(first).ok());
-  ASSERT_TRUE(catalog_->RecordHistory({.components = {{component, 7, 2, 5, {1, 2, 3}, 4}},
+  ASSERT_TRUE(catalog_->RecordHistory({.components = {{component, 7, 2, 5, {1, 2, 3}, 4, true}},
                                        .companions = {{"1000/a", base, 5, {{vae, 5}}}},
                                        .calibration = {{20, 3}, {8, 4}}})
                   .ok());
@@ -177,6 +177,7 @@ TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
   EXPECT_EQ(history->components[0].last_request, 5u);
   EXPECT_EQ(history->components[0].rates, (std::array<double, 3>{1, 2, 3}));
   EXPECT_EQ(history->components[0].interval, 4);
+  EXPECT_TRUE(history->components[0].unwanted);
   ASSERT_EQ(history->companions.size(), 2u);
   EXPECT_EQ(history->companions[0].user, "");
   EXPECT_EQ(history->companions[0].uses, 4);
@@ -186,6 +187,8 @@ TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
 
   ASSERT_TRUE(catalog_->RecordHistory({.companions = {{"1000/a", base, 0, {}}}}).ok());
   EXPECT_EQ(catalog_->History()->companions.size(), 1u);  // the other is forgotten
+  ASSERT_TRUE(catalog_->RecordHistory({.forgotten = {component}}).ok());
+  EXPECT_TRUE(catalog_->History()->components.empty());
 }
 
 TEST_F(CatalogTest, DesiredModelsComeByLastUse) {

@@ -71,7 +71,8 @@ CREATE TABLE use_history (
   rate_short   REAL NOT NULL,
   rate_medium  REAL NOT NULL,
   rate_long    REAL NOT NULL,
-  interval     REAL NOT NULL
+  interval     REAL NOT NULL,
+  unwanted     INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE companions (
   user      TEXT NOT NULL,

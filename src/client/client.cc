@@ -198,6 +198,7 @@ Result<Model> Client::AttachFile(const std::string& path, const AttachOptions& o
   AttachRequest request;
   request.component = options.component;
   request.device = options.device;
+  request.tensors = options.tensors;
   request.file = true;
   request.file_path = path;
   const int fd = file.get();

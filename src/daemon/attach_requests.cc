@@ -72,6 +72,10 @@ struct RequestDispatcher::AttachCall {
 void RequestDispatcher::Attach(Call call, const v1::Attach& request,
                                std::vector<os::UniqueFd> fds) {
   if (request.file()) {
+    if (request.tensors_size() > 0) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              "tensors are asked for of a known model, not of a passed file"));
+    }
     if (fds.size() != 1) {
       return Fail(call, Error(ErrorCode::kInvalidRequest,
                               "attaching a file needs exactly one descriptor"));

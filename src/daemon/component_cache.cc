@@ -5,7 +5,6 @@
 
 #include "base/units.h"
 #include "cache/entry_loader.h"
-#include "cache/entry_part.h"
 #include "fmt/format.h"
 #include "spdlog/spdlog.h"
 
@@ -42,12 +41,15 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
                    {.strategy_of = [this](const ComponentId& id) { return StrategyOf(id); },
                     .compressing_pays = [this] { return ghosts_.CompressingPays(); },
                     .changed = events_.changed,
-                    .making_room = [this] { room_for_ = "room for compressing another"; },
-                    .idle = [this] { StartLoads(); },
+                    .may_evict_for = [this](const ComponentId& id) {
+                      room_for_ = "room for compressing another";
+                      return !preloads_.IsUnused(id);
+                    },
+                    .ended = [this] { StartLoads(); },
                     .label = [this](const ComponentId& id) { return LabelOf(id); }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
-      threads_(std::make_unique<ThreadPool>(load_threads)) {
+      threads_(std::make_unique<ThreadPool>(load_threads + 1)) {
   store_.SetRetention(events_.retention_of);
   store_.SetLeft([this](const auto& components, bool whole) { OnLeft(components, whole); });
   store_.SetReleased([this](const ComponentId& id) {
@@ -62,6 +64,7 @@ void ComponentCache::StopLoads() {
   store_.SetReleased({});
   queue_.clear();
   flights_.clear();
+  parts_.clear();
 }
 
 CacheStrategy ComponentCache::StrategyOf(const ComponentId& component) const {
@@ -98,10 +101,8 @@ void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done)
   const bool counts = !wish.preload || IsAskedFor(*wish.preload);
   if (AnswerFromRam(id, counts, done)) return;
   auto compressed = store_.Compressed(id);
-  if (!wish.preload) preloads_.Used(id, compressed != nullptr || flights_.contains(id));
   if (counts) {
-    const uint64_t bytes = EntryMemory(source.component).value();
-    const CachedObject object{.id = id, .bytes = bytes, .load_seconds = costs_.Of(id, bytes)};
+    const CachedObject object = ObjectOf(id, EntryMemory(source.component).value());
     CountRequest(object);
     if (compressed != nullptr) {
       store_.CountUse(id);
@@ -152,19 +153,24 @@ void ComponentCache::Reconsider(const ComponentId& component) {
 ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStore::HoldKind kind) {
   auto hold = store_.Hold(component, kind);
   if (!hold) return nullptr;
-  preloads_.Used(component, true);
-  const uint64_t bytes = hold->entry().memory().value();
-  CountRequest({.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)});
+  CountRequest(ObjectOf(component, hold->entry().memory().value()));
   return std::make_shared<const EntryHold>(*std::move(hold));
 }
 
-void ComponentCache::Recall(const ComponentId& component, uint64_t bytes,
-                            const UseHistory& history) {
-  const CachedObject object{
-      .id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)};
-  ledger_.Recall({object, history});
-  store_.Recall(object, history);
-  ghosts_.Recall(object, history);
+void ComponentCache::CountUse(const ComponentId& component) {
+  if (!Has(component)) return;
+  const Entry* const raw = Find(component);
+  const uint64_t bytes = raw != nullptr
+                             ? raw->memory().value()
+                             : EntryMemory(Compressed(component)->component()).value();
+  CountRequest(ObjectOf(component, bytes));
+  store_.CountUse(component);
+}
+
+void ComponentCache::Recall(const UseLedger::Line& line) {
+  ledger_.Recall(line);
+  store_.Recall(line.object, line.history);
+  ghosts_.Recall(line.object, line.history);
 }
 
 void ComponentCache::CountRequest(const CachedObject& object) {
@@ -218,7 +224,7 @@ EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
 }
 
 void ComponentCache::AddUser(const ComponentId& component, const ModelId& model) {
-  if (Find(component) != nullptr) users_[component].insert(model);
+  if (Has(component)) users_[component].insert(model);
 }
 
 const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component,
@@ -231,6 +237,7 @@ const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component
 // Room is made when a load starts, not when it is asked for: what loads before
 // it may be evicted by then.
 void ComponentCache::StartLoads() {
+  while (!parts_.empty() && StartPart(parts_.front())) parts_.pop_front();
   while (running_ < load_threads_ && !queue_.empty()) {
     const auto demanded = std::find_if(queue_.begin(), queue_.end(),
                                        [](const SharedFlight& each) { return each->demanded; });
@@ -240,6 +247,7 @@ void ComponentCache::StartLoads() {
     const BudgetUse use = store_.MemoryUse();
     const bool fits = needed <= use.free() + use.reserve;
     if (!fits && !flight->may_evict) {
+      if (conversions_.running()) return;
       queue_.pop_front();
       Fail(flight, Error(ErrorCode::kRamLimitExceeded,
                          fmt::format("{} does not fit beside what is in RAM now",
@@ -380,28 +388,43 @@ void ComponentCache::DecodeTensors(const ComponentId& component,
                                    std::span<const std::string> tensors, DonePart done) {
   auto compressed = store_.Compressed(component);
   auto part = SelectTensors(compressed->component(), tensors);
-  const auto fail = [&](const Status& why) { loop_.Post([done, why] { done(why); }); };
-  if (!part.ok()) return fail(part.status());
-  room_for_ = "room for tensors of " + LabelOf(component);
-  auto room = store_.MakeRoom(EntryMemory(part->component));
-  if (!room.ok()) return fail(room.status());
-  const uint64_t bytes = compressed->raw_bytes();
-  CountRequest({.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)});
-  store_.CountUse(component);
-  preloads_.Used(component, true);
+  if (!part.ok()) {
+    return loop_.Post([done = std::move(done), why = part.status()] { done(why); });
+  }
+  CountUse(component);
+  parts_.push_back(std::make_shared<PartRequest>(PartRequest{
+      component, std::move(compressed), *std::move(part), std::move(done)}));
+  loop_.Post([this] { StartLoads(); });
+}
 
+bool ComponentCache::StartPart(const SharedPart& request) {
+  room_for_ = "room for tensors of " + LabelOf(request->component);
+  auto room = store_.MakeRoom(EntryMemory(request->part.component));
+  if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return false;
+  if (!room.ok()) {
+    request->done(room.status());
+    return true;
+  }
+  ++running_;
   auto memory = std::make_shared<LoadMemory>(std::move(room->memory));
-  threads_->Submit([this, component, compressed = std::move(compressed), memory,
-                    part = *std::move(part), done = std::move(done)](std::stop_token) mutable {
+  threads_->Submit([this, request, memory](std::stop_token) mutable {
     auto entry = std::make_shared<StatusOr<std::unique_ptr<Entry>>>(
-        DecodePart(*compressed, part, std::move(*memory)));
-    compressed.reset();
-    loop_.Post([this, component, entry, done = std::move(done)] {
-      if (entry->ok()) return done(std::shared_ptr<const Entry>(std::move(**entry)));
-      if (CodeOf(entry->status()) == ErrorCode::kCorruptedModel) DropDamaged(component);
-      done(entry->status());
+        DecodePart(*request->compressed, request->part, std::move(*memory)));
+    loop_.Post([this, request = std::move(request), entry] {
+      --running_;
+      request->compressed.reset();
+      if (entry->ok()) {
+        request->done(std::shared_ptr<const Entry>(std::move(**entry)));
+      } else {
+        if (CodeOf(entry->status()) == ErrorCode::kCorruptedModel) {
+          DropDamaged(request->component);
+        }
+        request->done(entry->status());
+      }
+      StartLoads();
     });
   });
+  return true;
 }
 
 void ComponentCache::OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry,
@@ -450,12 +473,14 @@ void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
 void ComponentCache::Fail(const SharedFlight& flight, const Status& why) {
   const ComponentId id = flight->source.component.id;
   flights_.erase(id);
-  if (CodeOf(why) == ErrorCode::kRamLimitExceeded) {
+  const bool no_room = CodeOf(why) == ErrorCode::kRamLimitExceeded;
+  if (no_room) {
     preloads_.Withdrawn(id);
   } else {
     preloads_.Ended(id, false);
   }
-  spdlog::warn("{}", Message(why));
+  const bool awaited = flight->demanded || !no_room;
+  spdlog::log(awaited ? spdlog::level::warn : spdlog::level::debug, "{}", Message(why));
   for (const Done& done : std::exchange(flight->waiting, {})) done(why);
 }
 

@@ -21,6 +21,7 @@
 #include "cache/budget.h"
 #include "cache/cache_strategy.h"
 #include "cache/entry.h"
+#include "cache/entry_part.h"
 #include "cache/entry_store.h"
 #include "cache/preload/preload_log.h"
 #include "cache/preload/use_predictor.h"
@@ -106,7 +107,8 @@ class ComponentCache {
 
   // Calls done, later and exactly once, with these tensors of what is there only
   // compressed, decoded into memory of their own that goes with its last owner.
-  // kTensorNotFound, kRamLimitExceeded, kCorruptedModel, kIoError.
+  // kTensorNotFound, kRamLimitExceeded, kIoError, and kCorruptedModel, when its
+  // compressed form is damaged and gone.
   // REQUIRES: Compressed(component) is there.
   using DonePart = std::function<void(StatusOr<std::shared_ptr<const Entry>>)>;
   void DecodeTensors(const ComponentId& component, std::span<const std::string> tensors,
@@ -114,10 +116,16 @@ class ComponentCache {
 
   // Holds the entry and counts as a use; nothing unless it is there.
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
+  // Counts a use of what is there in any form, or nothing.
+  void CountUse(const ComponentId& component);
   // A component of an earlier life.
-  void Recall(const ComponentId& component, uint64_t bytes, const UseHistory& history);
+  void Recall(const UseLedger::Line& line);
   // In RAM, in any form.
   bool Has(const ComponentId& component) const;
+  // It is there in any form, or on its way.
+  bool HasOrExpects(const ComponentId& component) const {
+    return Has(component) || flights_.contains(component);
+  }
   // Somebody holds it, or it is on its way.
   bool IsBusy(const ComponentId& component) const;
   // The raw entry; nullptr unless it is there.
@@ -164,6 +172,7 @@ class ComponentCache {
   std::vector<ComponentId> Components() const { return store_.Owners(); }
   UsageLog& usage() { return usage_; }
   const UsageLog& usage() const { return usage_; }
+  PreloadLog& preloads() { return preloads_; }
   const PreloadLog& preloads() const { return preloads_; }
   UseLedger& ledger() { return ledger_; }
   UsePredictor& predictor() { return predictor_; }
@@ -191,7 +200,20 @@ class ComponentCache {
   };
   using SharedFlight = std::shared_ptr<Flight>;
 
-  // Of a component that is raw so large and takes so long to load.
+  // Tensors that are to be decoded, when there is room for them.
+  struct PartRequest {
+    ComponentId component;
+    std::shared_ptr<const CompressedEntry> compressed;
+    EntryPart part;
+    DonePart done;
+  };
+  using SharedPart = std::shared_ptr<PartRequest>;
+
+  // Starts it or ends it; false when there is no room yet.
+  bool StartPart(const SharedPart& request);
+  CachedObject ObjectOf(const ComponentId& component, uint64_t bytes) const {
+    return {.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)};
+  }
   void CountRequest(const CachedObject& object);
   // An answer with the raw entry; false unless it is there.
   bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
@@ -235,7 +257,9 @@ class ComponentCache {
   std::unordered_map<ComponentId, std::set<ModelId>> users_;
   std::map<ComponentId, SharedFlight> flights_;          // queued and running
   std::deque<SharedFlight> queue_;                       // of flights_, not started
+  std::deque<SharedPart> parts_;                         // that wait for room
   unsigned running_ = 0;
+  // One more than loads: comparing and decoding of parts does not wait for files.
   std::unique_ptr<ThreadPool> threads_;  // last: joined first
 };
 

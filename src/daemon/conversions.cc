@@ -59,9 +59,8 @@ void Conversions::StartNext() {
     const ComponentId component = queue_.front();
     queue_.pop_front();
     auto hold = store_.HoldForWork(component);
-    events_.making_room();
-    auto room = hold ? store_.MakeRoom(Part(hold->entry().memory(), kExpectedSize))
-                    : StatusOr<EntryStore::Room>(Error(ErrorCode::kCancelled, "it left RAM"));
+    auto room = hold ? RoomFor(component, Part(hold->entry().memory(), kExpectedSize))
+                     : StatusOr<EntryStore::Room>(Error(ErrorCode::kCancelled, "it left RAM"));
     if (!room.ok()) {
       spdlog::debug("{} is not compressed: {}", events_.label(component), Message(room.status()));
       known_.erase(component);
@@ -91,6 +90,14 @@ void Conversions::StartNext() {
   }
 }
 
+StatusOr<EntryStore::Room> Conversions::RoomFor(const ComponentId& component, ByteCount bytes) {
+  const BudgetUse use = store_.MemoryUse();
+  if (!events_.may_evict_for(component) && bytes > use.free() + use.reserve) {
+    return Error(ErrorCode::kRamLimitExceeded, "nobody has asked for it that others should leave");
+  }
+  return store_.MakeRoom(bytes);
+}
+
 bool Conversions::Interrupt() {
   if (!running_) return false;
   interrupt_.request_stop();
@@ -114,9 +121,9 @@ void Conversions::OnCompressed(const ComponentId& component,
     for (const ComponentId& waiting : queue_) known_.erase(waiting);
     progress_.waiting -= queue_.size();
     queue_.clear();
-    return events_.idle();
   }
   StartNext();
+  events_.ended();
 }
 
 void Conversions::Add(const ComponentId& component, std::unique_ptr<CompressedEntry> made) {

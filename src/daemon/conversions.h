@@ -29,8 +29,9 @@ class Conversions {
     // Whether it does, to components of the adaptive strategy.
     std::function<bool()> compressing_pays;
     std::function<void(const ComponentId&)> changed;  // its forms did
-    std::function<void()> making_room;                // other components may leave now
-    std::function<void()> idle;                       // after Interrupt()
+    // Whether others may leave RAM so that it can be compressed.
+    std::function<bool(const ComponentId&)> may_evict_for;
+    std::function<void()> ended;                      // compressing one did, well or not
     std::function<std::string(const ComponentId&)> label;
   };
 
@@ -52,8 +53,9 @@ class Conversions {
   // The share of the machine's processors, in seconds, that compressing so much takes.
   double EncodeSeconds(uint64_t raw_bytes) const;
 
-  // Stops the compressing at work, as its memory is wanted, and tells `idle` when it
-  // has ended; false when there is none.
+  // Whether one is being compressed: its memory may come back.
+  bool running() const { return running_; }
+  // Stops the compressing at work, as its memory is wanted; false when there is none.
   bool Interrupt();
   // Ends the thread: before the loop goes.
   void Stop() {
@@ -63,6 +65,7 @@ class Conversions {
 
  private:
   void StartNext();
+  StatusOr<EntryStore::Room> RoomFor(const ComponentId& component, ByteCount bytes);
   void OnCompressed(const ComponentId& component, StatusOr<std::unique_ptr<CompressedEntry>> made);
   void Add(const ComponentId& component, std::unique_ptr<CompressedEntry> made);
 

@@ -62,7 +62,7 @@ bool AddItem(std::string_view item, const Field& field, std::bitset<N>& bits) {
   const bool stepped = slash != std::string_view::npos;
   if (stepped) {
     const auto given = ParseNumber(item.substr(slash + 1));
-    if (!given || *given == 0) return false;
+    if (!given || *given == 0 || *given > field.last) return false;
     step = *given;
     item = item.substr(0, slash);
   }

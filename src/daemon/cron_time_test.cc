@@ -58,7 +58,7 @@ TEST(CronTime, OfTwoRestrictedDaysEitherMatches) {
 
 TEST(CronTime, WhatIsNoTimeIsRefused) {
   for (const char* fields : {"", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *",
-                             "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "a * * * *",
+                             "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "*/60 * * * *", "5/4294967295 * * * *", "a * * * *",
                              "1- * * * *", ", * * * *", "1.5 * * * *", "-1 * * * *"}) {
     EXPECT_EQ(CodeOf(CronTime::Parse(fields).status()), ErrorCode::kInvalidConfig) << fields;
   }

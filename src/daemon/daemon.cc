@@ -149,11 +149,14 @@ Status Daemon::OpenPreloader() {
   uses_->SetDemanded([this](const ModelUse::Request& request) { preloader_->Demanded(request); });
   ASSIGN_OR_RETURN(HistoryRows history, catalog_->History());
   for (const UseHistoryRow& row : history.components) {
-    cache_->Recall(row.component, row.bytes,
-                   {.requests = row.requests,
-                    .last_request = row.last_request,
-                    .rates = row.rates,
-                    .interval = row.interval});
+    cache_->Recall({.object = {.id = row.component,
+                               .bytes = row.bytes,
+                               .load_seconds = cache_->LoadSeconds(row.component, row.bytes)},
+                    .history = {.requests = row.requests,
+                                .last_request = row.last_request,
+                                .rates = row.rates,
+                                .interval = row.interval},
+                    .unwanted = row.unwanted});
   }
   for (CompanionRow& row : history.companions) {
     preloader_->companions().Recall(
@@ -302,13 +305,16 @@ void Daemon::RecordUses() {
 
 void Daemon::RecordHistory() {
   HistoryRows changed;
-  for (const UseLedger::Line& line : cache_->ledger().TakeChanged()) {
+  UseLedger::Changes changes = cache_->ledger().TakeChanges();
+  changed.forgotten = std::move(changes.forgotten);
+  for (const UseLedger::Line& line : changes.lines) {
     changed.components.push_back({.component = line.object.id,
                                   .bytes = line.object.bytes,
                                   .requests = line.history.requests,
                                   .last_request = line.history.last_request,
                                   .rates = line.history.rates,
-                                  .interval = line.history.interval});
+                                  .interval = line.history.interval,
+                                  .unwanted = line.unwanted});
   }
   if (changed.components.empty()) return;
   for (CompanionPredictor::Habit& habit : preloader_->companions().TakeChanged()) {

@@ -15,6 +15,7 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "os/fault.h"
 #include "os/mapping.h"
 #include "tensor/tensor_index.h"
 #include "wire/channel.h"
@@ -106,6 +107,21 @@ class DaemonTest : public testing::Test {
     EXPECT_TRUE(answer.ok());
     return answer->response.status().memory();
   }
+  static v1::ModelState StateOf(wire::Channel& channel, const std::string& model) {
+    v1::Request request;
+    request.mutable_get_model_state()->add_names(model);
+    auto answer = channel.Call(request);
+    EXPECT_TRUE(answer.ok());
+    return answer->response.states().results(0).state();
+  }
+  static void CacheCompressed(wire::Channel& channel, const std::string& model) {
+    ASSERT_TRUE(Cache(channel, model).ok());
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (StateOf(channel, model).raw_bytes() > 0) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
   static char FirstByteOf(const wire::Answer& answer) {
     const v1::AttachedComponent& attached = answer.response.attached();
     auto index = os::Mapping::Create(answer.fds[0].get(), os::Identify(answer.fds[0].get())->size,
@@ -131,6 +147,42 @@ TEST_F(DaemonTest, FromAFileToBytesInAClientsHands) {
   EXPECT_GT(cached->response.cache().loaded_bytes(), kTensorBytes);
   EXPECT_EQ(cached->response.cache().state().cache_state(), v1::CACHED);
   auto attached = Attach(client, "a");
+  ASSERT_TRUE(attached.ok()) << attached.status();
+  EXPECT_EQ(FirstByteOf(*attached), 'a');
+}
+
+TEST_F(DaemonTest, WhatIsDamagedInCompressedMemoryIsLoadedAgain) {
+  WriteModel(folder_ / "models/a.safetensors", 'a');
+  options_.strategy = CacheStrategy::kMemory;
+  StartDaemon();
+  wire::Channel client = Connect();
+  CacheCompressed(client, "a");
+  os::ArmFault({.call = "compressed_memory", .nth = 1, .error_number = EIO});
+  auto attached = Attach(client, "a");
+  EXPECT_EQ(os::DisarmFault(), 1);
+  ASSERT_TRUE(attached.ok()) << attached.status();
+  EXPECT_EQ(FirstByteOf(*attached), 'a');
+
+  v1::Request usage;
+  usage.mutable_get_cache_usage();
+  const auto answer = client.Call(usage);
+  ASSERT_TRUE(answer.ok());
+  ASSERT_EQ(answer->response.cache_usage().evictions_size(), 1);
+  EXPECT_THAT(answer->response.cache_usage().evictions(0).reason(), HasSubstr("damaged"));
+}
+
+TEST_F(DaemonTest, TensorsOfDamagedCompressedMemoryComeFromTheFile) {
+  WriteModel(folder_ / "models/a.safetensors", 'a');
+  options_.strategy = CacheStrategy::kMemory;
+  StartDaemon();
+  wire::Channel client = Connect();
+  CacheCompressed(client, "a");
+  v1::Request request;
+  request.mutable_attach()->set_model("a");
+  request.mutable_attach()->add_tensors("w");
+  os::ArmFault({.call = "compressed_memory", .nth = 1, .error_number = EIO});
+  auto attached = client.Call(request);
+  EXPECT_EQ(os::DisarmFault(), 1);
   ASSERT_TRUE(attached.ok()) << attached.status();
   EXPECT_EQ(FirstByteOf(*attached), 'a');
 }

@@ -42,7 +42,6 @@ ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registr
       catalog_(catalog) {}
 
 void ModelUse::Use(Request request, Done done) {
-  if (demanded_ && !request.preload && !request.user.empty()) demanded_(request);
   auto operation = std::make_shared<Operation>();
   operation->request = std::move(request);
   operation->done = std::move(done);
@@ -97,8 +96,11 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
   for (const uint32_t index : operation.selected) {
     // Held from here on, so that what is in RAM now still is in Ensure().
     const ComponentId& id = summary.components[index].id;
-    if (request.preload && cache_.Has(id)) continue;
-    if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
+    if (request.preload && cache_.Has(id)) {
+      cache_.AddUser(id, request.model);
+      if (IsAskedFor(*request.preload)) cache_.CountUse(id);
+    } else if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
+      NotePreloadUse(operation, id, true);
       operation.result.components.push_back({index, std::move(held)});
     } else {
       operation.missing.push_back(index);
@@ -216,28 +218,63 @@ void ModelUse::InspectAgain(const Shared& operation, const std::string& path) {
 
 void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sources) {
   operation->pending = sources.size();
-  if (sources.empty()) return Finish(operation, OkStatus());
-  const Request& request = operation->request;
   for (size_t i = 0; i < sources.size(); ++i) {
     const uint32_t index = operation->missing[i];
     const ComponentId& id = sources[i].component.id;
-    if (!request.tensors.empty() && cache_.Find(id) == nullptr && cache_.Has(id)) {
-      cache_.DecodeTensors(id, request.tensors, [this, operation, index](auto part) {
-        if (!part.ok()) return Arrived(operation, part.status());
-        Arrived(operation, Component{.index = index, .decoded = true, .part = *std::move(part)});
-      });
-      continue;
+    NotePreloadUse(*operation, id, cache_.HasOrExpects(id));
+    const bool only_compressed = cache_.Find(id) == nullptr && cache_.Has(id);
+    if (!operation->request.tensors.empty() && only_compressed) {
+      EnsureTensors(operation, index, std::move(sources[i]));
+    } else {
+      EnsureEntry(operation, index, std::move(sources[i]));
     }
-    const ComponentCache::Wish wish{.may_evict = request.may_evict, .preload = request.preload};
-    cache_.Ensure(std::move(sources[i]), wish, [this, operation, index](
-                                                   StatusOr<ComponentCache::Loaded> loaded) {
-      if (!loaded.ok()) return Arrived(operation, loaded.status());
-      std::vector<std::string>& evicted = operation->result.evicted;
-      evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
-      Arrived(operation,
-              Component{index, std::move(loaded->held), loaded->read_bytes, loaded->decoded});
-    });
   }
+  if (sources.empty()) Finish(operation, OkStatus());
+  // Behind what the user waits for.
+  const Request& request = operation->request;
+  const bool demanded = !request.preload && !request.user.empty() && !operation->inspected_again;
+  if (demanded_ && demanded) demanded_(request);
+}
+
+void ModelUse::NotePreloadUse(const Operation& operation, const ComponentId& component,
+                              bool in_ram) {
+  const Request& request = operation.request;
+  if (request.preload || request.user.empty() || request.whole_files ||
+      operation.inspected_again) {
+    return;
+  }
+  cache_.preloads().Used(component, in_ram);
+}
+
+void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source) {
+  const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
+                                  .preload = operation->request.preload};
+  cache_.Ensure(std::move(source), wish,
+                [this, operation, index](StatusOr<ComponentCache::Loaded> loaded) {
+                  if (!loaded.ok()) return Arrived(operation, loaded.status());
+                  std::vector<std::string>& evicted = operation->result.evicted;
+                  evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
+                  // Nobody waits for a preload: it must not keep others from the memory.
+                  const bool preload = operation->request.preload.has_value();
+                  Arrived(operation, Component{index, preload ? nullptr : std::move(loaded->held),
+                                               loaded->read_bytes, loaded->decoded});
+                });
+}
+
+void ModelUse::EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source) {
+  const ComponentId id = source.component.id;
+  cache_.DecodeTensors(
+      id, operation->request.tensors,
+      [this, operation, index, source = std::move(source)](auto part) {
+        if (part.ok()) {
+          return Arrived(operation,
+                         Component{.index = index, .decoded = true, .part = *std::move(part)});
+        }
+        if (CodeOf(part.status()) != ErrorCode::kCorruptedModel) {
+          return Arrived(operation, part.status());
+        }
+        EnsureEntry(operation, index, source);  // its memory was damaged, its files need not be
+      });
 }
 
 void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {

@@ -75,7 +75,7 @@ class ModelUse {
   // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; they are also
   // kept as the model's last error.
   void Use(Request request, Done done);
-  // Told of each request that a user waits for, when it is made.
+  // Told of each request that a user waits for, when its components were asked for.
   void SetDemanded(std::function<void(const Request&)> demanded) {
     demanded_ = std::move(demanded);
   }
@@ -102,8 +102,12 @@ class ModelUse {
   void OnPrepared(const Shared& operation, StatusOr<Prepared> prepared);
   void InspectAgain(const Shared& operation, const std::string& path);
   void Ensure(const Shared& operation, std::vector<ComponentSource> sources);
+  void EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source);
+  void EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source);
   void Arrived(const Shared& operation, StatusOr<Component> component);
   void Finish(const Shared& operation, const Status& status);
+  // Whether a use of the component counts in the log of preloads, and it is told.
+  void NotePreloadUse(const Operation& operation, const ComponentId& component, bool in_ram);
   void LogAccess(const Result& result);
 
   os::EventLoop& loop_;

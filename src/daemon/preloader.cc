@@ -45,68 +45,125 @@ void Preloader::Start() {
 }
 
 void Preloader::Demanded(const ModelUse::Request& request) {
-  unwanted_.erase(request.model);
   if (request.whole_files) return;  // entries of another kind, which nobody predicts
-  used_parts_[request.model] = request.components;
+  const double now = MonotonicSeconds();
+  UsedParts& parts = used_parts_[request.model];
+  if (now > parts.seconds + CompanionPredictor::kWindowSeconds) {
+    parts.names = {request.components.begin(), request.components.end()};
+  } else if (request.components.empty()) {
+    parts.names.clear();
+  } else if (!parts.names.empty()) {  // one after another
+    parts.names.insert(request.components.begin(), request.components.end());
+  }
+  parts.seconds = now;
   const auto companions =
       companions_.CompanionsOf(request.user, request.model, kLeastProbability);
-  companions_.Count(request.user, request.model, MonotonicSeconds());
+  companions_.Count(request.user, request.model, now);
   if (!options_.companions) return;
   for (const CompanionPredictor::Companion& companion : companions) {
     const Model* model = registry_.Find(companion.model);
     if (model == nullptr || !MayBePreloaded(*model, UnixMilliseconds()) ||
-        unwanted_.contains(companion.model) || IsInRam(model->summary, {})) {
+        !MayBeCompanion(*model)) {
       continue;
     }
     Preload(companion.model, {}, PreloadReason::kCompanion);
   }
 }
 
-std::vector<std::string> Preloader::Usual(const ModelId& model) const {
-  const auto used = used_parts_.find(model);
-  return used == used_parts_.end() ? std::vector<std::string>() : used->second;
+// By name; else those that were used last, or ever; else all but variants.
+std::vector<const ComponentSummary*> Preloader::Wanted(
+    const ModelSummary& model, const std::vector<std::string>& names) const {
+  const auto choose = [&](auto wanted) {
+    std::vector<const ComponentSummary*> chosen;
+    for (const ComponentSummary& component : model.components) {
+      if (wanted(component)) chosen.push_back(&component);
+    }
+    return chosen;
+  };
+  if (!names.empty()) {
+    return choose([&](const ComponentSummary& component) {
+      return std::find(names.begin(), names.end(), component.name) != names.end();
+    });
+  }
+  const auto used = used_parts_.find(model.id);
+  const auto known = used != used_parts_.end()
+                         ? choose([&](const ComponentSummary& component) {
+                             return used->second.names.contains(component.name);
+                           })
+                         : choose([&](const ComponentSummary& component) {
+                             return cache_.ledger().lines().contains(component.id);
+                           });
+  if (!known.empty()) return known;
+  return choose([&](const ComponentSummary& component) { return !IsVariant(model, component); });
 }
 
-bool Preloader::IsInRam(const ModelSummary& model,
-                        const std::vector<std::string>& components) const {
-  const std::vector<std::string> names = components.empty() ? Usual(model.id) : components;
-  return std::all_of(
-      model.components.begin(), model.components.end(), [&](const ComponentSummary& component) {
-        const bool wanted =
-            names.empty() ? !IsVariant(model, component)
-                          : std::find(names.begin(), names.end(), component.name) != names.end();
-        return !wanted || cache_.Has(component.id);
-      });
+bool Preloader::MayBeCompanion(const Model& model) const {
+  uint64_t missing = 0;
+  for (const ComponentSummary* component : Wanted(model.summary, {})) {
+    if (cache_.ledger().IsUnwanted(component->id)) return false;
+    if (!cache_.HasOrExpects(component->id)) missing += component->entry_bytes;
+  }
+  return missing > 0 && missing <= cache_.MemoryUse().free().value();
 }
 
-void Preloader::Preload(const ModelId& model, std::vector<std::string> components,
-                        PreloadReason reason) {
-  if (components.empty()) components = Usual(model);
-  const bool known = std::any_of(queue_.begin(), queue_.end(), [&](const Item& item) {
-    return item.model == model && item.components == components;
+bool Preloader::IsInRam(const ModelSummary& model, const std::vector<std::string>& names) const {
+  const auto wanted = Wanted(model, names);
+  return std::all_of(wanted.begin(), wanted.end(), [&](const ComponentSummary* component) {
+    return cache_.Has(component->id);
   });
-  if (known) return;
-  queue_.push_back({model, std::move(components), reason});
+}
+
+void Preloader::Unwanted(const ModelId& model, const ComponentId& component) {
+  cache_.ledger().SetUnwanted(component);
+  std::erase_if(queue_, [&](const Item& item) {
+    return item.model == model && !IsAskedFor(item.reason);
+  });
+}
+
+void Preloader::Preload(const ModelId& id, std::vector<std::string> components,
+                        PreloadReason reason) {
+  const Model* const model = registry_.Find(id);
+  if (model == nullptr) return;
+  if (components.empty()) {
+    for (const auto* component : Wanted(model->summary, {})) components.push_back(component->name);
+  }
+  const auto known = std::find_if(queue_.begin(), queue_.end(), [&](const Item& item) {
+    return item.model == id && item.components == components;
+  });
+  if (known == queue_.end()) {
+    queue_.push_back({id, std::move(components), reason});
+  } else if (IsAskedFor(reason)) {
+    known->reason = reason;
+  }
   Next();
 }
 
 void Preloader::Next() {
   if (running_ || queue_.empty()) return;
   running_ = true;
-  Item item = std::move(queue_.front());
+  const Item item = std::move(queue_.front());
   queue_.pop_front();
   ModelUse::Request request{.model = item.model,
-                            .components = std::move(item.components),
+                            .components = item.components,
                             .may_evict = IsAskedFor(item.reason),
                             .preload = item.reason};
-  uses_.Use(std::move(request), [this, id = item.model](const StatusOr<ModelUse::Result>& used) {
+  uses_.Use(std::move(request), [this, item](const StatusOr<ModelUse::Result>& used) {
     running_ = false;
-    if (!used.ok()) {
-      spdlog::warn("not preloaded: {}", Message(used.status()));
-      if (CodeOf(used.status()) != ErrorCode::kRamLimitExceeded) Unwanted(id);
-    }
+    if (!used.ok()) Failed(item, used.status());
     Next();
   });
+}
+
+void Preloader::Failed(const Item& item, const Status& why) {
+  const bool no_room = CodeOf(why) == ErrorCode::kRamLimitExceeded;
+  spdlog::log(no_room && !IsAskedFor(item.reason) ? spdlog::level::debug : spdlog::level::warn,
+              "not preloaded: {}", Message(why));
+  const Model* const model = registry_.Find(item.model);
+  if (no_room || model == nullptr) return;
+  // Not again and again: only when somebody asks for it.
+  for (const auto* component : Wanted(model->summary, item.components)) {
+    cache_.ledger().SetUnwanted(component->id);
+  }
 }
 
 void Preloader::CheckSchedule() {
@@ -120,7 +177,7 @@ void Preloader::CheckSchedule() {
     }
     Preload((*model)->summary.id, {}, PreloadReason::kSchedule);
   }
-  checked_minute_ = std::max(checked_minute_, minute);
+  checked_minute_ = minute;  // also when the clock was set back
   loop_.RunAfter(std::chrono::milliseconds((minute + 1) * kMinuteMs - now_ms),
                  [this] { CheckSchedule(); });
 }
@@ -137,14 +194,14 @@ void Preloader::PreloadPopular() {
   ComponentId component;
   double most = 0;
   for (const auto& [id, line] : cache_.ledger().lines()) {
-    if (line.object.bytes > free || cache_.Has(id)) continue;
+    if (line.object.bytes > free || line.unwanted || cache_.HasOrExpects(id)) continue;
     const double probability =
         cache_.predictor().Probability(line.history, cache_.ledger().now());
     const double worth = probability * CostPerByte(line.object);
     if (probability < kLeastProbability || worth <= most) continue;
     const auto& users = registry_.UsersOf(id);
     const auto user = std::find_if(users.begin(), users.end(), [&](const Model* model) {
-      return MayBePreloaded(*model, now) && !unwanted_.contains(model->summary.id);
+      return MayBePreloaded(*model, now);
     });
     if (user == users.end()) continue;
     best = *user;

@@ -35,10 +35,11 @@ class Preloader {
   // Begins to look at the clock and at free memory.
   void Start();
 
-  // A user waits for the model: its usual companions are loaded meanwhile.
+  // A user waits for the model, which has been asked for: its usual companions are
+  // loaded meanwhile, if they fit.
   void Demanded(const ModelUse::Request& request);
   // The user took it out of RAM: until somebody asks for it, it stays out.
-  void Unwanted(const ModelId& model) { unwanted_.insert(model); }
+  void Unwanted(const ModelId& model, const ComponentId& component);
   // Loads it as soon as nothing else is preloaded. No components: those that were
   // used last, else all.
   void Preload(const ModelId& model, std::vector<std::string> components, PreloadReason reason);
@@ -57,9 +58,13 @@ class Preloader {
     PreloadReason reason;
   };
 
-  // What is loaded when no components are named.
-  std::vector<std::string> Usual(const ModelId& model) const;
+  // The components that Preload() would load with these names.
+  std::vector<const ComponentSummary*> Wanted(const ModelSummary& model,
+                                              const std::vector<std::string>& names) const;
+  // Nobody has taken any of them out of RAM, and what of them is not there fits.
+  bool MayBeCompanion(const Model& model) const;
   void Next();
+  void Failed(const Item& item, const Status& why);
   void CheckSchedule();
   void CheckFreeMemory();
   // What is likely enough to be used, not in RAM and fits: the most worth of it.
@@ -71,8 +76,11 @@ class Preloader {
   ModelUse& uses_;
   const Options options_;
   CompanionPredictor companions_;
-  std::map<ModelId, std::vector<std::string>> used_parts_;  // at the last demand
-  std::set<ModelId> unwanted_;
+  struct UsedParts {
+    std::set<std::string> names;  // empty: all
+    double seconds = -1e9;        // of the last demand
+  };
+  std::map<ModelId, UsedParts> used_parts_;
   std::deque<Item> queue_;
   bool running_ = false;
   int64_t checked_minute_ = 0;  // of Unix time

@@ -312,10 +312,9 @@ void RequestDispatcher::PreloadModel(Call call, const v1::PreloadModel& request)
   }
   v1::Response response;
   v1::PreloadReply* const reply = response.mutable_preload();
-  if (!services_.preloader.IsInRam(summary, components)) {
-    reply->set_waiting(services_.preloader.waiting());
-    services_.preloader.Preload(summary.id, components, PreloadReason::kHint);
-  }
+  reply->set_in_ram(services_.preloader.IsInRam(summary, components));
+  if (!reply->in_ram()) reply->set_waiting(services_.preloader.waiting());
+  services_.preloader.Preload(summary.id, components, PreloadReason::kHint);
   *reply->mutable_state() = services_.view.StateOf(**model);
   Answer(call, std::move(response));
 }
@@ -341,10 +340,12 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
     }
   }
   services_.paths.Close(summary.id);
-  services_.preloader.Unwanted(summary.id);
   v1::Response response;
   v1::UncacheReply* reply = response.mutable_uncache();
-  for (const uint32_t index : *selected) UncacheComponent(**model, index, *reply);
+  for (const uint32_t index : *selected) {
+    UncacheComponent(**model, index, *reply);
+    services_.preloader.Unwanted(summary.id, summary.components[index].id);
+  }
   Answer(call, std::move(response));
 }
 

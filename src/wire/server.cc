@@ -19,8 +19,6 @@ constexpr int kAcceptsPerTurn = 32;
 constexpr int kFramesPerTurn = 32;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::seconds kDrainLimit{1};
-// What a refused client has for reading the answers it had until then.
-constexpr std::chrono::seconds kRefusalLimit{1};
 
 uint64_t ProgressKey(const v1::Response& response) {
   return response.has_progress() ? response.id() : 0;
@@ -285,7 +283,7 @@ void Server::Refuse(Session& session, const Status& error, Encoding encoding) {
   session.refused = true;
   Flush(session);
   if (session.broken) return;
-  loop_->RunAfter(kRefusalLimit, [this, id = session.info.id,
+  loop_->RunAfter(options_.refusal_limit, [this, id = session.info.id,
                                   alive = std::weak_ptr<const int>(alive_)] {
     if (!alive.expired() && Find(id) != nullptr) Close(id);
   });

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -64,6 +65,8 @@ struct ServerOptions {
   size_t max_requests_in_flight = 64;
   // What a session may leave unread before it is closed.
   size_t max_unread_bytes = 64 * kMiB;
+  // What a refused client has for reading the answers it had until then.
+  std::chrono::milliseconds refusal_limit{1000};
 };
 
 // Whatever a client sends, or does not read, costs bounded memory and ends at
@@ -120,8 +123,8 @@ class Server {
   void Flush(Session& session);
   // Says why, if the client can hear it.
   void SendRefusal(Session& session, const Status& error, Encoding encoding = Encoding::kProtobuf);
-  // Says why, and ends the session when the client has read its answers or a
-  // second has passed.
+  // Says why, and ends the session when the client has read its answers or its
+  // time for that is over.
   void Refuse(Session& session, const Status& error, Encoding encoding = Encoding::kProtobuf);
   // Marks the session as broken, and closes it when the loop comes round: the
   // handler may be in the middle of something that SessionEnded() changes.

@@ -413,6 +413,7 @@ TEST_F(ServerTest, AClientThatNeverReadsIsDisconnected) {
 }
 
 TEST_F(ServerTest, ARefusedClientThatReadsLateGetsItsAnswers) {
+  options_.refusal_limit = std::chrono::minutes(5);
   Start();
   Channel good = MustConnect();
   v1::Request state;

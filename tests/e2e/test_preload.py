@@ -39,8 +39,8 @@ def pipeline(models, fixtures):
 def empty_ram(daemon):
     """By eviction, as other models do it; `uncache` would say that they are not wanted."""
     daemon.cli("cache", FILLER)
-    daemon.cli("uncache", FILLER)
     assert not cached(daemon, BASE) and not cached(daemon, LORA)
+    daemon.cli("uncache", FILLER)
 
 
 def test_a_hint_reads_behind_the_caller(serve, pipeline):
@@ -80,8 +80,8 @@ def test_a_demand_joins_the_preload(serve, models, fixtures):
     reads = [line for line in daemon.log.read_text().splitlines()
              if BASE in line and ("MiB read" in line or "preloaded" in line)]
     assert len(reads) == 1, reads
-    assert preloads(daemon, "hint") == {"issued": 1, "loaded": 1, "failed": 0, "used": 1,
-                                        "unused": 0}
+    counts = preloads(daemon, "hint")  # the demand may have been first
+    assert counts["issued"] == counts["loaded"] == counts["used"]
 
 
 def test_what_cannot_be_preloaded_is_refused_at_once(serve, pipeline, models):
@@ -137,6 +137,28 @@ def test_what_was_uncached_is_not_brought_back(serve, pipeline):
     assert not cached(daemon, LORA)
 
 
+def test_what_was_uncached_stays_out_after_a_restart(serve, pipeline):
+    daemon = serve()
+    attach(daemon, *[BASE, LORA] * 3)
+    daemon.cli("uncache", LORA)
+    daemon.end()
+    daemon.start()
+    attach(daemon, BASE)
+    time.sleep(0.5)
+    assert not cached(daemon, LORA)
+    attach(daemon, LORA)  # wanted again
+    daemon.cli("cache", FILLER)
+    assert cached(daemon, LORA)
+
+
+def test_a_name_that_was_wrong_once_keeps_nothing_out(serve, pipeline):
+    daemon = serve()
+    with pytest.raises(CommandFailed):
+        daemon.cli("cache", BASE, "--component", "typo")
+    daemon.cli("preload", BASE)
+    wait_until(lambda: cached(daemon, BASE), "a preloaded model")
+
+
 def test_companions_can_be_switched_off(serve, pipeline):
     daemon = serve("--preload-companions", "off", ram_limit="64MiB")
     attach(daemon, *[BASE, LORA] * 3)
@@ -161,6 +183,7 @@ def test_popular_models_come_into_free_memory(serve, pipeline):
     daemon.cli("cache", FILLER)
     daemon.end()
     daemon.start()
+    wait_until(lambda: cached(daemon, FILLER), "what was in RAM")
     daemon.cli("uncache", FILLER)
     wait_until(lambda: cached(daemon, BASE) and cached(daemon, LORA), "them after a restart")
 

@@ -391,3 +391,23 @@ def test_tensors_for_which_there_is_no_room_are_refused(serve, many):
             session.attach("many", tensors=[f"layer.{i}" for i in range(7)])
         assert refused.value.code == "ram_limit_exceeded"
         assert len(first[0].read()) == 16 * MIB
+
+
+def test_what_nobody_asked_for_is_not_compressed_at_others_expense(serve, models):
+    """After a restart with less RAM two of 16 MiB fit, one of them raw."""
+    names = ["a.safetensors", "b.safetensors"]
+    for seed, name in enumerate(names):
+        write_weights(models / name, mib=16, seed=seed)
+    daemon = serve("--strategy", "memory")
+    for name in names:
+        daemon.cli("cache", name)
+        wait_for(daemon, name, only_compressed)
+    daemon.end()
+    daemon.flags += ["--ram-limit", "34MiB"]  # the last one counts
+    daemon.start()
+    for name in names:
+        wait_for(daemon, name, lambda state: state["cache_state"] == "CACHED")
+    time.sleep(0.5)
+    assert all(state_of(daemon, name)["cache_state"] == "CACHED" for name in names)
+    assert not daemon.cli("ps", "--usage").get("evictions")
+    assert sorted(raw(state_of(daemon, name)) > 0 for name in names) == [False, True]

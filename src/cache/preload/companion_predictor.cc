@@ -53,6 +53,15 @@ std::vector<CompanionPredictor::Companion> CompanionPredictor::CompanionsOf(
 
 void CompanionPredictor::Count(std::string_view user, const ModelId& model, double seconds) {
   ++uses_;
+  // Part by part, or cached and then attached: one use, until something follows it.
+  const auto same = std::find_if(recent_.begin(), recent_.end(), [&](const Recent& recent) {
+    return recent.user == user && recent.model == model && recent.seen.empty() &&
+           recent.seconds + kWindowSeconds >= seconds;
+  });
+  if (same != recent_.end()) {
+    same->seconds = seconds;
+    return;
+  }
   const size_t too_many = recent_.size() - std::min(recent_.size(), kMaxRecent);
   size_t place = 0;
   std::erase_if(recent_, [&](const Recent& recent) {

@@ -17,7 +17,8 @@
 namespace warmset {
 
 // Counts, for each user and for all of them, how often a model's use was followed by
-// that of another within a minute and before the next use of the first. Habits that
+// that of another within a minute and before the next use of the first. Uses of one
+// model with nothing between them are one. Habits that
 // change are followed: old uses fade. Where many things are used by chance some look
 // like habits, so probabilities are calibrated by how often such predictions came
 // true. Bounded memory. Not thread-safe.

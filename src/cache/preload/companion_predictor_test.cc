@@ -72,6 +72,11 @@ TEST_F(CompanionPredictorTest, ACompanionCountsOnceForEachUse) {
   EXPECT_DOUBLE_EQ(predictor_.CompanionsOf("a", kBase, 0.75)[0].probability, 0.8);
 }
 
+TEST_F(CompanionPredictorTest, UsesPartByPartAreOne) {
+  for (int i = 0; i < 3; ++i) Run("a", {kBase, kBase, kBase, kLora, kLora});
+  EXPECT_DOUBLE_EQ(predictor_.CompanionsOf("a", kBase, 0.75)[0].probability, 0.8);
+}
+
 TEST_F(CompanionPredictorTest, HabitsThatChangeAreFollowed) {
   for (int i = 0; i < 500; ++i) Run("a", {kBase, kLora});
   for (int i = 0; i < 150; ++i) Run("a", {kBase, kVae});

@@ -4,37 +4,44 @@ namespace warmset {
 
 void PreloadLog::Issued(const ComponentId& component, PreloadReason reason) {
   ++CountsOf(reason).issued;
-  waiting_[component] = reason;
-  loading_[component] = reason;
+  preloads_[component] = {.reason = reason};
 }
 
 void PreloadLog::Ended(const ComponentId& component, bool loaded) {
-  const auto node = loading_.extract(component);
-  if (node.empty()) return;
-  Counts& counts = CountsOf(node.mapped());
+  const auto found = preloads_.find(component);
+  if (found == preloads_.end() || !found->second.loading) return;
+  Preload& preload = found->second;
+  Counts& counts = CountsOf(preload.reason);
   ++(loaded ? counts.loaded : counts.failed);
-  if (!loaded) waiting_.erase(component);
+  if (loaded && preload.joined) ++counts.used;
+  preload.loading = false;
+  if (!loaded || preload.joined) preloads_.erase(found);
 }
 
 void PreloadLog::Withdrawn(const ComponentId& component) {
-  const auto node = loading_.extract(component);
-  if (node.empty()) return;
-  --CountsOf(node.mapped()).issued;
-  waiting_.erase(component);
+  const auto found = preloads_.find(component);
+  if (found == preloads_.end() || !found->second.loading) return;
+  --CountsOf(found->second.reason).issued;
+  preloads_.erase(found);
 }
 
 void PreloadLog::Used(const ComponentId& component, bool in_ram) {
-  const auto node = waiting_.extract(component);
-  if (!node.empty()) {
-    ++CountsOf(node.mapped()).used;
-  } else if (!in_ram) {
-    ++loaded_on_demand_;
+  const auto found = preloads_.find(component);
+  if (found == preloads_.end()) {
+    if (!in_ram) ++loaded_on_demand_;
+  } else if (found->second.loading) {
+    found->second.joined = true;
+  } else {
+    ++CountsOf(found->second.reason).used;
+    preloads_.erase(found);
   }
 }
 
 void PreloadLog::Left(const ComponentId& component) {
-  const auto node = waiting_.extract(component);
-  if (!node.empty()) ++CountsOf(node.mapped()).unused;
+  const auto found = preloads_.find(component);
+  if (found == preloads_.end() || found->second.loading) return;
+  ++CountsOf(found->second.reason).unused;
+  preloads_.erase(found);
 }
 
 PreloadLog::Shares PreloadLog::Summarize() const {

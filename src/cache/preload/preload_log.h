@@ -34,10 +34,16 @@ class PreloadLog {
   // Nothing was loaded, since there was no room.
   void Withdrawn(const ComponentId& component);
 
-  // A request for the component; in_ram: it was there, or on its way.
+  // A request that somebody waits for; in_ram: it was there, or on its way.
   void Used(const ComponentId& component, bool in_ram);
   // It left RAM.
   void Left(const ComponentId& component);
+
+  // It was preloaded, and nobody has asked for it yet.
+  bool IsUnused(const ComponentId& component) const {
+    const auto found = preloads_.find(component);
+    return found != preloads_.end() && !found->second.joined;
+  }
 
   struct Counts {
     uint64_t issued = 0;
@@ -61,8 +67,12 @@ class PreloadLog {
 
   std::array<Counts, kPreloadReasonNames.size()> counts_{};
   uint64_t loaded_on_demand_ = 0;
-  std::unordered_map<ComponentId, PreloadReason> waiting_;  // issued, not used yet
-  std::unordered_map<ComponentId, PreloadReason> loading_;  // issued, not ended
+  struct Preload {
+    PreloadReason reason;
+    bool loading = true;
+    bool joined = false;  // somebody waits for it
+  };
+  std::unordered_map<ComponentId, Preload> preloads_;  // on their way, or not used yet
 };
 
 }  // namespace warmset

@@ -31,6 +31,29 @@ TEST(PreloadLog, ADemandThatJoinsIsAHitOnce) {
   EXPECT_EQ(log.of(PreloadReason::kCompanion).loaded, 1u);
 }
 
+TEST(PreloadLog, AJoinedPreloadThatFailsIsNoHit) {
+  PreloadLog log;
+  log.Issued(kA, PreloadReason::kHint);
+  log.Used(kA, true);
+  log.Ended(kA, false);
+  log.Issued(kB, PreloadReason::kHint);
+  log.Used(kB, true);
+  log.Withdrawn(kB);
+  EXPECT_EQ(log.of(PreloadReason::kHint).used, 0u);
+  EXPECT_EQ(log.of(PreloadReason::kHint).issued, 1u);
+}
+
+TEST(PreloadLog, AnOlderFormThatLeavesMeanwhileIsNotThePreload) {
+  PreloadLog log;
+  log.Issued(kA, PreloadReason::kHint);
+  log.Left(kA);
+  log.Ended(kA, true);
+  EXPECT_TRUE(log.IsUnused(kA));
+  log.Used(kA, true);
+  EXPECT_EQ(log.of(PreloadReason::kHint).used, 1u);
+  EXPECT_EQ(log.of(PreloadReason::kHint).unused, 0u);
+}
+
 TEST(PreloadLog, WhatLeavesUnusedIsNoHitAndFailuresAreNoSuccess) {
   PreloadLog log;
   log.Issued(kA, PreloadReason::kPopular);
