@@ -44,7 +44,11 @@ ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registr
 void ModelUse::Use(Request request, Done done) {
   auto operation = std::make_shared<Operation>();
   operation->request = std::move(request);
-  operation->done = std::move(done);
+  ++open_;
+  operation->done = [this, done = std::move(done)](StatusOr<Result> result) {
+    done(std::move(result));
+    --open_;  // after what the answer gave rise to
+  };
   // Not at once: the answer must never come inside the call.
   loop_.Post([this, operation] { Start(operation); });
 }

@@ -75,6 +75,8 @@ class ModelUse {
   // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; they are also
   // kept as the model's last error.
   void Use(Request request, Done done);
+  // No use is on its way.
+  bool idle() const { return open_ == 0; }
   // Told of each request that a user waits for, when its components were asked for.
   void SetDemanded(std::function<void(const Request&)> demanded) {
     demanded_ = std::move(demanded);
@@ -118,6 +120,7 @@ class ModelUse {
   Catalog& catalog_;
   std::function<void(const Request&)> demanded_;
   std::unordered_map<ModelId, uint64_t> uses_;
+  size_t open_ = 0;  // uses that are not answered
 };
 
 std::vector<std::string> AllComponents(const ModelSummary& model);

@@ -183,7 +183,8 @@ void Preloader::CheckSchedule() {
 }
 
 void Preloader::CheckFreeMemory() {
-  if (waiting() == 0 && cache_.idle()) PreloadPopular();
+  // What was in RAM before a restart comes first, and what somebody waits for.
+  if (waiting() == 0 && uses_.idle() && cache_.idle()) PreloadPopular();
   loop_.RunAfter(kFreeMemoryInterval, [this] { CheckFreeMemory(); });
 }
 
