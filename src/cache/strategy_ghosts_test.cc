@@ -28,7 +28,9 @@ bool PaysFor(int components, const StrategyGhosts::Compressed& compressed) {
 
 TEST(StrategyGhosts, CompressingPaysWhereMoreFits) { EXPECT_TRUE(PaysFor(14, ToTwoThirds())); }
 
-TEST(StrategyGhosts, CompressingDoesNotPayWhereAllFitsRaw) { EXPECT_FALSE(PaysFor(9, ToTwoThirds())); }
+TEST(StrategyGhosts, CompressingDoesNotPayWhereAllFitsRaw) {
+  EXPECT_FALSE(PaysFor(9, ToTwoThirds()));
+}
 
 TEST(StrategyGhosts, CompressingDoesNotPayWhereDecodingIsAsSlowAsLoading) {
   EXPECT_FALSE(PaysFor(14, ToTwoThirds(1)));

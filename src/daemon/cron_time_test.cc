@@ -58,7 +58,8 @@ TEST(CronTime, OfTwoRestrictedDaysEitherMatches) {
 
 TEST(CronTime, WhatIsNoTimeIsRefused) {
   for (const char* fields : {"", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *",
-                             "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "*/60 * * * *", "5/4294967295 * * * *", "a * * * *",
+                             "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "*/60 * * * *",
+                             "5/4294967295 * * * *", "a * * * *",
                              "1- * * * *", ", * * * *", "1.5 * * * *", "-1 * * * *"}) {
     EXPECT_EQ(CodeOf(CronTime::Parse(fields).status()), ErrorCode::kInvalidConfig) << fields;
   }
@@ -70,7 +71,8 @@ TEST(ScheduledPreload, ATimeAndAModel) {
   ASSERT_TRUE(item.ok()) << item.status();
   EXPECT_EQ(item->model, "my models/sdxl");
   EXPECT_TRUE(item->time.Matches(At(26, 8, 30)));
-  for (const char* text : {"", "sdxl", "30 8 * * mon-fri", "30 8 * * mon-fri ", "30 8 * * x sdxl"}) {
+  for (const char* text :
+       {"", "sdxl", "30 8 * * mon-fri", "30 8 * * mon-fri ", "30 8 * * x sdxl"}) {
     EXPECT_EQ(CodeOf(ScheduledPreload::Parse(text).status()), ErrorCode::kInvalidConfig) << text;
   }
 }

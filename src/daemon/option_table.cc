@@ -250,8 +250,8 @@ size_t Edits(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool IsList(OptionShape shape) {
-  return shape == OptionShape::kTexts || shape == OptionShape::kPaths || shape == OptionShape::kIntegers ||
-         shape == OptionShape::kDevices;
+  return shape == OptionShape::kTexts || shape == OptionShape::kPaths ||
+         shape == OptionShape::kIntegers || shape == OptionShape::kDevices;
 }
 
 std::span<const OptionRow> OptionTable() { return kTable; }

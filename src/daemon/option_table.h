@@ -13,7 +13,17 @@
 namespace warmset {
 
 // What TOML writes a value as, and whether a flag may be repeated.
-enum class OptionShape { kText, kPath, kSize, kInteger, kBoolean, kTexts, kPaths, kIntegers, kDevices };
+enum class OptionShape {
+  kText,
+  kPath,
+  kSize,
+  kInteger,
+  kBoolean,
+  kTexts,
+  kPaths,
+  kIntegers,
+  kDevices,
+};
 bool IsList(OptionShape shape);
 
 struct OptionRow {

@@ -394,12 +394,13 @@ void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
   const ModelId id = (*model)->summary.id;
-  services_.paths.Open(id, services_.view.UserOf(call.session), [this, call](const StatusOr<std::string>& path) {
-    if (!path.ok()) return Fail(call, path.status());
-    v1::Response response;
-    response.mutable_path()->set_path(*path);
-    Answer(call, std::move(response));
-  });
+  services_.paths.Open(id, services_.view.UserOf(call.session),
+                       [this, call](const StatusOr<std::string>& path) {
+                         if (!path.ok()) return Fail(call, path.status());
+                         v1::Response response;
+                         response.mutable_path()->set_path(*path);
+                         Answer(call, std::move(response));
+                       });
   ReportProgress(call, id);
 }
 

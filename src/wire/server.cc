@@ -321,7 +321,8 @@ void Server::Close(SessionId id) {
 
 bool Server::InFlight(SessionId session, uint64_t request_id) const {
   const std::shared_ptr<Session> found = Find(session);
-  return found != nullptr && !found->broken && !found->refused && found->in_flight.contains(request_id);
+  return found != nullptr && !found->broken && !found->refused &&
+         found->in_flight.contains(request_id);
 }
 
 void Server::Drain(os::EventLoop::Task done) {
