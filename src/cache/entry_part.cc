@@ -17,6 +17,13 @@ constexpr uint64_t kAlignment = 64;
 
 }  // namespace
 
+Status NoSuchTensor(std::string_view name) {
+  return Error(ErrorCode::kTensorNotFound,
+               fmt::format("there is no tensor '{}'; tensors are named as in the file, "
+                           "`warmset inspect --tensors` lists them",
+                           name));
+}
+
 StatusOr<EntryPart> SelectTensors(const ComponentManifest& whole,
                                   std::span<const std::string> names) {
   ASSIGN_OR_RETURN(const TensorIndex index, TensorIndex::Parse(AsBytes(whole.tensor_index)));
@@ -36,10 +43,7 @@ StatusOr<EntryPart> SelectTensors(const ComponentManifest& whole,
     tensor.offset = to;
     tensors.push_back(std::move(tensor));
   }
-  if (!wanted.empty()) {
-    return Error(ErrorCode::kTensorNotFound,
-                 fmt::format("there is no tensor '{}'", *wanted.begin()));
-  }
+  if (!wanted.empty()) return NoSuchTensor(*wanted.begin());
   part.component.entry_bytes = end;
   part.component.tensor_index = EncodeTensorIndex(tensors, index.metadata(), end);
   return part;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -24,6 +25,9 @@ struct EntryPart {
   ComponentManifest component;  // of the part: its size and index; no files
   std::vector<Piece> pieces;    // one for each tensor
 };
+
+// What asking for a tensor that is not there gives.
+Status NoSuchTensor(std::string_view name);
 
 // The tensors with these names, in the order of the whole entry's index; each begins
 // at a multiple of 64 bytes. kTensorNotFound names the first that is not there.

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "cache/entry_part.h"
 #include "daemon/request_dispatcher.h"
 #include "fmt/format.h"
 #include "os/memory_file.h"
@@ -22,16 +23,13 @@ Wanted LiesIn(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
   };
 }
 
-Wanted IsNamedIn(const std::set<std::string>& names) {
-  return [&names](const TensorEntry& tensor) { return names.contains(tensor.name); };
+// What it finds leaves the names.
+Wanted IsNamedIn(std::set<std::string>& names) {
+  return [&names](const TensorEntry& tensor) { return names.erase(tensor.name) > 0; };
 }
 
 // An entry's index with the tensors that are wanted, sealed.
-struct FilteredIndex {
-  os::MemoryFile file;
-  size_t tensors = 0;
-};
-StatusOr<FilteredIndex> Filter(const Entry& entry, const Wanted& wanted) {
+StatusOr<os::MemoryFile> Filter(const Entry& entry, const Wanted& wanted) {
   ASSIGN_OR_RETURN(const os::Mapping mapped,
                    os::Mapping::Create(entry.index_fd(), entry.index_bytes(),
                                        os::Mapping::Kind::kSharedReadOnly));
@@ -42,8 +40,7 @@ StatusOr<FilteredIndex> Filter(const Entry& entry, const Wanted& wanted) {
     if (wanted(tensor)) tensors.push_back(std::move(tensor));
   }
   const std::string blob = EncodeTensorIndex(tensors, index.metadata(), index.data_bytes());
-  ASSIGN_OR_RETURN(os::MemoryFile file, os::MakeSealedFile("warmset-index", AsBytes(blob)));
-  return FilteredIndex{std::move(file), tensors.size()};
+  return os::MakeSealedFile("warmset-index", AsBytes(blob));
 }
 
 std::shared_ptr<const void> LeaseOn(const ModelUse::Component& component) {
@@ -187,16 +184,15 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Comp
   if (part != attach.parts.end() && !part->ranges.empty()) {
     auto filtered = Filter(entry, LiesIn(part->ranges));
     if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    index = ShareFile(std::move(filtered->file));
+    index = ShareFile(*std::move(filtered));
   } else if (!attach.tensors.empty() && component.part == nullptr) {
-    auto filtered = Filter(entry, IsNamedIn(attach.tensors));
+    std::set<std::string> missing = attach.tensors;
+    auto filtered = Filter(entry, IsNamedIn(missing));
     if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    if (filtered->tensors < attach.tensors.size()) {
-      return Fail(attach.call, Error(ErrorCode::kTensorNotFound,
-                                     fmt::format("{} has only {} of the {} tensors", summary.name,
-                                                 filtered->tensors, attach.tensors.size())));
+    if (!missing.empty()) {
+      return Fail(attach.call, Annotate(NoSuchTensor(*missing.begin()), attach.summary.name));
     }
-    index = ShareFile(std::move(filtered->file));
+    index = ShareFile(*std::move(filtered));
   }
   v1::Response response;
   response.set_more(left > 0);

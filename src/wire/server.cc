@@ -283,10 +283,10 @@ void Server::Refuse(Session& session, const Status& error, Encoding encoding) {
   session.refused = true;
   Flush(session);
   if (session.broken) return;
-  loop_->RunAfter(options_.refusal_limit, [this, id = session.info.id,
-                                  alive = std::weak_ptr<const int>(alive_)] {
-    if (!alive.expired() && Find(id) != nullptr) Close(id);
-  });
+  loop_->RunAfter(options_.refusal_limit,
+                  [this, id = session.info.id, alive = std::weak_ptr<const int>(alive_)] {
+                    if (!alive.expired() && Find(id) != nullptr) Close(id);
+                  });
 }
 
 void Server::Break(Session& session) {

@@ -374,6 +374,7 @@ def test_tensors_that_are_not_there_are_refused(serve, many, models):
             with pytest.raises(Refused) as refused:
                 session.attach("many", tensors=["layer.1", "none"])
             assert refused.value.code == "tensor_not_found"
+            assert "'none'" in refused.value.message
         wait_for(daemon, "many", only_compressed)
     with daemon.session() as session:
         with pytest.raises(Refused) as refused:
