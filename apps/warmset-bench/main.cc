@@ -78,6 +78,12 @@ int main(int argc, char** argv) {
   command->add_option("--warmup", policy.warmup, "share of the requests that is not counted")
       ->capture_default_str();
   command->add_option("--seed", policy.seed, "of the generated trace")->capture_default_str();
+  command->add_option("--ratio", policy.codec.ratio, "of the compressed strategies")
+      ->capture_default_str();
+  command->add_option("--decode", policy.codec.decode_gb_s, "their speed, in GB/s")
+      ->capture_default_str();
+  command->add_option("--encode", policy.codec.encode_gb_s, "the same, all processors together")
+      ->capture_default_str();
   bool json = true;
   command->add_flag("--json", json, "accepted; the output is always JSON");
   Example(command, "warmset-bench policy --trace T.csv --sizes S.csv --capacity 24GB,48GB");

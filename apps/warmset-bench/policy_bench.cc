@@ -9,6 +9,7 @@
 #include "json.h"
 #include "policy/simulate.h"
 #include "policy/simulate_preload.h"
+#include "policy/simulate_strategies.h"
 
 namespace warmset::bench {
 namespace {
@@ -47,11 +48,29 @@ Json Percent(const PreloadQuality& quality) {
   return json.Add("coverage_percent", PercentOf(quality.coverage));
 }
 
+Json Percent(const StrategySavings& savings) {
+  Json json;
+  json.Add("raw", PercentOf(savings.raw)).Add("compressed", PercentOf(savings.compressed));
+  return json.Add("mixed", PercentOf(savings.mixed)).Add("adaptive", PercentOf(savings.adaptive));
+}
+
+Json Describe(const AssumedCodec& codec) {
+  Json json;
+  json.Add("ratio", codec.ratio).Add("decode_gb_s", codec.decode_gb_s);
+  return json.Add("encode_gb_s", codec.encode_gb_s);
+}
+
 }  // namespace
 
 Status RunPolicy(const PolicyOptions& options) {
   if (!(options.warmup >= 0 && options.warmup < 1)) {
     return Error(ErrorCode::kInvalidRequest, "the warm-up is a share from 0 to below 1");
+  }
+  const AssumedCodec& codec = options.codec;
+  if (!(codec.ratio >= 1 && codec.decode_gb_s > 0 &&
+        codec.encode_gb_s > 0)) {
+    return Error(ErrorCode::kInvalidRequest,
+                 "a codec has a ratio of 1 or more, and decodes and encodes at some speed");
   }
   ASSIGN_OR_RETURN(const Trace trace, MakeTrace(options));
   Json capacities;
@@ -66,6 +85,9 @@ Status RunPolicy(const PolicyOptions& options) {
                  Percent(SimulateBelady(trace, capacity.value(), options.warmup)));
     policies.Add("preload-popular",
                  Percent(SimulatePopular(trace, capacity.value(), options.warmup)));
+    policies.Add("strategies-cost-saved-percent",
+                 Percent(SimulateStrategies(trace, capacity.value(), options.warmup,
+                                            codec)));
     capacities.Add(text, policies);
   }
   Json json;
@@ -73,6 +95,7 @@ Status RunPolicy(const PolicyOptions& options) {
   json.Add("trace", options.trace.empty() ? "generated: " + options.generate : options.trace);
   json.Add("sizes", options.sizes.empty() ? "assumed" : options.sizes);
   json.Add("requests", trace.requests.size()).Add("objects", trace.objects.size());
+  json.Add("codec_assumed", Describe(codec));
   json.Add("warmup", options.warmup).Add("capacities", capacities);
   json.Add("preload-companions", Percent(SimulateCompanions(trace, options.warmup)));
   fmt::print("{}\n", json.Text());

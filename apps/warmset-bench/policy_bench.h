@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "policy/simulate_strategies.h"
 #include "policy/trace.h"
 
 namespace warmset::bench {
@@ -16,6 +17,7 @@ struct PolicyOptions {
   std::vector<std::string> capacities = {"24GB", "48GB", "80GB"};
   double warmup = 0.1;
   uint64_t seed = 1;
+  AssumedCodec codec;
 };
 Status RunPolicy(const PolicyOptions& options);
 

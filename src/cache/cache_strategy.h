@@ -12,7 +12,7 @@ enum class CacheStrategy : uint8_t {
   kSpeed,     // raw
   kMemory,    // compressed; raw only while somebody holds it
   kBalanced,  // raw while it is used, compressed afterwards; raw stays while there is room
-  kAdaptive,  // as kSpeed or kBalanced, whichever would have saved more load time
+  kAdaptive,  // as kSpeed or kBalanced, whichever saves more load time by the byte
 };
 
 inline constexpr std::array<std::string_view, 4> kCacheStrategyNames = {"speed", "memory",

@@ -341,6 +341,10 @@ EntryStore::Retention EntryStore::RetentionOfRecord(const Record& record) const 
   return highest;
 }
 
+bool EntryStore::IsExpendable(const Record& record) const {
+  return expendable_ && std::all_of(record.ids.begin(), record.ids.end(), expendable_);
+}
+
 std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
                                                        const FormsLeft& left) const {
   using What = Step::What;
@@ -365,11 +369,15 @@ std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
     return choice;
   }
   for (const Retention retention : {Retention::kLow, Retention::kMedium, Retention::kHigh}) {
+    const auto may_go = [&](const Record& record, const Forms& forms) {
+      return record.may_leave(forms) && RetentionOfRecord(record) == retention;
+    };
     if (auto choice = choose(What::kComponent, [&](const Record& record, const Forms& forms) {
-          return record.may_leave(forms) && RetentionOfRecord(record) == retention;
+          return may_go(record, forms) && IsExpendable(record);
         })) {
       return choice;
     }
+    if (auto choice = choose(What::kComponent, may_go)) return choice;
   }
   return choose(What::kCompressedForm, [](const Record& record, const Forms& forms) {
     return record.may_give_up_compressed(forms);

@@ -138,6 +138,11 @@ class EntryStore {
   void CountUse(const ComponentId& component);
   // Asked of every component that may be evicted; kMedium for all unless it is set.
   void SetRetention(RetentionOf retention_of) { retention_of_ = std::move(retention_of); }
+  // Asked likewise: what somebody decided to let go leaves before what the policy names,
+  // among those that matter as much.
+  void SetExpendable(std::function<bool(const ComponentId&)> expendable) {
+    expendable_ = std::move(expendable);
+  }
   // Called when MakeRoom() or ShrinkToLimit() made a component leave RAM, or just its
   // raw form; with every id that shared it. Must not change the store.
   void SetLeft(std::function<void(const std::vector<ComponentId>&, bool whole)> left) {
@@ -186,6 +191,8 @@ class EntryStore {
 
   // The highest of all that share the record.
   Retention RetentionOfRecord(const Record& record) const;
+  // All components are that share the record.
+  bool IsExpendable(const Record& record) const;
   // What could be had if all went that may.
   ByteCount Reachable(const FormsLeft& left) const;
   // Nothing when nothing may be given up.
@@ -204,6 +211,7 @@ class EntryStore {
   std::function<void(const ComponentId&)> released_;
   std::function<void(const std::vector<ComponentId>&, bool whole)> left_;
   RetentionOf retention_of_;
+  std::function<bool(const ComponentId&)> expendable_;
   std::unordered_map<const Record*, std::unique_ptr<Record>> records_;
   std::unordered_map<ComponentId, Record*> visible_;
 };

@@ -73,6 +73,25 @@ TEST_F(EntryStoreTest, EvictsWhatWasNotUsedForLongest) {
   EXPECT_LE(store_.MemoryUse().total(), store_.MemoryUse().limit);
 }
 
+TEST_F(EntryStoreTest, WhatIsExpendableLeavesBeforeWhatThePolicyNames) {
+  store_.SetExpendable([&](const ComponentId& id) { return id == b_id_; });
+  store_.Publish(Load(a_));
+  store_.Publish(Load(b_));
+  store_.Publish(Load(c_));
+  EXPECT_THAT(evicted_, ElementsAre(b_id_));
+}
+
+TEST_F(EntryStoreTest, WhatMattersMoreStaysEvenIfItIsExpendable) {
+  store_.SetExpendable([&](const ComponentId& id) { return id == b_id_; });
+  store_.SetRetention([&](const ComponentId& id) {
+    return id == b_id_ ? EntryStore::Retention::kMedium : EntryStore::Retention::kLow;
+  });
+  store_.Publish(Load(a_));
+  store_.Publish(Load(b_));
+  store_.Publish(Load(c_));
+  EXPECT_THAT(evicted_, ElementsAre(a_id_));
+}
+
 TEST_F(EntryStoreTest, WhatIsHeldStaysAndIsNamedWhenThereIsNoRoom) {
   const EntryHold lease = store_.Publish(Load(a_)).Again(HoldKind::kLease);
   store_.Publish(Load(b_));

@@ -1,46 +1,43 @@
-// Whether keeping components compressed would save load time.
+// Whether compressing would save load time, and of which components.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "cache/cache_strategy.h"
 #include "cache/eviction/adaptive_policy.h"
 #include "cache/eviction/eviction_policy.h"
+#include "cache/form_ghost.h"
 
 namespace warmset {
 
-// Two caches without bytes, which see every request: one keeps all components raw,
-// the other all compressed. Each is credited with the load time that it would have
+// What the adaptive strategy does to each component. Two caches without bytes see
+// every request: one keeps all components raw under EW3, the other each in the form
+// where its bytes save most. Each is credited with the load time that it would have
 // saved; what its compressing and decoding would have taken is taken off. A request
-// 500 ago counts half. Not thread-safe.
+// 500 ago counts half. The one that saved more is followed. Not thread-safe.
 class StrategyGhosts {
  public:
   explicit StrategyGhosts(uint64_t capacity_bytes);
 
-  // object: the component raw, as policies see it.
-  // What it would be and take compressed.
-  struct Compressed {
-    uint64_t bytes = 0;
-    double encode_seconds = 0;  // that other work goes without
-    double decode_seconds = 0;
-  };
-  void Request(const CachedObject& object, const Compressed& compressed);
-
+  // Returns the components for which the answers below may be others than before.
+  std::vector<ComponentId> Request(const ComponentId& id, const FormCosts& costs);
   // Of an earlier life, see EvictionPolicy::Recall().
-  void Recall(const CachedObject& object, const UseHistory& history) {
-    raw_.Recall(object, history);
-    compressed_.Recall(object, history);
-  }
+  void Recall(const CachedObject& object, const UseHistory& history);
 
-  bool CompressingPays() const { return saved_compressed_ > saved_raw_ * kLeastAdvantage; }
+  // Whether forms are mixed; else all is kept raw.
+  bool CompressingPays() const { return mixes_; }
+  // kSpeed or kBalanced.
+  CacheStrategy StrategyFor(const ComponentId& id) const;
+  // Its memory serves others better: it is to leave RAM before them.
+  bool IsExpendable(const ComponentId& id) const;
 
  private:
-  // Changing over takes time, too.
-  static constexpr double kLeastAdvantage = 1.05;
-
   ShadowCache raw_;
-  ShadowCache compressed_;
+  FormGhost mixed_;
   double saved_raw_ = 0;  // decayed seconds
-  double saved_compressed_ = 0;
+  double saved_mixed_ = 0;
+  bool mixes_ = false;
 };
 
 }  // namespace warmset

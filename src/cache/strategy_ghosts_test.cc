@@ -1,6 +1,8 @@
 #include "cache/strategy_ghosts.h"
 
 #include <random>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -9,20 +11,24 @@ namespace {
 
 constexpr uint64_t kCapacity = 10'000;
 
-CachedObject Component(int number) {
-  return {.id = DigestOf<ComponentId>(AsBytes(std::to_string(number))),
-          .bytes = 1'000,
-          .load_seconds = 1};
+ComponentId Id(int number) { return DigestOf<ComponentId>(AsBytes(std::to_string(number))); }
+
+FormCosts ToTwoThirds(double decode_seconds = 0.05, double encode_seconds = 0.1) {
+  return {.raw_bytes = 1'000,
+          .compressed_bytes = 667,
+          .load_seconds = 1,
+          .decode_seconds = decode_seconds,
+          .encode_seconds = encode_seconds};
 }
 
-StrategyGhosts::Compressed ToTwoThirds(double decode_seconds = 0.05, double encode_seconds = 0.1) {
-  return {.bytes = 667, .encode_seconds = encode_seconds, .decode_seconds = decode_seconds};
+void RequestInTurn(StrategyGhosts& ghosts, int components, const FormCosts& costs) {
+  for (int i = 0; i < 2'000; ++i) ghosts.Request(Id(i % components), costs);
 }
 
 // Requests for so many components in turn.
-bool PaysFor(int components, const StrategyGhosts::Compressed& compressed) {
+bool PaysFor(int components, const FormCosts& costs) {
   StrategyGhosts ghosts(kCapacity);
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % components), compressed);
+  RequestInTurn(ghosts, components, costs);
   return ghosts.CompressingPays();
 }
 
@@ -32,28 +38,51 @@ TEST(StrategyGhosts, CompressingDoesNotPayWhereAllFitsRaw) {
   EXPECT_FALSE(PaysFor(9, ToTwoThirds()));
 }
 
-TEST(StrategyGhosts, CompressingDoesNotPayWhereDecodingIsAsSlowAsLoading) {
-  EXPECT_FALSE(PaysFor(14, ToTwoThirds(1)));
+TEST(StrategyGhosts, NothingIsCompressedWhereDecodingIsAsSlowAsLoading) {
+  StrategyGhosts ghosts(kCapacity);
+  RequestInTurn(ghosts, 14, ToTwoThirds(1));
+  for (int i = 0; i < 14; ++i) EXPECT_EQ(ghosts.StrategyFor(Id(i)), CacheStrategy::kSpeed);
 }
 
 // Of twenty that come by chance about half are found raw, and fourteen compressed.
-TEST(StrategyGhosts, CompressingThatTakesLongerThanItSavesDoesNotPay) {
-  for (const double encode_seconds : {0.1, 2.0}) {
+TEST(StrategyGhosts, NothingIsCompressedThatTakesLongerThanItSaves) {
+  for (const double encode_seconds : {0.1, 30.0}) {
     std::mt19937 random(1);
     StrategyGhosts ghosts(kCapacity);
     for (int i = 0; i < 2'000; ++i) {
-      ghosts.Request(Component(static_cast<int>(random() % 20)), ToTwoThirds(0.05, encode_seconds));
+      ghosts.Request(Id(static_cast<int>(random() % 20)), ToTwoThirds(0.05, encode_seconds));
     }
-    EXPECT_EQ(ghosts.CompressingPays(), encode_seconds == 0.1);
+    int compressed = 0;
+    for (int i = 0; i < 20; ++i) {
+      compressed += ghosts.StrategyFor(Id(i)) == CacheStrategy::kBalanced ? 1 : 0;
+    }
+    EXPECT_EQ(compressed > 0, encode_seconds == 0.1) << compressed;
   }
 }
 
 TEST(StrategyGhosts, FollowsAChange) {
   StrategyGhosts ghosts(kCapacity);
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 9), ToTwoThirds());
+  RequestInTurn(ghosts, 9, ToTwoThirds());
   EXPECT_FALSE(ghosts.CompressingPays());
-  for (int i = 0; i < 2'000; ++i) ghosts.Request(Component(i % 14), ToTwoThirds());
+  RequestInTurn(ghosts, 14, ToTwoThirds());
   EXPECT_TRUE(ghosts.CompressingPays());
+}
+
+TEST(StrategyGhosts, ChangingOverConcernsAllComponents) {
+  StrategyGhosts ghosts(kCapacity);
+  std::vector<ComponentId> concerned;
+  for (int i = 0; !ghosts.CompressingPays(); ++i) {
+    ASSERT_LT(i, 2'000);
+    concerned = ghosts.Request(Id(i % 14), ToTwoThirds());
+  }
+  EXPECT_EQ(concerned.size(), 14U);
+}
+
+TEST(StrategyGhosts, WhatTheMixDropsIsExpendable) {
+  StrategyGhosts ghosts(kCapacity);
+  RequestInTurn(ghosts, 14, ToTwoThirds());
+  EXPECT_FALSE(ghosts.IsExpendable(Id(13)));
+  EXPECT_TRUE(ghosts.IsExpendable(Id(99)));  // nobody asked for it
 }
 
 }  // namespace

@@ -16,22 +16,9 @@ constexpr unsigned kDecodeThreads = 2;
 
 }  // namespace
 
-LoadCosts::LoadCosts(const std::unordered_map<ComponentId, Usage>& usage) {
-  for (const auto& [component, use] : usage) {
-    if (use.load_seconds > 0) Set(component, use.load_seconds);
-  }
-}
-
-double LoadCosts::Of(const ComponentId& component, uint64_t bytes) const {
-  constexpr double kAssumedBytesPerSecond = 2e9;
-  const auto measured = seconds_.find(component);
-  return measured == seconds_.end() ? static_cast<double>(bytes) / kAssumedBytesPerSecond
-                                    : measured->second;
-}
-
 ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve,
                                Catalog& catalog, std::unique_ptr<EvictionPolicy> policy,
-                               LoadCosts costs, unsigned load_threads, Events events)
+                               ComponentCosts costs, unsigned load_threads, Events events)
     : loop_(loop),
       catalog_(catalog),
       load_threads_(load_threads),
@@ -39,7 +26,6 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       store_(budget, reserve, events_.describe, std::move(policy)),
       conversions_(loop, store_,
                    {.strategy_of = [this](const ComponentId& id) { return StrategyOf(id); },
-                    .compressing_pays = [this] { return ghosts_.CompressingPays(); },
                     .changed = events_.changed,
                     .may_evict_for = [this](const ComponentId& id) {
                       room_for_ = "room for compressing another";
@@ -51,6 +37,9 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       costs_(std::move(costs)),
       threads_(std::make_unique<ThreadPool>(load_threads + 1)) {
   store_.SetRetention(events_.retention_of);
+  store_.SetExpendable([this](const ComponentId& id) {
+    return events_.strategy_of(id) == CacheStrategy::kAdaptive && ghosts_.IsExpendable(id);
+  });
   store_.SetLeft([this](const auto& components, bool whole) { OnLeft(components, whole); });
   store_.SetReleased([this](const ComponentId& id) {
     loop_.Post([this, id] { conversions_.Consider(id); });
@@ -68,9 +57,13 @@ void ComponentCache::StopLoads() {
 }
 
 CacheStrategy ComponentCache::StrategyOf(const ComponentId& component) const {
-  CacheStrategy strategy = events_.strategy_of(component);
+  const auto alone = [this](const ComponentId& id) {
+    const CacheStrategy chosen = events_.strategy_of(id);
+    return chosen == CacheStrategy::kAdaptive ? ghosts_.StrategyFor(id) : chosen;
+  };
+  CacheStrategy strategy = alone(component);
   for (const ComponentId& sharer : store_.SharedBy(component)) {
-    strategy = MoreRaw(strategy, events_.strategy_of(sharer));
+    strategy = MoreRaw(strategy, alone(sharer));
   }
   return strategy;
 }
@@ -177,16 +170,15 @@ void ComponentCache::CountRequest(const CachedObject& object) {
   ledger_.Count(object);
   predictor_.Observe(ledger_);
   last_used_[object.id] = std::chrono::steady_clock::now();
-  ghosts_.Request(object, {.bytes = conversions_.CompressedSize(object.id, object.bytes),
-                           .encode_seconds = conversions_.EncodeSeconds(object.bytes),
-                           .decode_seconds = DecodeSeconds(object.bytes)});
-}
-
-double ComponentCache::DecodeSeconds(uint64_t bytes) const {
-  constexpr double kAssumedBytesPerSecond = 5e9;
-  const double rate =
-      decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : kAssumedBytesPerSecond;
-  return static_cast<double>(bytes) / rate;
+  const std::vector<ComponentId> concerned = ghosts_.Request(
+      object.id, {.raw_bytes = object.bytes,
+                  .compressed_bytes = conversions_.CompressedSize(object.id, object.bytes),
+                  .load_seconds = object.load_seconds,
+                  .decode_seconds = costs_.DecodeSeconds(object.id, object.bytes),
+                  .encode_seconds = conversions_.EncodeSeconds(object.bytes)});
+  for (const ComponentId& id : concerned) {
+    loop_.Post([this, id] { conversions_.Consider(id); });
+  }
 }
 
 StatusOr<std::vector<ComponentCache::PlannedStep>> ComponentCache::PlanRoom(
@@ -197,9 +189,9 @@ StatusOr<std::vector<ComponentCache::PlannedStep>> ComponentCache::PlanRoom(
     const ComponentId& component = step.components.front();
     double seconds = 0;  // a compressed form is made again by the way
     if (step.what == EntryStore::Step::What::kRawForm) {
-      seconds = DecodeSeconds(step.frees.value());
+      seconds = costs_.DecodeSeconds(component, step.frees.value());
     } else if (step.what == EntryStore::Step::What::kComponent) {
-      seconds = LoadSeconds(component, step.frees.value());
+      seconds = costs_.LoadSeconds(component, step.frees.value());
     }
     planned.push_back({step, LabelOf(component), seconds});
   }
@@ -352,8 +344,7 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
   if (!entry.ok()) return Fail(flight, entry.status());
   flight->read_bytes = decoded ? 0 : flight->source.component.entry_bytes;
   if (decoded) {
-    decoded_bytes_ += static_cast<double>((*entry)->bytes());
-    decode_seconds_ += flight->decode_seconds;
+    costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
     return Publish(flight, store_.Publish(*std::move(entry)));
   }
   auto twin_hold = store_.FindTwin(**entry);
@@ -451,7 +442,7 @@ void ComponentCache::CompareWithCompressed(const SharedFlight& flight,
 
 void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
-  costs_.Set(id, std::chrono::duration<double>(hold.entry().load_time()).count());
+  costs_.SetLoad(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
   const std::chrono::duration<double> took(flight->read_bytes == 0

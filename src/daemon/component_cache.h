@@ -31,6 +31,7 @@
 #include "cache/usage_log.h"
 #include "cache/use_ledger.h"
 #include "catalog/catalog.h"
+#include "daemon/component_costs.h"
 #include "daemon/conversions.h"
 #include "inspect/manifest.h"
 #include "os/event_loop.h"
@@ -48,20 +49,6 @@ struct ComponentSource {
 struct LoadProgress {
   uint64_t done = 0;  // bytes
   uint64_t total = 0;
-};
-
-// What loading each component took the last time.
-class LoadCosts {
- public:
-  LoadCosts() = default;
-  explicit LoadCosts(const std::unordered_map<ComponentId, Usage>& usage);
-
-  void Set(const ComponentId& component, double seconds) { seconds_[component] = seconds; }
-  // An estimate by its size for one that was never loaded.
-  double Of(const ComponentId& component, uint64_t bytes) const;
-
- private:
-  std::unordered_map<ComponentId, double> seconds_;
 };
 
 // The RAM tier. Loop thread only, and so are the holds that it gives; files are
@@ -90,7 +77,7 @@ class ComponentCache {
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
-                 std::unique_ptr<EvictionPolicy> policy, LoadCosts costs, unsigned load_threads,
+                 std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs, unsigned load_threads,
                  Events events);
 
   struct Wish {
@@ -161,12 +148,7 @@ class ComponentCache {
   };
   StatusOr<std::vector<PlannedStep>> PlanRoom(ByteCount bytes,
                                               std::span<const ComponentId> held) const;
-  // What loading the component took before, or decoding as much as it has; an
-  // estimate where nothing was measured yet.
-  double LoadSeconds(const ComponentId& component, uint64_t bytes) const {
-    return costs_.Of(component, bytes);
-  }
-  double DecodeSeconds(uint64_t bytes) const;
+  const ComponentCosts& costs() const { return costs_; }
 
   // Every component that is in RAM, shared ones once.
   std::vector<ComponentId> Components() const { return store_.Owners(); }
@@ -212,7 +194,7 @@ class ComponentCache {
   // Starts it or ends it; false when there is no room yet.
   bool StartPart(const SharedPart& request);
   CachedObject ObjectOf(const ComponentId& component, uint64_t bytes) const {
-    return {.id = component, .bytes = bytes, .load_seconds = costs_.Of(component, bytes)};
+    return {.id = component, .bytes = bytes, .load_seconds = costs_.LoadSeconds(component, bytes)};
   }
   void CountRequest(const CachedObject& object);
   // An answer with the raw entry; false unless it is there.
@@ -225,7 +207,7 @@ class ComponentCache {
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
   // Its raw form or, whole, all of it left RAM to make room.
   void OnLeft(const std::vector<ComponentId>& components, bool whole);
-  // As the models of all components want it that share its entry.
+  // As the models of all components want it that share its entry; never kAdaptive.
   CacheStrategy StrategyOf(const ComponentId& component) const;
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
   void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
@@ -250,9 +232,7 @@ class ComponentCache {
   PreloadLog preloads_;
   std::string room_for_;  // why components leave now, for the log
   std::unordered_map<ComponentId, std::chrono::steady_clock::time_point> last_used_;
-  double decoded_bytes_ = 0;
-  double decode_seconds_ = 0;
-  LoadCosts costs_;
+  ComponentCosts costs_;
   std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
   std::unordered_map<ComponentId, std::set<ModelId>> users_;
   std::map<ComponentId, SharedFlight> flights_;          // queued and running

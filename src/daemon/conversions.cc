@@ -35,10 +35,7 @@ Conversions::Conversions(os::EventLoop& loop, EntryStore& store, Events events)
 void Conversions::Consider(const ComponentId& component) {
   const EntryStore::Forms forms = store_.FormsOf(component);
   if (!forms.raw) return;
-  CacheStrategy strategy = events_.strategy_of(component);
-  if (strategy == CacheStrategy::kAdaptive && events_.compressing_pays()) {
-    strategy = CacheStrategy::kBalanced;
-  }
+  const CacheStrategy strategy = events_.strategy_of(component);
   if (forms.compressed) {
     const bool gave_up = strategy == CacheStrategy::kSpeed    ? store_.GiveUpCompressed(component)
                          : strategy == CacheStrategy::kMemory ? store_.GiveUpRaw(component)

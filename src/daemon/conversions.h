@@ -25,9 +25,7 @@ namespace warmset {
 class Conversions {
  public:
   struct Events {
-    std::function<CacheStrategy(const ComponentId&)> strategy_of;
-    // Whether it does, to components of the adaptive strategy.
-    std::function<bool()> compressing_pays;
+    std::function<CacheStrategy(const ComponentId&)> strategy_of;  // never kAdaptive
     std::function<void(const ComponentId&)> changed;  // its forms did
     // Whether others may leave RAM so that it can be compressed.
     std::function<bool(const ComponentId&)> may_evict_for;

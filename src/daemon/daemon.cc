@@ -72,7 +72,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   ASSIGN_OR_RETURN(auto eviction, MakeEvictionPolicy(options_.eviction, limit.value()));
   ASSIGN_OR_RETURN(const auto component_usage, catalog_->ComponentUsage());
   cache_ = std::make_unique<ComponentCache>(
-      *loop_, *budget_, *reserve_, *catalog_, std::move(eviction), LoadCosts(component_usage),
+      *loop_, *budget_, *reserve_, *catalog_, std::move(eviction), ComponentCosts(component_usage),
       options_.load_threads,
       ComponentCache::Events{
           .changed =
@@ -149,9 +149,10 @@ Status Daemon::OpenPreloader() {
   uses_->SetDemanded([this](const ModelUse::Request& request) { preloader_->Demanded(request); });
   ASSIGN_OR_RETURN(HistoryRows history, catalog_->History());
   for (const UseHistoryRow& row : history.components) {
+    const double load_seconds = cache_->costs().LoadSeconds(row.component, row.bytes);
     cache_->Recall({.object = {.id = row.component,
                                .bytes = row.bytes,
-                               .load_seconds = cache_->LoadSeconds(row.component, row.bytes)},
+                               .load_seconds = load_seconds},
                     .history = {.requests = row.requests,
                                 .last_request = row.last_request,
                                 .rates = row.rates,

@@ -328,7 +328,7 @@ void ModelUse::LogAccess(const Result& result) {
   for (const Component& component : result.components) {
     const Entry& entry = component.entry();
     access.bytes += entry.bytes();
-    access.load_seconds += cache_.LoadSeconds(entry.component(), entry.memory().value());
+    access.load_seconds += cache_.costs().LoadSeconds(entry.component(), entry.memory().value());
     access.source = std::max(access.source, component.read_bytes > 0 ? UsageLog::Source::kLoaded
                                             : component.decoded      ? UsageLog::Source::kDecoded
                                                                      : UsageLog::Source::kRaw);

@@ -88,6 +88,7 @@ void RequestDispatcher::AnswerPlan(const PlanCall& plan, const Manifest& manifes
   ByteCount needed;
   std::vector<ComponentId> there;
   double seconds = 0;
+  const ComponentCosts& costs = services_.cache.costs();
   for (const uint32_t index : plan.selected) {
     if (index >= manifest.components.size()) continue;
     const ComponentManifest& component = manifest.components[index];
@@ -99,9 +100,9 @@ void RequestDispatcher::AnswerPlan(const PlanCall& plan, const Manifest& manifes
     needed += EntryMemory(component);
     if (services_.cache.Has(component.id)) {
       reply->set_decoded_bytes(reply->decoded_bytes() + component.entry_bytes);
-      seconds += services_.cache.DecodeSeconds(component.entry_bytes);
+      seconds += costs.DecodeSeconds(component.id, component.entry_bytes);
     } else {
-      seconds += services_.cache.LoadSeconds(component.id, component.entry_bytes);
+      seconds += costs.LoadSeconds(component.id, component.entry_bytes);
     }
   }
   const BudgetUse use = services_.cache.MemoryUse();
