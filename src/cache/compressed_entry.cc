@@ -49,6 +49,12 @@ const codec::Codec& CodecFor(DType dtype, std::span<const std::byte> bytes) {
   return codec::GetCodec(SuitsZstd(bytes) ? codec::CodecKind::kZstd : codec::CodecKind::kRaw);
 }
 
+// Where a test has armed the fault "compressed_memory", it is damaged.
+Status CheckMemory() {
+  if (os::InjectedFault("compressed_memory") == 0) return OkStatus();
+  return Error(ErrorCode::kCorruptedModel, "compressed memory is damaged (injected)");
+}
+
 }  // namespace
 
 // Writes segment after segment, never more than the reservation stands for.
@@ -61,7 +67,7 @@ class CompressedEntry::Compressor {
     for (const EntrySegment& segment : segments) most += Bound(segment);
     ASSIGN_OR_RETURN(made_.memory_,
                      os::MemoryFile::Create(kMemoryName, AlignUp(most, kPageBytes)));
-    made_.segments_.reserve(segments.size());
+    segments_.reserve(segments.size());
     for (const EntrySegment& segment : segments) {
       if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "compressing was stopped");
       RETURN_IF_ERROR(Add(segment));
@@ -71,6 +77,8 @@ class CompressedEntry::Compressor {
     RETURN_IF_ERROR(made_.memory_.Seal());
     ASSIGN_OR_RETURN(made_.view_, os::Mapping::Create(made_.memory_.fd(), made_.memory_.size(),
                                                       os::Mapping::Kind::kSharedReadOnly));
+    ASSIGN_OR_RETURN(made_.streams_, codec::SegmentedStreams::Create(std::move(segments_),
+                                                                     made_.view_.span()));
     return OkStatus();
   }
 
@@ -110,7 +118,7 @@ class CompressedEntry::Compressor {
     const auto room = made_.memory_.writable().span().subspan(end_);
     ASSIGN_OR_RETURN(const uint64_t bytes, codec.Encode(raw, dtype, room));
     RETURN_IF_ERROR(CheckLossless(codec, room.first(bytes), raw));
-    made_.segments_.push_back({segment.begin, segment.bytes, end_, bytes});
+    segments_.push_back({segment.begin, segment.bytes, end_, bytes});
     Share& share = made_.shares_[segment.dtype];
     share.raw_bytes += segment.bytes;
     share.compressed_bytes += bytes;
@@ -131,6 +139,7 @@ class CompressedEntry::Compressor {
 
   CompressedEntry& made_;
   const std::span<const std::byte> raw_;
+  std::vector<codec::StreamSegment> segments_;
   uint64_t end_ = 0;      // of what is written
   uint64_t touched_ = 0;  // of the memory
   std::vector<std::byte> decoded_;
@@ -156,28 +165,22 @@ StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(const Entry& en
   return made;
 }
 
-StatusOr<std::span<const std::byte>> CompressedEntry::StreamOf(const Segment& segment) const {
-  if (os::InjectedFault("compressed_memory") != 0) {
-    return Error(ErrorCode::kCorruptedModel, "compressed memory is damaged (injected)");
-  }
-  return view_.span().subspan(segment.stream_begin, segment.stream_bytes);
-}
-
-Status CompressedEntry::DecodeSegment(const Segment& segment, std::span<std::byte> raw) const {
-  ASSIGN_OR_RETURN(const auto stream, StreamOf(segment));
-  ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
-  return codec->Decode(stream, raw.subspan(segment.begin, segment.bytes));
+Status CompressedEntry::DecodeSegment(const codec::StreamSegment& segment,
+                                      std::span<std::byte> raw) const {
+  RETURN_IF_ERROR(CheckMemory());
+  return streams_.DecodeSegment(segment, raw.subspan(segment.begin, segment.bytes));
 }
 
 Status CompressedEntry::DecodeAll(std::span<std::byte> raw, uint64_t touched_bytes,
                                   unsigned threads) const {
   TouchAhead touched(raw, touched_bytes);
   std::atomic<size_t> next = 0;
-  std::vector<Status> results(std::clamp<size_t>(threads, 1, std::max<size_t>(1, segments_.size())));
+  const std::vector<codec::StreamSegment>& segments = streams_.segments();
+  std::vector<Status> results(std::clamp<size_t>(threads, 1, std::max<size_t>(1, segments.size())));
   const auto work = [&](Status& result) {
-    for (size_t i = next++; i < segments_.size() && result.ok(); i = next++) {
-      touched.WaitFor(segments_[i].begin + segments_[i].bytes);
-      result = DecodeSegment(segments_[i], raw);
+    for (size_t i = next++; i < segments.size() && result.ok(); i = next++) {
+      touched.WaitFor(segments[i].begin + segments[i].bytes);
+      result = DecodeSegment(segments[i], raw);
     }
   };
   {
@@ -210,35 +213,21 @@ StatusOr<std::unique_ptr<Entry>> CompressedEntry::Decode(const ComponentId& comp
 }
 
 Status CompressedEntry::DecodeRange(uint64_t begin, std::span<std::byte> buffer) const {
-  auto segment = std::upper_bound(
-      segments_.begin(), segments_.end(), begin,
-      [](uint64_t offset, const Segment& each) { return offset < each.begin + each.bytes; });
-  std::vector<std::byte> block;
-  for (; !buffer.empty(); ++segment) {
-    ASSIGN_OR_RETURN(const auto stream, StreamOf(*segment));
-    ASSIGN_OR_RETURN(const codec::Codec* codec, codec::CodecOf(stream));
-    ASSIGN_OR_RETURN(const auto view, codec::StreamView::Parse(stream));
-    const uint64_t end = std::min(begin + buffer.size(), segment->begin + segment->bytes);
-    while (begin < end) {
-      const uint64_t in_segment = begin - segment->begin;
-      const uint64_t first = in_segment / view.block_bytes();
-      const uint64_t skipped = in_segment % view.block_bytes();
-      // Whole blocks go where they belong; those that are wanted in part, by a detour.
-      const uint64_t whole = skipped == 0 ? (end - begin) / view.block_bytes() : 0;
-      uint64_t done = whole * view.block_bytes();
-      if (whole > 0) {
-        RETURN_IF_ERROR(codec->DecodeBlocks(stream, first, whole, buffer.first(done)));
-      } else {
-        block.resize(view.RangeBytes(first, 1));
-        RETURN_IF_ERROR(codec->DecodeBlocks(stream, first, 1, block));
-        done = std::min(end - begin, block.size() - skipped);
-        std::memcpy(buffer.data(), block.data() + skipped, done);
-      }
-      buffer = buffer.subspan(done);
-      begin += done;
-    }
-  }
-  return OkStatus();
+  RETURN_IF_ERROR(CheckMemory());
+  return streams_.DecodeRange(begin, buffer);
+}
+
+StatusOr<CompressedEntry::Files> CompressedEntry::MakeFiles() const {
+  RETURN_IF_ERROR(CheckMemory());
+  ASSIGN_OR_RETURN(const os::MemoryFile index,
+                   os::MakeSealedFile("warmset-index", AsBytes(component_.tensor_index)));
+  ASSIGN_OR_RETURN(const os::MemoryFile segments,
+                   os::MakeSealedFile("warmset-segments", AsBytes(streams_.EncodeTable())));
+  Files files;
+  ASSIGN_OR_RETURN(files.index, os::Duplicate(index.fd()));
+  ASSIGN_OR_RETURN(files.streams, os::Duplicate(memory_.fd()));
+  ASSIGN_OR_RETURN(files.segments, os::Duplicate(segments.fd()));
+  return files;
 }
 
 StatusOr<bool> SameContent(const Entry& entry, const CompressedEntry& compressed) {

@@ -15,9 +15,11 @@
 #include "cache/budget.h"
 #include "cache/entry.h"
 #include "cache/reserve.h"
+#include "codec/segmented_streams.h"
 #include "inspect/manifest.h"
 #include "os/mapping.h"
 #include "os/memory_file.h"
+#include "os/unique_fd.h"
 #include "tensor/dtype.h"
 
 namespace warmset {
@@ -67,27 +69,27 @@ class CompressedEntry {
   // blocks they lie in. REQUIRES: begin + buffer.size() <= raw_bytes().
   Status DecodeRange(uint64_t begin, std::span<std::byte> buffer) const;
 
- private:
-  struct Segment {
-    uint64_t begin = 0;  // in the raw entry
-    uint64_t bytes = 0;
-    uint64_t stream_begin = 0;
-    uint64_t stream_bytes = 0;
+  // Sealed files from which another process of Warmset decodes it: the entry's tensor
+  // index, the streams, and the table of codec/segmented_streams.h.
+  struct Files {
+    os::UniqueFd index;
+    os::UniqueFd streams;
+    os::UniqueFd segments;
   };
+  StatusOr<Files> MakeFiles() const;
+
+ private:
   class Compressor;
 
   CompressedEntry() = default;
-  // kCorruptedModel where a test has armed the fault "compressed_memory".
-  StatusOr<std::span<const std::byte>> StreamOf(const Segment& segment) const;
-  // raw: the whole entry, of which the segment's part is written.
-  Status DecodeSegment(const Segment& segment, std::span<std::byte> raw) const;
+  Status DecodeSegment(const codec::StreamSegment& segment, std::span<std::byte> raw) const;
   Status DecodeAll(std::span<std::byte> raw, uint64_t touched_bytes, unsigned threads) const;
 
   ComponentManifest component_;
   Reservation reservation_;  // before the memory: released after it
   os::MemoryFile memory_;
   os::Mapping view_;
-  std::vector<Segment> segments_;  // by begin, without holes
+  codec::SegmentedStreams streams_;  // in view_
   std::map<DType, Share> shares_;  // DType::kInvalid: what belongs to no tensor
   std::vector<ChunkDigest> chunks_;
   ContentDigest content_;

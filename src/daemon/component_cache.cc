@@ -369,6 +369,7 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
 }
 
 void ComponentCache::DropDamaged(const ComponentId& component) {
+  if (store_.GiveUpCompressed(component)) return events_.changed(component);
   const std::vector<ComponentId> sharers = store_.SharedBy(component);
   for (const ComponentId& sharer : sharers) store_.Drop(sharer);
   room_for_ = "its memory was damaged";

@@ -65,6 +65,15 @@ class ComponentCache {
   };
   using Done = std::function<void(StatusOr<Loaded>)>;
 
+  // A component in one of its forms, which is kept as long as a copy lives.
+  struct AnyForm {
+    Held raw;
+    std::shared_ptr<const CompressedEntry> compressed;  // where raw is null
+    uint64_t bytes() const {
+      return raw != nullptr ? raw->entry().bytes() : compressed->raw_bytes();
+    }
+  };
+
   struct Events {
     // The component was published, evicted or dropped.
     std::function<void(const ComponentId&)> changed;
@@ -122,6 +131,9 @@ class ComponentCache {
   }
   // Its strategy changed: converts it in the background.
   void Reconsider(const ComponentId& component);
+  // Its compressed form does not decode: it leaves RAM, and all that share it unless they
+  // are there raw, too.
+  void DropDamaged(const ComponentId& component);
   // Nothing unless the component is being loaded or waits to be.
   std::optional<LoadProgress> ProgressOf(const ComponentId& component) const;
   // See EntryStore::SharedBy().
@@ -216,9 +228,6 @@ class ComponentCache {
   void Publish(const SharedFlight& flight, EntryHold hold);
   void Fail(const SharedFlight& flight, const Status& why);
   std::string LabelOf(const ComponentId& component) const;
-  // Its compressed form does not decode: all that share it leave RAM.
-  void DropDamaged(const ComponentId& component);
-
   os::EventLoop& loop_;
   Catalog& catalog_;
   const unsigned load_threads_;

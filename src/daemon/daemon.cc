@@ -116,8 +116,9 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   devices_ = std::make_unique<DeviceService>(
       *loop_, options_, limit, term,
       DeviceService::Events{
-          .fetch = [this](const ComponentId& component,
-                          ComponentCache::Done done) { FetchForDevice(component, done); },
+          .fetch = [this](const ComponentId& component, bool compressed_serves,
+                          const auto& done) { FetchForDevice(component, compressed_serves, done); },
+          .damaged = [this](const ComponentId& component) { cache_->DropDamaged(component); },
           .lost =
               [this](const DeviceId& device, const ComponentId& component, const Status& why) {
                 spdlog::warn("{}: a component is no longer there: {}", device.value(),
@@ -231,14 +232,17 @@ std::string Daemon::Describe(const ComponentId& component) const {
   return text;
 }
 
-void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done done) {
+void Daemon::FetchForDevice(const ComponentId& component, bool compressed_serves,
+                            const DeviceService::FormDone& done) {
   const auto& users = registry_.UsersOf(component);
   if (users.empty()) {
     return done(Error(ErrorCode::kModelNotFound, "no model has the component any more"));
   }
   const ModelSummary& summary = users.front()->summary;
   // It was admitted when it was placed.
-  ModelUse::Request request{.model = summary.id, .admission = Admission::kForced};
+  ModelUse::Request request{.model = summary.id,
+                            .admission = Admission::kForced,
+                            .compressed_serves = compressed_serves};
   for (const ComponentSummary& candidate : summary.components) {
     if (candidate.id == component) request.components.push_back(candidate.name);
   }
@@ -250,7 +254,7 @@ void Daemon::FetchForDevice(const ComponentId& component, ComponentCache::Done d
     if (now == nullptr || now->summary.components[first.index].id != component) {
       return done(Error(ErrorCode::kFileChanged, "the component's file has other content now"));
     }
-    done(ComponentCache::Loaded{first.held, first.read_bytes, first.decoded, {}});
+    done(ComponentCache::AnyForm{first.held, first.compressed});
   });
 }
 

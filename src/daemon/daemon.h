@@ -50,7 +50,8 @@ class Daemon {
 
   void OnDropped(const std::vector<ModelId>& models, const std::vector<ComponentId>& components);
   std::string Describe(const ComponentId& component) const;
-  void FetchForDevice(const ComponentId& component, ComponentCache::Done done);
+  void FetchForDevice(const ComponentId& component, bool compressed_serves,
+                      const DeviceService::FormDone& done);
   void CountOrphansSoon();
   void CountOrphans();
   void DropExpired();

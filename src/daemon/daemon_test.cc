@@ -187,6 +187,31 @@ TEST_F(DaemonTest, TensorsOfDamagedCompressedMemoryComeFromTheFile) {
   EXPECT_EQ(FirstByteOf(*attached), 'a');
 }
 
+TEST_F(DaemonTest, ADeviceGetsTheFileWhereCompressedMemoryIsDamaged) {
+  WriteModel(folder_ / "models/a.safetensors", 'a');
+  options_.strategy = CacheStrategy::kMemory;
+  options_.devices = {{.id = DeviceId("host:0"), .memory = ByteCount(64 * kMiB)}};
+  options_.worker_program = WARMSET_WORKER_PROGRAM;
+  StartDaemon();
+  wire::Channel client = Connect();
+  CacheCompressed(client, "a");
+  v1::Request load;
+  load.mutable_load()->set_model("a");
+  load.mutable_load()->set_pool("dedicated");
+  os::ArmFault({.call = "compressed_memory", .nth = 1, .error_number = EIO});
+  const auto loaded = client.Call(load);
+  EXPECT_EQ(os::DisarmFault(), 1);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_GE(loaded->response.load().loaded_bytes(), kTensorBytes);
+
+  v1::Request attach;
+  attach.mutable_attach()->set_model("a");
+  attach.mutable_attach()->set_device("host:0");
+  const auto attached = client.Call(attach);
+  ASSERT_TRUE(attached.ok()) << attached.status();
+  EXPECT_EQ(FirstByteOf(*attached), 'a');
+}
+
 TEST_F(DaemonTest, ClientsThatWantTheSameShareOneLoad) {
   WriteModel(folder_ / "models/a.safetensors", 'a');
   StartDaemon();

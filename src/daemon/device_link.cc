@@ -98,12 +98,13 @@ Status DeviceLink::Enqueue(const ComponentId& component, MemoryPool pool, Placem
     Defer(done, OkStatus());
     return OkStatus();
   }
-  ASSIGN_OR_RETURN(const uint64_t bytes, os::SealedSize(source.data.get()));
   Placing& placing = placing_[component];
   placing.pool = pool;
-  placing.bytes = bytes;
+  placing.bytes = source.bytes;
+  placing.compressed = source.segments.valid();
   placing.fds.push_back(wire::Share(std::move(source.index)));
   placing.fds.push_back(wire::Share(std::move(source.data)));
+  if (placing.compressed) placing.fds.push_back(wire::Share(std::move(source.segments)));
   placing.progress.push_back(std::move(progress));
   placing.done.push_back(std::move(done));
   if (ready) StartPlacing(component);
@@ -127,13 +128,16 @@ void DeviceLink::OnPlaced(const ComponentId& component, const Status& result) {
   if (status.ok() && placing.released) {
     status = Error(ErrorCode::kCancelled, "released while it was loading");
   }
+  const bool damaged = placing.compressed && CodeOf(status) == ErrorCode::kCorruptedModel;
+  if (damaged) Defer(events_.damaged, component);
   const auto wanted = wanted_.find(component);
   if (status.ok()) {
     wanted_[component] = {.pool = placing.pool};
   } else if (wanted != wanted_.end()) {
     // It was being filled again.
-    const bool worker_ended = CodeOf(status) == ErrorCode::kDeviceUnavailable;
-    if (!worker_ended || ++wanted->second.failed_refills >= kMaxRefills) Lose(component, status);
+    const bool may_succeed = damaged || CodeOf(status) == ErrorCode::kDeviceUnavailable;
+    if (!may_succeed || ++wanted->second.failed_refills >= kMaxRefills) Lose(component, status);
+    if (damaged) worker_.Poke();
   }
   for (const auto& done : placing.done) Defer(done, status);
 }

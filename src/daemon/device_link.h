@@ -48,11 +48,14 @@ struct DeviceLinkStatus {
   sync::MirrorStatus sync;
 };
 
-// What a worker fills a placement from: descriptors of the entry's sealed
-// memfds, owned.
+// What a worker fills a placement from: descriptors of the entry's sealed memfds, owned.
+// With segments the data is compressed, see CompressedEntry::MakeFiles(), and the
+// dedicated pool alone can use it.
 struct PlacementSource {
   os::UniqueFd index;
   os::UniqueFd data;
+  os::UniqueFd segments;
+  uint64_t bytes = 0;  // of the entry, raw
 };
 
 struct ExportedChunk {
@@ -89,6 +92,8 @@ class DeviceLink {
     // Asks for a wanted component's entry, to fill the device again; the answer
     // may come at once or much later.
     std::function<void(const ComponentId&, FetchDone)> fetch;
+    // The worker could not decode the component's source: the next one must be another.
+    std::function<void(const ComponentId&)> damaged;
     // A wanted component is given up: its entry could not be fetched, or the
     // worker refused it or died of it repeatedly. It is no longer wanted.
     std::function<void(const ComponentId&, const Status&)> lost;
@@ -108,8 +113,8 @@ class DeviceLink {
   // for; one that is stalled or failed is kDeviceUnavailable. A placement that
   // is there or on its way is joined, unless it is in the other pool (kInUse).
   // After success the component is wanted; after a failure (kInvalidRequest,
-  // kInsufficientDeviceMemory, kDeviceUnavailable when the worker ended,
-  // kCancelled by Release) it is not and the device is as before.
+  // kInsufficientDeviceMemory, kCorruptedModel for a compressed source that is damaged,
+  // kDeviceUnavailable when the worker ended, kCancelled by Release) it is not and the device is as before.
   void Place(const ComponentId& component, MemoryPool pool, PlacementSource source,
              Progress progress, std::function<void(Status)> done);
 
@@ -148,7 +153,8 @@ class DeviceLink {
   struct Placing {
     MemoryPool pool = MemoryPool::kDedicated;
     uint64_t bytes = 0;
-    std::vector<wire::SharedFd> fds;  // index, data; until the command takes them
+    std::vector<wire::SharedFd> fds;  // of the source; until the command takes them
+    bool compressed = false;
     bool sent = false;                // else it waits for the worker to be ready
     bool released = false;            // meanwhile
     std::vector<Progress> progress;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,6 +33,7 @@ struct TestEntry {
   ComponentId id;
   os::MemoryFile index;
   os::MemoryFile data;
+  std::optional<os::MemoryFile> segments;  // of one that says it is compressed
 };
 
 // One tensor of that size; its bytes are zero, but for the first.
@@ -47,7 +49,10 @@ TestEntry MakeEntry(const std::string& name, uint64_t bytes) {
 }
 
 PlacementSource SourceOf(const TestEntry& entry) {
-  return {*os::Duplicate(entry.index.fd()), *os::Duplicate(entry.data.fd())};
+  return {.index = *os::Duplicate(entry.index.fd()),
+          .data = *os::Duplicate(entry.data.fd()),
+          .segments = entry.segments ? *os::Duplicate(entry.segments->fd()) : os::UniqueFd(),
+          .bytes = entry.data.size()};
 }
 
 // A result that a callback brings to the test's thread.
@@ -74,6 +79,7 @@ class DeviceLinkTest : public ::testing::Test {
   struct Link {
     std::unique_ptr<DeviceLink> link;
     std::vector<std::pair<ComponentId, Status>> lost;  // loop thread
+    std::vector<ComponentId> damaged;                  // loop thread
     int fetches = 0;                                   // loop thread
   };
 
@@ -117,6 +123,11 @@ class DeviceLinkTest : public ::testing::Test {
                       return done(Error(ErrorCode::kFileNotFound, "its file is gone"));
                     }
                     done(SourceOf(*found->second));
+                  },
+              .damaged =
+                  [this, &link](const ComponentId& component) {
+                    link.damaged.push_back(component);
+                    if (sound_.contains(component)) store_[component] = sound_[component];
                   },
               .lost = [&link](const ComponentId& component,
                               const Status& why) { link.lost.emplace_back(component, why); }});
@@ -201,6 +212,7 @@ class DeviceLinkTest : public ::testing::Test {
   std::thread thread_;
   std::vector<std::unique_ptr<Link>> links_;
   std::map<ComponentId, const TestEntry*> store_;  // what fetch finds
+  std::map<ComponentId, const TestEntry*> sound_;  // put there instead of what is damaged
 };
 
 void ExpectFirstByte(const ExportedPlacement& exported) {
@@ -405,6 +417,25 @@ TEST_F(DeviceLinkTest, WhatIsWantedIsFetchedOrLost) {
     EXPECT_EQ(link.lost[0].first, gone);
     EXPECT_EQ(CodeOf(link.lost[0].second), ErrorCode::kFileNotFound);
     EXPECT_EQ(link.fetches, 2);
+  });
+}
+
+TEST_F(DeviceLinkTest, ACompressedSourceThatIsDamagedIsToldAndFetchedAnew) {
+  Link& link = Start();
+  const TestEntry sound = MakeEntry("a", kMiB);
+  TestEntry damaged = MakeEntry("a", kMiB);
+  damaged.segments = *os::MakeSealedFile("test-segments", AsBytes(std::string(32, '\0')));
+  EXPECT_EQ(CodeOf(Place(link, damaged).Get()), ErrorCode::kCorruptedModel);
+  OnLoop([&] { EXPECT_EQ(std::exchange(link.damaged, {}), std::vector{sound.id}); });
+
+  store_ = {{sound.id, &damaged}};
+  sound_ = {{sound.id, &sound}};
+  OnLoop([&] { link.link->Want(sound.id, MemoryPool::kDedicated); });
+  Until([&] { return Holds(link, sound.id); });
+  OnLoop([&] {
+    EXPECT_EQ(link.damaged, std::vector{sound.id});
+    EXPECT_EQ(link.fetches, 2);
+    EXPECT_TRUE(link.lost.empty());
   });
 }
 

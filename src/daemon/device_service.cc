@@ -1,6 +1,5 @@
 #include "daemon/device_service.h"
 
-
 #include <utility>
 
 #include "fmt/format.h"
@@ -9,8 +8,17 @@
 namespace warmset {
 namespace {
 
-StatusOr<PlacementSource> SourceOf(const Entry& entry) {
+StatusOr<PlacementSource> SourceOf(const ComponentCache::AnyForm& form) {
   PlacementSource source;
+  source.bytes = form.bytes();
+  if (form.raw == nullptr) {
+    ASSIGN_OR_RETURN(CompressedEntry::Files files, form.compressed->MakeFiles());
+    source.index = std::move(files.index);
+    source.data = std::move(files.streams);
+    source.segments = std::move(files.segments);
+    return source;
+  }
+  const Entry& entry = form.raw->entry();
   ASSIGN_OR_RETURN(source.index, os::Duplicate(entry.index_fd()));
   ASSIGN_OR_RETURN(source.data, os::Duplicate(entry.data_fd()));
   return source;
@@ -27,17 +35,14 @@ DeviceService::DeviceService(os::EventLoop& loop, const Options& options, ByteCo
     link_options.device = id;
     link_options.memory = configured.memory.value_or(default_memory);
     link_options.daemon_term = daemon_term;
+    link_options.worker_program = options.worker_program;
     DeviceLink::Events link_events{
         .changed = [this] { placed_is_stale_ = true; },
         .fetch =
             [this, id](const ComponentId& component, DeviceLink::FetchDone done) {
-              events_.fetch(component, [this, id, component, done = std::move(done)](
-                                           StatusOr<ComponentCache::Loaded> loaded) {
-                if (!loaded.ok()) return done(loaded.status());
-                PinIfShared(id, component, loaded->held);
-                done(SourceOf(loaded->held->entry()));
-              });
+              Fetch(id, component, std::move(done));
             },
+        .damaged = [this](const ComponentId& component) { events_.damaged(component); },
         .lost =
             [this, id](const ComponentId& component, const Status& why) {
               ClearWanted(id, component);
@@ -50,6 +55,20 @@ DeviceService::DeviceService(os::EventLoop& loop, const Options& options, ByteCo
                     {}};
     order_.push_back(id);
   }
+}
+
+void DeviceService::Fetch(const DeviceId& device, const ComponentId& component,
+                          DeviceLink::FetchDone done) {
+  const auto wanted = At(device).wanted.find(component);
+  const bool compressed_serves =
+      wanted != At(device).wanted.end() && wanted->second.pool == MemoryPool::kDedicated;
+  events_.fetch(component, compressed_serves,
+                [this, device, component, done = std::move(done)](
+                    const StatusOr<ComponentCache::AnyForm>& form) {
+                  if (!form.ok()) return done(form.status());
+                  PinIfShared(device, component, form->raw);
+                  done(SourceOf(*form));
+                });
 }
 
 StatusOr<DeviceId> DeviceService::Resolve(std::string_view name) const {
@@ -70,19 +89,22 @@ MemoryPool DeviceService::DefaultPool(const DeviceId& device) const {
 }
 
 void DeviceService::Place(const DeviceId& device, const ComponentId& component,
-                          ComponentCache::Held held, MemoryPool pool,
+                          const ComponentCache::AnyForm& form, MemoryPool pool,
                           DeviceLink::Progress progress, std::function<void(Status)> done) {
-  auto source = SourceOf(held->entry());
+  auto source = SourceOf(form);
   if (!source.ok()) {
-    loop_.Post([done = std::move(done), status = source.status()] { done(status); });
+    loop_.Post([this, component, done = std::move(done), status = source.status()] {
+      if (CodeOf(status) == ErrorCode::kCorruptedModel) events_.damaged(component);
+      done(status);
+    });
     return;
   }
   At(device).link->Place(
       component, pool, std::move(*source), std::move(progress),
-      [this, device, component, pool, held, done = std::move(done)](Status placed) {
+      [this, device, component, pool, form, done = std::move(done)](Status placed) {
         if (placed.ok()) {
           SetWanted(device, component, pool);
-          PinIfShared(device, component, held);
+          PinIfShared(device, component, form.raw);
         }
         done(std::move(placed));
       });

@@ -30,9 +30,13 @@ class DeviceService {
     ComponentId component;
     MemoryPool pool = MemoryPool::kDedicated;
   };
+  using FormDone = std::function<void(StatusOr<ComponentCache::AnyForm>)>;
   struct Events {
-    // Gives the entry of a component that a restarted worker must get again.
-    std::function<void(const ComponentId&, ComponentCache::Done)> fetch;
+    // Gives a component that a restarted worker must get again, raw unless
+    // compressed_serves.
+    std::function<void(const ComponentId&, bool compressed_serves, FormDone)> fetch;
+    // The component's compressed form does not decode.
+    std::function<void(const ComponentId&)> damaged;
     // A wanted component could not be kept on its device.
     std::function<void(const DeviceId&, const ComponentId&, const Status&)> lost;
     // What is wanted has changed: to be written down for the next start.
@@ -49,9 +53,11 @@ class DeviceService {
   // The configured default. REQUIRES: the device exists (as for all below).
   MemoryPool DefaultPool(const DeviceId& device) const;
 
-  // See DeviceLink::Place().
-  void Place(const DeviceId& device, const ComponentId& component, ComponentCache::Held held,
-             MemoryPool pool, DeviceLink::Progress progress, std::function<void(Status)> done);
+  // See DeviceLink::Place(). A form that is compressed is decoded by the worker.
+  // REQUIRES: it is raw for the shared pool.
+  void Place(const DeviceId& device, const ComponentId& component,
+             const ComponentCache::AnyForm& form, MemoryPool pool, DeviceLink::Progress progress,
+             std::function<void(Status)> done);
   void Release(const DeviceId& device, const ComponentId& component,
                DeviceLink::Callback<ByteCount> done);
   void Export(const DeviceId& device, const ComponentId& component,
@@ -93,6 +99,7 @@ class DeviceService {
   };
 
   Device& At(const DeviceId& device) { return devices_.at(device); }
+  void Fetch(const DeviceId& device, const ComponentId& component, DeviceLink::FetchDone done);
   void SetWanted(const DeviceId& device, const ComponentId& component, MemoryPool pool);
   void PinIfShared(const DeviceId& device, const ComponentId& component,
                    const ComponentCache::Held& held);

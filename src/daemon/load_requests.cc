@@ -10,7 +10,7 @@ namespace warmset {
 
 struct RequestDispatcher::LoadCall {
   Call call;
-  ModelId model;
+  ModelUse::Request use;
   ModelSummary summary;
   DeviceId device;
   MemoryPool pool = MemoryPool::kShared;
@@ -29,28 +29,35 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
   if (!device.ok()) return Fail(call, device.status());
   auto load = std::make_shared<LoadCall>();
   load->call = call;
-  load->model = (*model)->summary.id;
   load->device = *device;
   const auto pool = PoolFrom(request.pool(), *device);
   if (!pool.ok()) return Fail(call, pool.status());
   load->pool = *pool;
-  ModelUse::Request use{
-      .model = load->model,
-      .components = {request.components().begin(), request.components().end()},
-      .admission = request.force() ? Admission::kForced : Admission::kRefused,
-      .user = services_.view.UserOf(call.session)};
-  services_.uses.Use(std::move(use), [this, load](StatusOr<ModelUse::Result> used) {
-    if (!used.ok()) return Fail(load->call, used.status());
-    const Model* now = services_.registry.Find(load->model);
+  load->use = {.model = (*model)->summary.id,
+               .components = {request.components().begin(), request.components().end()},
+               .admission = request.force() ? Admission::kForced : Admission::kRefused,
+               .compressed_serves = load->pool == MemoryPool::kDedicated,
+               .user = services_.view.UserOf(call.session)};
+  StartLoad(load);
+  ReportProgress(call, load->use.model);
+}
+
+void RequestDispatcher::StartLoad(const std::shared_ptr<LoadCall>& load) {
+  services_.uses.Use(load->use, [this, load](StatusOr<ModelUse::Result> used) {
+    if (!used.ok()) {
+      ReleasePlaced(*load);
+      return Fail(load->call, used.status());
+    }
+    const Model* now = services_.registry.Find(load->use.model);
     if (now == nullptr) {
       return Fail(load->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
     }
     load->summary = now->summary;
     load->components = std::move(used->components);
     load->skipped = std::move(used->skipped);
+    load->next = 0;
     PlaceNext(load);
   });
-  ReportProgress(call, load->model);
 }
 
 StatusOr<MemoryPool> RequestDispatcher::PoolFrom(const std::string& name,
@@ -65,7 +72,7 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
   if (load->next == load->components.size()) {
     v1::Response response;
     v1::LoadReply* reply = response.mutable_load();
-    if (const Model* model = services_.registry.Find(load->model)) {
+    if (const Model* model = services_.registry.Find(load->use.model)) {
       *reply->mutable_state() = services_.view.StateOf(*model);
     }
     reply->set_device(load->device.value());
@@ -94,8 +101,13 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
     Answer(load->call, std::move(response));
   };
   services_.devices.Place(
-      load->device, id, component.held, load->pool, progress,
-      [this, load, there, id, bytes = component.entry().bytes()](const Status& placed) {
+      load->device, id, {component.held, component.compressed}, load->pool, progress,
+      [this, load, there, id, bytes = component.bytes()](const Status& placed) {
+        if (CodeOf(placed) == ErrorCode::kCorruptedModel && load->use.compressed_serves) {
+          // Its memory was damaged and is gone: its files need not be.
+          load->use.compressed_serves = false;
+          return StartLoad(load);
+        }
         if (!placed.ok()) return GiveUpLoad(load, placed);
         if (!there) {
           load->placed_now.push_back(id);
@@ -106,11 +118,15 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
 }
 
 // Half a model on a device serves nobody and takes memory.
-void RequestDispatcher::GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why) {
-  for (const ComponentId& component : load->placed_now) {
-    services_.devices.Release(load->device, component, [](const StatusOr<ByteCount>&) {});
+void RequestDispatcher::ReleasePlaced(const LoadCall& load) {
+  for (const ComponentId& component : load.placed_now) {
+    services_.devices.Release(load.device, component, [](const StatusOr<ByteCount>&) {});
   }
-  if (Model* model = services_.registry.Find(load->model)) model->last_error = why;
+}
+
+void RequestDispatcher::GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why) {
+  ReleasePlaced(*load);
+  if (Model* model = services_.registry.Find(load->use.model)) model->last_error = why;
   Fail(load->call, Annotate(why, load->summary.name));
 }
 

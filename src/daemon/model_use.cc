@@ -229,6 +229,8 @@ void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sour
     const bool only_compressed = cache_.Find(id) == nullptr && cache_.Has(id);
     if (!operation->request.tensors.empty() && only_compressed) {
       EnsureTensors(operation, index, std::move(sources[i]));
+    } else if (operation->request.compressed_serves && only_compressed) {
+      TakeCompressed(operation, index, id);
     } else {
       EnsureEntry(operation, index, std::move(sources[i]));
     }
@@ -263,6 +265,15 @@ void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSou
                   Arrived(operation, Component{index, preload ? nullptr : std::move(loaded->held),
                                                loaded->read_bytes, loaded->decoded});
                 });
+}
+
+void ModelUse::TakeCompressed(const Shared& operation, uint32_t index,
+                              const ComponentId& component) {
+  cache_.CountUse(component);
+  // Not at once: others of the operation may not have been asked for yet.
+  loop_.Post([this, operation, index, compressed = cache_.Compressed(component)] {
+    Arrived(operation, Component{.index = index, .compressed = compressed});
+  });
 }
 
 void ModelUse::EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source) {
@@ -326,9 +337,9 @@ void ModelUse::LogAccess(const Result& result) {
   UsageLog::Access access;
   access.seconds = std::chrono::duration<double>(result.took).count();
   for (const Component& component : result.components) {
-    const Entry& entry = component.entry();
-    access.bytes += entry.bytes();
-    access.load_seconds += cache_.costs().LoadSeconds(entry.component(), entry.memory().value());
+    const uint64_t bytes = component.bytes();
+    access.bytes += bytes;
+    access.load_seconds += cache_.costs().LoadSeconds(component.id(), bytes);
     access.source = std::max(access.source, component.read_bytes > 0 ? UsageLog::Source::kLoaded
                                             : component.decoded      ? UsageLog::Source::kDecoded
                                                                      : UsageLog::Source::kRaw);

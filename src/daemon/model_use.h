@@ -37,6 +37,8 @@ class ModelUse {
     // Of the one component: all that is wanted of it. What is there only compressed is
     // decoded no further; else the whole entry comes.
     std::vector<std::string> tensors{};
+    // What is in RAM only compressed need not be decoded.
+    bool compressed_serves = false;
     // Instead of components: an entry for each file, byte for byte.
     bool whole_files = false;
     // Whether other entries may be evicted to make room.
@@ -54,9 +56,17 @@ class ModelUse {
     ComponentCache::Held held{};
     uint64_t read_bytes = 0;
     bool decoded = false;
-    std::shared_ptr<const Entry> part{};  // instead of held: the tensors that were wanted
+    // Instead of held: the tensors that were wanted, or the compressed form.
+    std::shared_ptr<const Entry> part{};
+    std::shared_ptr<const CompressedEntry> compressed{};
 
+    // REQUIRES: it is not compressed.
     const Entry& entry() const { return part != nullptr ? *part : held->entry(); }
+    // Of the raw entry, or of its part.
+    uint64_t bytes() const { return compressed ? compressed->raw_bytes() : entry().bytes(); }
+    const ComponentId& id() const {
+      return compressed ? compressed->component().id : entry().component();
+    }
   };
   struct Result {
     std::vector<Component> components;
@@ -105,6 +115,7 @@ class ModelUse {
   void InspectAgain(const Shared& operation, const std::string& path);
   void Ensure(const Shared& operation, std::vector<ComponentSource> sources);
   void EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source);
+  void TakeCompressed(const Shared& operation, uint32_t index, const ComponentId& component);
   void EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source);
   void Arrived(const Shared& operation, StatusOr<Component> component);
   void Finish(const Shared& operation, const Status& status);

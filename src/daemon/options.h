@@ -39,6 +39,7 @@ struct Options {
   bool deep_scan = true;           // the folders below the roots too
   std::vector<std::string> extra_model_paths;  // files of ComfyUI whose folders are roots, too
   std::string inspect_program{};  // empty: warmset-inspect beside this program
+  std::string worker_program{};    // empty: warmset-worker beside this program
   bool watch = true;               // rescan what inotify reports
   std::vector<Device> devices = {{.id = DeviceId("host:0"), .memory = {}}};
   std::vector<uid_t> allowed_uids;  // may connect beside the daemon's own

@@ -98,7 +98,9 @@ class RequestDispatcher : public wire::RequestHandler {
   struct CompatibilityCall;
   void AnswerCompatibility(const CompatibilityCall& check, const std::vector<Finding>& findings);
   struct LoadCall;
+  void StartLoad(const std::shared_ptr<LoadCall>& load);
   void PlaceNext(const std::shared_ptr<LoadCall>& load);
+  void ReleasePlaced(const LoadCall& load);
   void GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why);
   struct UnloadCall;
   void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);

@@ -59,8 +59,9 @@ struct Welcome {
 };
 struct SnapshotRequest {};
 
-// Bring a component onto the device under `key`. The frame carries two sealed
-// memfds, the tensor index and the entry's `bytes` bytes.
+// Bring a component onto the device under `key`. The frame carries sealed memfds: the
+// tensor index and the entry's `bytes` bytes; or, for an entry that is compressed, the
+// streams of these and the table of their segments.
 struct PlaceAction {
   std::string key;
   std::string component_id;
@@ -99,7 +100,7 @@ struct WorkerHello {
 };
 // A daemon and a worker of different releases meet when the program file is
 // replaced under a running daemon; they must not guess.
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 struct StateItem {
   std::string key;

@@ -9,6 +9,7 @@
 #include "base/strong.h"
 #include "device/device.h"
 #include "os/unique_fd.h"
+#include "worker/staged_entry.h"
 
 namespace warmset {
 
@@ -27,16 +28,7 @@ class MeasuredArena {
   absl::Mutex changing_;
 };
 
-// The sealed memfds of an entry, as the daemon sent them, and the size that it
-// says the data has.
-struct EntryFiles {
-  os::UniqueFd index;
-  os::UniqueFd data;
-  ByteCount bytes;
-};
-
-// kInvalidRequest unless both are sealed, the data has the size that was said
-// and the index lies within it. Reads the index.
+// The error of opening the files, see StagedEntry::Open(). Reads the index.
 Status CheckEntry(const EntryFiles& entry);
 
 struct LoadResult {
@@ -46,7 +38,8 @@ struct LoadResult {
   ByteCount freed;                       // by a load that failed
 };
 
-// Checks the entry, lays its tensors out, and copies them. `cancelled` is asked
+// Checks the entry, lays its tensors out, and copies them; what is compressed is decoded
+// on the way (kCorruptedModel when its memory is damaged). `cancelled` is asked
 // and `progress` told (bytes of the device memory so far, and all) after each
 // slice of a few milliseconds. After a failure nothing is left on the device.
 LoadResult LoadOntoDevice(MeasuredArena& arena, const EntryFiles& entry,

@@ -34,14 +34,13 @@ Placements::Placements(os::EventLoop& loop, Device& device, OnChange on_change)
       on_change_(std::move(on_change)),
       arena_(device) {}
 
-void Placements::Place(const sync::PlaceAction& action, os::UniqueFd index, os::UniqueFd data,
+void Placements::Place(const sync::PlaceAction& action, EntryFiles entry,
                        std::function<void(Status)> done) {
   auto record = RecordFor(action);
   if (!record.ok()) return done(record.status());
   if (placements_.contains(action.key)) {
     return done(Error(ErrorCode::kInUse, action.key + " is on the device already"));
   }
-  EntryFiles entry{std::move(index), std::move(data), ByteCount(action.bytes)};
   if (record->pool == MemoryPool::kShared) {
     done(PlaceShared(action.key, std::move(entry), *record));
   } else {
@@ -53,6 +52,9 @@ Status Placements::PlaceShared(const std::string& key, EntryFiles entry,
                                wire::PlacementRecord record) {
   if (!capabilities_.shared_pool) {
     return Error(ErrorCode::kInvalidRequest, "the device cannot use an entry's own pages");
+  }
+  if (entry.segments.valid()) {
+    return Error(ErrorCode::kInvalidRequest, "what is compressed has no pages to share");
   }
   RETURN_IF_ERROR(CheckEntry(entry));
   Placement& placement = placements_[key];

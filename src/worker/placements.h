@@ -32,12 +32,12 @@ class Placements {
 
   Placements(os::EventLoop& loop, Device& device, OnChange on_change);
 
-  // Loads a component from its tensor index and its entry, whatever these
-  // descriptors turn out to be: kInvalidRequest unless both are sealed and agree,
-  // kInsufficientDeviceMemory, kCancelled by Release(), kInUse when the key is
+  // Loads a component from its tensor index and its entry's files, whatever these
+  // descriptors turn out to be: kInvalidRequest unless all are sealed and agree (and for
+  // compressed ones in the shared pool), kCorruptedModel when what is compressed is
+  // damaged, kInsufficientDeviceMemory, kCancelled by Release(), kInUse when the key is
   // taken. After a failure nothing of it is left.
-  void Place(const sync::PlaceAction& action, os::UniqueFd index, os::UniqueFd data,
-             std::function<void(Status)> done);
+  void Place(const sync::PlaceAction& action, EntryFiles entry, std::function<void(Status)> done);
 
   // Frees a placement, or ends its loading, and then says how many bytes the
   // device has more. kNotLoaded: `done` is not called.

@@ -105,15 +105,18 @@ void Worker::Execute(const sync::Command& command, std::vector<os::UniqueFd> fds
   const uint64_t term = receiver_.term();
   const uint64_t sequence = command.sequence;
   if (const auto* place = std::get_if<sync::PlaceAction>(&command.action)) {
-    if (fds.size() != 2) {
+    if (fds.size() != 2 && fds.size() != 3) {
       return Finish(term, sequence,
                     Error(ErrorCode::kInvalidRequest,
                           fmt::format("a place command came with {} descriptors", fds.size())));
     }
-    placements_.Place(
-        *place, std::move(fds[0]), std::move(fds[1]), [this, term, sequence](Status status) {
-          Finish(term, sequence, status.ok() ? StatusOr<sync::Done>(sync::Done{}) : status);
-        });
+    EntryFiles entry{.index = std::move(fds[0]),
+                     .data = std::move(fds[1]),
+                     .segments = fds.size() == 3 ? std::move(fds[2]) : os::UniqueFd(),
+                     .bytes = ByteCount(place->bytes)};
+    placements_.Place(*place, std::move(entry), [this, term, sequence](Status status) {
+      Finish(term, sequence, status.ok() ? StatusOr<sync::Done>(sync::Done{}) : status);
+    });
   } else if (const auto* release = std::get_if<sync::ReleaseAction>(&command.action)) {
     const Status status =
         placements_.Release(release->key, [this, term, sequence](ByteCount freed) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "codec/segmented_streams.h"
 #include "os/file.h"
 #include "os/mapping.h"
 #include "os/memory_file.h"
@@ -44,6 +45,39 @@ TestEntry MakeEntry(size_t tensors) {
                                     AsBytes(EncodeTensorIndex(table, {}, entry.content.size())));
   entry.data = *os::MakeSealedFile("test-entry", AsBytes(entry.content));
   return entry;
+}
+
+// Its bytes in two segments, one of them compressed.
+struct CompressedFiles {
+  os::MemoryFile streams;
+  os::MemoryFile segments;
+};
+
+CompressedFiles Compress(const TestEntry& entry, bool damaged = false) {
+  const auto raw = AsBytes(entry.content);
+  const uint64_t half = raw.size() / 2;
+  std::vector<std::byte> streams;
+  std::vector<codec::StreamSegment> segments;
+  for (const uint64_t begin : {uint64_t{0}, half}) {
+    const codec::Codec& codec = codec::GetCodec(begin == 0 ? codec::CodecKind::kZstd
+                                                           : codec::CodecKind::kRaw);
+    const auto part = raw.subspan(begin, begin == 0 ? half : raw.size() - half);
+    const uint64_t at = streams.size();
+    streams.resize(at + codec.EncodedBound(DType::kU8, part.size()));
+    const auto bytes = codec.Encode(part, DType::kU8, std::span(streams).subspan(at));
+    EXPECT_TRUE(bytes.ok()) << bytes.status();
+    streams.resize(at + *bytes);
+    segments.push_back({begin, part.size(), at, *bytes});
+  }
+  const auto table = codec::SegmentedStreams::Create(segments, streams)->EncodeTable();
+  if (damaged) streams[streams.size() - 1000] ^= std::byte{1};
+  return {*os::MakeSealedFile("test-streams", streams),
+          *os::MakeSealedFile("test-segments", AsBytes(table))};
+}
+
+sync::PlaceAction PlaceOf(const std::string& key, std::string_view pool, const TestEntry& entry) {
+  return {key, DigestOf<ComponentId>(AsBytes(key)).Hex(), std::string(pool),
+          entry.content.size()};
 }
 
 class WorkerTest : public ::testing::Test {
@@ -128,11 +162,7 @@ class WorkerTest : public ::testing::Test {
   }
 
   uint64_t Place(const TestEntry& entry, const std::string& key, std::string_view pool) {
-    Send(
-        sync::Command{++sequence_, sync::PlaceAction{key, DigestOf<ComponentId>(AsBytes(key)).Hex(),
-                                                     std::string(pool), entry.content.size()}},
-        {entry.index.fd(), entry.data.fd()});
-    return sequence_;
+    return Do(PlaceOf(key, pool, entry), {entry.index.fd(), entry.data.fd()});
   }
   uint64_t Do(sync::Action action, const std::vector<int>& fds = {}) {
     Send(sync::Command{++sequence_, std::move(action)}, fds);
@@ -311,7 +341,7 @@ TEST_F(WorkerTest, LyingPlaceCommandsAreRefused) {
     const auto expected = {
         place(id, pool, 4000, {}),
         place(id, pool, 4000, {index}),
-        place(id, pool, 4000, {index, data, data}),
+        place(id, pool, 4000, {index, data, data, data}),
         place(id, pool, 4001, {index, data}),
         place(id, pool, ~uint64_t{0}, {index, data}),
         place(id, pool, 4000, {index, unsealed.fd()}),
@@ -324,6 +354,42 @@ TEST_F(WorkerTest, LyingPlaceCommandsAreRefused) {
     EXPECT_EQ(place(id, pool, 4000, {larger.fd(), data}), ErrorCode::kInvalidRequest);
   }
   EXPECT_EQ(place(id, "swap", 4000, {index, data}), ErrorCode::kInvalidRequest);
+  ExpectAlive();
+}
+
+TEST_F(WorkerTest, WhatIsCompressedIsDecodedOntoTheDevice) {
+  Welcome();
+  const TestEntry entry = MakeEntry(3000);
+  const CompressedFiles files = Compress(entry);
+  const uint64_t place =
+      Do(PlaceOf("k", "dedicated", entry),
+         {entry.index.fd(), files.streams.fd(), files.segments.fd()});
+  const auto placed = End(place);
+  ASSERT_TRUE(placed.ok()) << placed.status();
+  std::vector<os::UniqueFd> fds;
+  const auto chunks = End(Do(sync::ExportAction{"k"}), &fds);
+  ASSERT_TRUE(chunks.ok()) << chunks.status();
+  ExpectContent(entry, fds, chunks->chunk_bytes);
+}
+
+TEST_F(WorkerTest, CompressedFilesThatLieAreRefused) {
+  Welcome();
+  const TestEntry entry = MakeEntry(3000);
+  const CompressedFiles files = Compress(entry);
+  const auto place = [&](const std::string& pool, int streams, int segments, int64_t more = 0) {
+    sync::PlaceAction action = PlaceOf("k", pool, entry);
+    action.bytes += static_cast<uint64_t>(more);
+    return CodeOf(End(Do(action, {entry.index.fd(), streams, segments})).status());
+  };
+  const int streams = files.streams.fd();
+  const int segments = files.segments.fd();
+  EXPECT_EQ(place("shared", streams, segments), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(place("dedicated", streams, segments, 1), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(place("dedicated", streams, socket_.get()), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(place("dedicated", streams, streams), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(place("dedicated", segments, segments), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(place("dedicated", Compress(entry, /*damaged=*/true).streams.fd(), segments),
+            ErrorCode::kCorruptedModel);
   ExpectAlive();
 }
 

@@ -2,13 +2,14 @@
 
 import mmap
 import os
+import signal
 import time
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from harness.daemon import CommandFailed
+from harness.daemon import CommandFailed, wait_until
 from harness.session import Refused
 
 MIB = 1 << 20
@@ -412,3 +413,37 @@ def test_what_nobody_asked_for_is_not_compressed_at_others_expense(serve, models
     assert all(state_of(daemon, name)["cache_state"] == "CACHED" for name in names)
     assert not daemon.cli("ps", "--usage").get("evictions")
     assert sorted(raw(state_of(daemon, name)) > 0 for name in names) == [False, True]
+
+
+def test_a_device_takes_what_is_compressed_without_a_raw_entry(serve, models):
+    for i in range(2):
+        write_weights(models / f"m{i}.safetensors", seed=i)
+    daemon = serve("--strategy", "memory", "--device", "host:0,memory=64MiB,pool=dedicated",
+                   ram_limit="20MiB")
+    daemon.cli("cache", "m0", "--pin")
+    wait_for(daemon, "m0", only_compressed)
+    daemon.cli("cache", "m1", "--strategy", "speed", "--pin")
+    with daemon.session() as session:
+        with pytest.raises(Refused) as refused:
+            session.attach("m0")
+        assert refused.value.code == "ram_limit_exceeded", "there is no room for it raw"
+    daemon.cli("load", "m0")
+
+    tensors = (models / "m0.safetensors").read_bytes()[-8 * MIB:]
+
+    def compare():
+        with daemon.session() as session:
+            component, = session.attach("m0", device="host:0")
+            assert tensors in component.read()
+
+    compare()
+    assert only_compressed(state_of(daemon, "m0"))
+    worker = daemon.device()["worker_pid"]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: daemon.device().get("worker_pid", worker) != worker
+               and daemon.device()["worker_state"] == "ready", "another worker")
+    wait_until(lambda: [placed["phase"] for placed in daemon.device().get("placements", [])]
+               == ["ready"], "the placement to come back")
+    compare()
+    assert only_compressed(state_of(daemon, "m0"))
+    daemon.check()
