@@ -1,4 +1,5 @@
 // cache: access to what is in RAM, and the strategies beside one another.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -11,6 +12,7 @@
 
 #include "base/strong.h"
 #include "benchmarks.h"
+#include "cache_daemon.h"
 #include "fmt/format.h"
 #include "json.h"
 #include "model_file.h"
@@ -25,32 +27,6 @@ constexpr std::array<std::string_view, 4> kStrategies = {"speed", "memory", "bal
 constexpr std::chrono::milliseconds kPoll{5};
 
 std::string NameOf(unsigned i) { return fmt::format("model-{:02}.safetensors", i); }
-
-Status Failed(const ClientError& error) { return Error(ErrorCode::kInternal, error.message); }
-
-StatusOr<std::unique_ptr<PrivateDaemon>> StartDaemon(const std::filesystem::path& root,
-                                                     std::string_view ram_limit,
-                                                     std::string_view strategy,
-                                                     std::string_view reserve) {
-  return PrivateDaemon::Start({"--root=" + root.string(), "--watch=off",
-                               fmt::format("--ram-limit={}", ram_limit),
-                               fmt::format("--reserve={}", reserve),
-                               fmt::format("--strategy={}", strategy)});
-}
-
-StatusOr<Client> ConnectTo(PrivateDaemon& daemon) {
-  auto client = Client::Connect({.socket_path = daemon.socket()});
-  if (!client) return Failed(client.error());
-  return std::move(*client);
-}
-
-// Seconds from the request to a model whose memory is mapped.
-StatusOr<double> Access(Client& client, const std::string& model) {
-  const auto start = Clock::now();
-  const auto attached = client.Attach(model);
-  if (!attached) return Failed(attached.error());
-  return SecondsSince(start);
-}
 
 StatusOr<v1::ModelState> StateOf(PrivateDaemon& daemon, const std::string& model) {
   v1::Request request;
@@ -150,6 +126,9 @@ Status RunCache(const CacheOptions& options) {
   ASSIGN_OR_RETURN(const Samples raw, MeasureRaw(part, options.rounds * 20));
   ASSIGN_OR_RETURN(const Samples compressed, MeasureCompressed(part, options.rounds));
 
+  ASSIGN_OR_RETURN(const Json first_loads,
+                   MeasureFirstLoads(folder.path() / "first", std::max(options.rounds / 5, 1U)));
+
   const std::filesystem::path models = folder.path() / "models";
   std::filesystem::create_directory(models);
   for (unsigned i = 0; i < options.models; ++i) {
@@ -160,6 +139,7 @@ Status RunCache(const CacheOptions& options) {
   json.Add("ram_limit", options.ram_limit).Add("requests", options.requests);
   json.Add("raw_access_us", raw.Summary(1e6));
   json.Add("compressed_64_mib_access_ms", compressed.Summary(1e3));
+  json.Add("first_loads", first_loads);
   for (const double skew : options.skews) {
     ASSIGN_OR_RETURN(const Json strategies, MeasureStrategies(models, options, skew));
     json.Add(fmt::format("zipf_{:.1f}", skew), strategies);
