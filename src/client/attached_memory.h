@@ -46,6 +46,9 @@ class MappedRange {
   uint64_t size() const { return size_; }
 
  private:
+  // False, and nothing changed, where that place is not free.
+  bool MapAtLeftPlace(const Part& part, int protection);
+
   // Address space that nothing else uses.
   void* reserved_ = nullptr;
   uint64_t reserved_bytes_ = 0;
