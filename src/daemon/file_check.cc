@@ -1,5 +1,7 @@
 #include "daemon/file_check.h"
 
+#include <algorithm>
+
 namespace warmset {
 namespace {
 
@@ -10,11 +12,9 @@ FileState Compare(const os::FileIdentity& expected, const os::FileIdentity& now)
 
 }  // namespace
 
-StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files) {
+StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files, bool known_local) {
   FileCheck check;
-  check.local = true;
   for (const ExpectedFile& file : files) {
-    check.local = check.local && os::IsOnLocalFilesystem(file.path);
     const auto now = os::IdentifyPath(file.path);
     FileState state = FileState::kGone;
     if (now.ok()) {
@@ -28,6 +28,10 @@ StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files) {
       check.path = file.path;
     }
   }
+  check.local = (known_local && check.state == FileState::kSame) ||
+                std::all_of(files.begin(), files.end(), [](const ExpectedFile& file) {
+                  return os::IsOnLocalFilesystem(file.path);
+                });
   return check;
 }
 

@@ -28,7 +28,8 @@ struct FileCheck {
   bool local = false;  // all lie on this machine: checking them again need not block
 };
 
-// Stats every file; blocks. Other errors than a missing file are returned.
-StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files);
+// Stats every file; blocks. Other errors than a missing file are returned. What was
+// known_local stays it while every file is the same: it has not left its device.
+StatusOr<FileCheck> CheckFiles(const std::vector<ExpectedFile>& files, bool known_local = false);
 
 }  // namespace warmset

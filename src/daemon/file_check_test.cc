@@ -63,6 +63,12 @@ TEST_F(FileCheckTest, AMissingFileIsGone) {
   EXPECT_EQ(Check(), FileState::kGone);
 }
 
+TEST_F(FileCheckTest, AFileThatIsTheSameStaysLocal) {
+  EXPECT_TRUE(CheckFiles({{path_, identity_}}, /*known_local=*/true)->local);
+  std::filesystem::remove(path_);
+  EXPECT_FALSE(CheckFiles({{path_, identity_}}, /*known_local=*/true)->local);
+}
+
 TEST_F(FileCheckTest, TheWorstStateCounts) {
   std::filesystem::remove(path_);
   std::ofstream(folder_ + "/b") << "x";

@@ -23,6 +23,7 @@ struct ModelUse::Operation {
   // Set by Start() for the revision that is known then.
   ModelSummary summary;
   bool verify = false;
+  bool files_are_local = false;
   bool admitted = false;
   std::vector<uint32_t> selected;
   std::vector<uint32_t> missing;  // of selected, not in RAM
@@ -60,6 +61,7 @@ void ModelUse::Start(const Shared& operation) {
   }
   operation->summary = model->summary;
   operation->verify = model->verify_before_use;
+  operation->files_are_local = model->files_are_local;
   operation->selected.clear();
   operation->missing.clear();
   operation->result.components.clear();
@@ -69,7 +71,7 @@ void ModelUse::Start(const Shared& operation) {
   // What is in RAM already, on this machine's disks, need not wait for a thread.
   constexpr size_t kFewFiles = 8;
   if (operation->missing.empty() && operation->admitted && !operation->verify &&
-      model->files_are_local && operation->summary.files.size() <= kFewFiles &&
+      operation->files_are_local && operation->summary.files.size() <= kFewFiles &&
       operation->request.admission != Admission::kForced &&
       operation->request.passed_file == nullptr) {
     return OnPrepared(operation, Prepare(*operation, {}));
@@ -126,7 +128,7 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::
         os::DescriptorPath(operation.request.passed_file->get());
   }
   Prepared prepared;
-  ASSIGN_OR_RETURN(prepared.check, CheckFiles(files));
+  ASSIGN_OR_RETURN(prepared.check, CheckFiles(files, operation.files_are_local));
   if (prepared.check.state != FileState::kSame) return prepared;
 
   if (!operation.admitted || operation.request.admission == Admission::kForced) {
@@ -194,7 +196,9 @@ void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) 
     case FileState::kSame:
       if (Model* model = registry_.Find(operation->request.model)) {
         if (operation->verify) model->verify_before_use = false;
-        model->files_are_local = prepared->check.local;
+        if (model->summary.revision == operation->summary.revision) {
+          model->files_are_local = prepared->check.local;
+        }
       }
       return Ensure(operation, std::move(prepared->sources));
     case FileState::kCtimeOnly:  // the registry then asks for verification
