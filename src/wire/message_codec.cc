@@ -1,5 +1,6 @@
 #include "wire/message_codec.h"
 
+#include <unordered_map>
 #include <vector>
 
 #include "fmt/format.h"
@@ -45,12 +46,43 @@ StatusOr<std::string> SerializeMessage(Encoding encoding, const pb::Message& mes
                fmt::format("print {} as JSON: {}", message.GetTypeName(), printed.ToString()));
 }
 
+bool MayHoldText(const pb::FieldDescriptor& field) {
+  return field.type() == pb::FieldDescriptor::TYPE_STRING ||
+         field.cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE;
+}
+
+// Where a message may hold text: looking through all fields of a large oneof for the one
+// that is set takes longer than answering most requests.
+struct TextFields {
+  std::vector<const pb::FieldDescriptor*> fields;  // of type string or message
+  std::vector<const pb::OneofDescriptor*> oneofs;
+};
+
+const TextFields& TextFieldsOf(const pb::Descriptor& type) {
+  thread_local std::unordered_map<const pb::Descriptor*, TextFields> known;
+  const auto [found, added] = known.try_emplace(&type);
+  if (!added) return found->second;
+  TextFields& text = found->second;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const pb::FieldDescriptor* const field = type.field(i);
+    if (field->containing_oneof() == nullptr && MayHoldText(*field)) text.fields.push_back(field);
+  }
+  for (int i = 0; i < type.oneof_decl_count(); ++i) text.oneofs.push_back(type.oneof_decl(i));
+  return text;
+}
+
 void MakeFieldUtf8(pb::Message& message, const pb::FieldDescriptor& field) {
   const pb::Reflection& reflection = *message.GetReflection();
-  const int count = field.is_repeated() ? reflection.FieldSize(message, &field) : 1;
+  const bool is_message = field.cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE;
+  int count = 1;
+  if (field.is_repeated()) {
+    count = reflection.FieldSize(message, &field);
+  } else if (is_message && !reflection.HasField(message, &field)) {
+    return;
+  }
   std::string scratch;
   for (int i = 0; i < count; ++i) {
-    if (field.cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+    if (is_message) {
       MakeUtf8(field.is_repeated() ? *reflection.MutableRepeatedMessage(&message, &field, i)
                                    : *reflection.MutableMessage(&message, &field));
       continue;
@@ -70,13 +102,12 @@ void MakeFieldUtf8(pb::Message& message, const pb::FieldDescriptor& field) {
 }  // namespace
 
 void MakeUtf8(pb::Message& message) {
-  std::vector<const pb::FieldDescriptor*> fields;
-  message.GetReflection()->ListFields(message, &fields);
-  for (const pb::FieldDescriptor* field : fields) {
-    if (field->type() == pb::FieldDescriptor::TYPE_STRING ||
-        field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
-      MakeFieldUtf8(message, *field);
-    }
+  const TextFields& text = TextFieldsOf(*message.GetDescriptor());
+  for (const pb::FieldDescriptor* field : text.fields) MakeFieldUtf8(message, *field);
+  for (const pb::OneofDescriptor* oneof : text.oneofs) {
+    const pb::FieldDescriptor* const set =
+        message.GetReflection()->GetOneofFieldDescriptor(message, oneof);
+    if (set != nullptr && MayHoldText(*set)) MakeFieldUtf8(message, *set);
   }
 }
 

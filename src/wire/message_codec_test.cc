@@ -73,6 +73,27 @@ TEST(MessageCodec, ErrorsKeepCodeMessageAndCandidates) {
   EXPECT_EQ(CodeOf(FromProto(newer)), ErrorCode::kInternal);
 }
 
+TEST(MessageCodec, StringsInChoicesAreMadeUtf8) {
+  v1::Response response;
+  v1::AttachedComponent& attached = *response.mutable_attached();
+  attached.set_model("\xE4");
+  attached.set_component("ä");
+  attached.add_chunks()->set_bytes(1);
+  MakeUtf8(response);
+  EXPECT_EQ(attached.model(), "\uFFFD");
+  EXPECT_EQ(attached.component(), "ä");
+  EXPECT_EQ(attached.chunks_size(), 1);
+  EXPECT_FALSE(response.has_error());
+
+  v1::CacheSettings settings;  // an optional field is a choice of one
+  settings.set_keep_seconds(1);
+  MakeUtf8(settings);
+  EXPECT_FALSE(settings.has_strategy());
+  settings.set_strategy("\xE4");
+  MakeUtf8(settings);
+  EXPECT_EQ(settings.strategy(), "\uFFFD");
+}
+
 TEST(MessageCodec, StringsAreMadeUtf8) {
   v1::Response response;
   v1::ModelDetail& detail = *response.mutable_detail();
