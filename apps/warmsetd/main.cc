@@ -3,6 +3,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/synchronization/mutex.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "daemon/serve_flags.h"
@@ -28,6 +29,10 @@ int Run(const OptionFlags& flags) {
   spdlog::set_level(spdlog::level::from_str(options->log_level));
   // It reports text that is not UTF-8, which any client may send.
   google::protobuf::SetLogHandler(nullptr);
+#ifdef NDEBUG
+  // The distribution's build of the library looks for cycles at every lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
   // Every entry, lease and client is a descriptor.
   if (const Status raised = os::RaiseSoftLimit(os::Resource::kOpenFiles); !raised.ok()) {
     spdlog::warn("few clients at a time: {}", Message(raised));

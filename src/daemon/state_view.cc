@@ -41,17 +41,17 @@ void AddShares(const CompressedEntry& compressed, Shares& shares) {
 }  // namespace
 
 void StateView::SessionOpened(const wire::SessionInfo& session) {
-  peers_[session.id] = {session.peer, session.hello.client()};
+  constexpr size_t kMaxClient = 64;
+  const std::string& client = session.hello.client();
+  peers_[session.id] = {session.peer, client,
+                        fmt::format("{}/{}", session.peer.uid, client.substr(0, kMaxClient))};
 }
 
 void StateView::SessionEnded(SessionId session) { peers_.erase(session); }
 
 std::string StateView::UserOf(SessionId session) const {
-  constexpr size_t kMaxClient = 64;
   const auto peer = peers_.find(session);
-  if (peer == peers_.end()) return {};
-  return fmt::format("{}/{}", peer->second.credentials.uid,
-                     peer->second.client.substr(0, kMaxClient));
+  return peer == peers_.end() ? std::string() : peer->second.user;
 }
 
 v1::ModelState StateView::StateOf(const Model& model) const {

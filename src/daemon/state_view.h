@@ -76,6 +76,7 @@ class StateView {
   struct Peer {
     os::PeerCredentials credentials;
     std::string client;
+    std::string user;
   };
   std::map<SessionId, Peer> peers_;
 };
