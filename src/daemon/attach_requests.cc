@@ -58,7 +58,7 @@ wire::SharedFd ShareFile(os::MemoryFile file) {
 struct RequestDispatcher::AttachCall {
   Call call;
   ModelId model;
-  ModelSummary summary;  // as used
+  ModelSummary summary;  // as used: of placements, which are exported one by one
   std::vector<ModelUse::Component> components;
   std::vector<FilePart> parts;  // of a passed file, in the order of components
   std::set<std::string> tensors;  // empty: all
@@ -164,16 +164,15 @@ void RequestDispatcher::AttachEntries(const std::shared_ptr<AttachCall>& attach)
     return Fail(attach->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
   }
   if (!Waiting(attach->call)) return;  // the client left: no lease for nobody
-  attach->summary = model->summary;
   for (size_t i = 0; i < attach->components.size(); ++i) {
-    SendEntry(*attach, attach->components[i], attach->components.size() - i - 1);
+    SendEntry(*attach, model->summary, attach->components[i], attach->components.size() - i - 1);
   }
 }
 
-void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Component& component,
-                                  size_t left) {
+void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& model,
+                                  const ModelUse::Component& component, size_t left) {
   const Entry& entry = component.entry();
-  const ComponentSummary& summary = attach.summary.components[component.index];
+  const ComponentSummary& summary = model.components[component.index];
   const std::shared_ptr<const void> owner =
       component.part != nullptr ? std::shared_ptr<const void>(component.part) : component.held;
 
@@ -190,14 +189,14 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Comp
     auto filtered = Filter(entry, IsNamedIn(missing));
     if (!filtered.ok()) return Fail(attach.call, filtered.status());
     if (!missing.empty()) {
-      return Fail(attach.call, Annotate(NoSuchTensor(*missing.begin()), attach.summary.name));
+      return Fail(attach.call, Annotate(NoSuchTensor(*missing.begin()), model.name));
     }
     index = ShareFile(*std::move(filtered));
   }
   v1::Response response;
   response.set_more(left > 0);
   v1::AttachedComponent* attached = response.mutable_attached();
-  attached->set_model(attach.summary.name);
+  attached->set_model(model.name);
   attached->set_component(summary.name);
   attached->set_type(summary.type);
   attached->set_lease(services_.leases.Add({.session = attach.call.session,

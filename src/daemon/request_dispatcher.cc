@@ -135,28 +135,40 @@ void RequestDispatcher::Answer(Call call, v1::Response response,
   server_->Respond(call.session, std::move(response), std::move(fds));
 }
 
-void RequestDispatcher::ReportProgress(Call call, const ModelId& id, int silent_intervals) {
-  services_.loop.RunAfter(kProgressInterval, [this, call, id, silent_intervals] {
-    if (!Waiting(call)) return;
-    const Model* model = services_.registry.Find(id);
+void RequestDispatcher::ReportProgress(Call call, const ModelId& model) {
+  // Most are answered at once: they need not wait here for the next look.
+  while (!watched_.empty() && !Waiting(watched_.back().call)) watched_.pop_back();
+  watched_.push_back({call, model});
+  if (!std::exchange(looks_at_progress_, true)) {
+    services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
+  }
+}
+
+void RequestDispatcher::LookAtProgress() {
+  std::erase_if(watched_, [this](const Watched& watched) { return !Waiting(watched.call); });
+  for (Watched& watched : watched_) {
+    if (watched.intervals++ == 0) continue;  // it has not waited for a whole one
+    const Model* model = services_.registry.Find(watched.model);
     const auto progress =
         model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
-    const bool say = progress || silent_intervals == kIntervalsBetweenSigns;
-    if (say) {
-      v1::Response response;
-      response.set_more(true);
-      v1::Progress* message = response.mutable_progress();
-      message->set_stage(progress ? "read" : "prepare");
-      message->set_unit("bytes");
-      if (model != nullptr) message->set_item(model->summary.name);
-      if (progress) {
-        message->set_done(progress->done);
-        message->set_total(progress->total);
-      }
-      Answer(call, std::move(response));
+    if (!progress && watched.intervals <= kIntervalsBetweenSigns) continue;
+    v1::Response response;
+    response.set_more(true);
+    v1::Progress* message = response.mutable_progress();
+    message->set_stage(progress ? "read" : "prepare");
+    message->set_unit("bytes");
+    if (model != nullptr) message->set_item(model->summary.name);
+    if (progress) {
+      message->set_done(progress->done);
+      message->set_total(progress->total);
     }
-    ReportProgress(call, id, say ? 0 : silent_intervals + 1);
-  });
+    Answer(watched.call, std::move(response));
+    watched.intervals = 1;
+  }
+  looks_at_progress_ = !watched_.empty();
+  if (looks_at_progress_) {
+    services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
+  }
 }
 
 void RequestDispatcher::GetStatus(Call call) {

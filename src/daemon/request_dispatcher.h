@@ -95,6 +95,13 @@ class RequestDispatcher : public wire::RequestHandler {
   void SetOverride(Call call, const v1::SetOverride& request);
   void Release(SessionId session, const v1::Release& request);
 
+  // What ReportProgress() was asked for.
+  struct Watched {
+    Call call;
+    ModelId model;
+    int intervals = 0;  // since it was asked for, or the client was last told
+  };
+
   struct CompatibilityCall;
   void AnswerCompatibility(const CompatibilityCall& check, const std::vector<Finding>& findings);
   struct LoadCall;
@@ -109,11 +116,13 @@ class RequestDispatcher : public wire::RequestHandler {
                         const std::string& client_path);
   void AttachEntries(const std::shared_ptr<AttachCall>& attach);
   void AttachPlacements(const std::shared_ptr<AttachCall>& attach);
-  void SendEntry(const AttachCall& attach, const ModelUse::Component& component, size_t left);
+  void SendEntry(const AttachCall& attach, const ModelSummary& model,
+                 const ModelUse::Component& component, size_t left);
 
   // Sends progress of the model until the call is answered, and signs of life
   // while there is none.
-  void ReportProgress(Call call, const ModelId& model, int silent_intervals = 0);
+  void ReportProgress(Call call, const ModelId& model);
+  void LookAtProgress();
   bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
   void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
   void Fail(Call call, const Status& error) {
@@ -123,6 +132,8 @@ class RequestDispatcher : public wire::RequestHandler {
   Services services_;
   const std::function<void()> shut_down_;
   wire::Server* server_ = nullptr;
+  std::vector<Watched> watched_;  // some are answered already
+  bool looks_at_progress_ = false;  // a timer runs
 };
 
 }  // namespace warmset
