@@ -143,7 +143,7 @@ Connection::~Connection() { LiveConnections::Instance().Remove(this); }
 bool Connection::inherited() const { return ::getpid() != owner_; }
 
 bool Connection::usable() const {
-  if (inherited()) return false;
+  if (inherited() || receiver_.has_more()) return false;
   // Between calls the daemon has nothing to say, unless it says farewell.
   pollfd state{.fd = socket_.get(), .events = POLLIN, .revents = 0};
   return ::poll(&state, 1, 0) == 0;
@@ -191,7 +191,7 @@ std::optional<ClientError> Connection::Call(std::string_view request, std::span<
 
 std::optional<ClientError> Connection::ReceiveAnswer(Answer& answer) {
   ReceivedFrame frame;
-  if (auto error = ReceiveFrame(socket_.get(), frame)) return error;
+  if (auto error = receiver_.Receive(socket_.get(), frame)) return error;
   auto reply = DecodeReply(frame.payload);
   if (!reply) return BadReply("no message of this protocol");
   answer.reply = *std::move(reply);

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/frame_io.h"
 #include "client/messages.h"
 #include "client/owned_fd.h"
 #include "warmset/client.h"
@@ -76,6 +77,7 @@ class Connection {
   const pid_t owner_;
   OwnedFd socket_;
   std::chrono::milliseconds patience_;  // as it is set on the socket
+  FrameReceiver receiver_;
   std::atomic<uint64_t> next_id_ = 1;
 
   std::mutex send_mutex_;  // held while a frame is sent

@@ -27,8 +27,21 @@ struct ReceivedFrame {
   std::string payload;
   std::vector<OwnedFd> fds;
 };
-// "daemon_unavailable" when the connection ends, "timeout" when nothing comes,
-// "internal" for what is no frame of protobuf.
-std::optional<ClientError> ReceiveFrame(int socket, ReceivedFrame& frame);
+
+// Cuts what a socket brings into frames. Whole small ones take one call to the
+// kernel; what it brings of later ones waits here. Not thread-safe.
+class FrameReceiver {
+ public:
+  // "daemon_unavailable" when the connection ends, "timeout" when nothing comes,
+  // "internal" for what is no frame of protobuf. After an error it is of no more use.
+  std::optional<ClientError> Receive(int socket, ReceivedFrame& frame);
+
+  // Whether something of a later frame is here.
+  bool has_more() const { return !ahead_.empty(); }
+
+ private:
+  std::string ahead_;         // came behind the last frame
+  std::vector<OwnedFd> fds_;  // that no frame has taken yet
+};
 
 }  // namespace warmset::inline client_v1::client_internal
