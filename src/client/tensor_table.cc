@@ -82,7 +82,6 @@ std::optional<ClientError> TensorTable::Read(std::vector<std::byte> bytes, uint6
   dims_.resize(dims);
   if (dims > 0) std::memcpy(dims_.data(), blob.data() + dims_at, dims * 8);
   records_.reserve(tensors);
-  by_name_.reserve(tensors);
   for (uint64_t i = 0; i < tensors; ++i) {
     const uint64_t at = kHeaderBytes + i * kRecordBytes;
     const auto name = string_at(at);
@@ -95,7 +94,6 @@ std::optional<ClientError> TensorTable::Read(std::vector<std::byte> bytes, uint6
                               Load<uint64_t>(blob, at + 16), Load<uint64_t>(blob, at + 24)};
     if (BytesOf(record.dtype, record.shape) != record.bytes) return Corrupt("size", at + 24);
     if (!Inside(record.offset, record.bytes, data_bytes)) return Corrupt("range", at + 16);
-    by_name_.emplace(record.name, records_.size());
     records_.push_back(record);
   }
   for (uint64_t i = 0; i < pairs; ++i) {
@@ -109,6 +107,10 @@ std::optional<ClientError> TensorTable::Read(std::vector<std::byte> bytes, uint6
 }
 
 const TensorRecord* TensorTable::Find(std::string_view name) const {
+  std::call_once(named_, [this] {
+    by_name_.reserve(records_.size());
+    for (size_t i = 0; i < records_.size(); ++i) by_name_.emplace(records_[i].name, i);
+  });
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &records_[found->second];
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,7 +46,10 @@ class TensorTable {
   std::vector<std::byte> blob_;
   std::vector<uint64_t> dims_;
   std::vector<TensorRecord> records_;
-  std::unordered_map<std::string_view, size_t> by_name_;
+  // Made at the first search: it would take a third of an attach of 1000 tensors, and who
+  // goes through them all needs none.
+  mutable std::once_flag named_;
+  mutable std::unordered_map<std::string_view, size_t> by_name_;
   std::map<std::string, std::string> metadata_;
 };
 

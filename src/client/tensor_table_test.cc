@@ -3,6 +3,8 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tensor/tensor_index.h"
@@ -46,6 +48,16 @@ TEST(TensorTable, ReadsWhatTheDaemonWrites) {
   }
   EXPECT_EQ(table.Find("b"), nullptr);
   EXPECT_EQ(table.metadata(), (std::map<std::string, std::string>{{"", "x"}, {"format", "pt"}}));
+}
+
+TEST(TensorTable, ThreadsMaySearchAtOnce) {
+  TensorTable table;
+  ASSERT_FALSE(table.Read(BytesOf(SampleIndex()), kMemoryBytes));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { EXPECT_EQ(table.Find("scalar"), &table.records()[2]); });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(TensorTable, RefusesAnIndexOfOtherMemory) {
