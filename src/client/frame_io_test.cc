@@ -100,7 +100,7 @@ TEST_F(FrameReceiverTest, AFrameMayComeInAnyPieces) {
 }
 
 TEST_F(FrameReceiverTest, WhatFollowsALargeFrameIsWhole) {
-  for (const size_t size : {4087, 4088, 4089, 4096, 100'000}) {
+  for (const size_t size : {4087U, 4088U, 4089U, 4096U, 100'000U}) {
     const std::string large(size, 'x');
     Send(large);
     Send("next");

@@ -367,18 +367,43 @@ TEST(ClientWithoutDaemon, SaysSo) {
   EXPECT_EQ(Client::Connect({.socket_path = std::string(200, 'x')}).error().code, "invalid_config");
 }
 
+// A socket whose other end a test plays itself.
+class PlayedDaemon {
+ public:
+  PlayedDaemon() {
+    EXPECT_NE(::mkdtemp(folder_), nullptr);
+    path_ = std::string(folder_) + "/socket";
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path_.data(), path_.size());
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(listener_.get(), 1), 0);
+  }
+  ~PlayedDaemon() {
+    ::unlink(path_.c_str());
+    ::rmdir(folder_);
+  }
+
+  const std::string& path() const { return path_; }
+  client_internal::OwnedFd Accept() {
+    return client_internal::OwnedFd(::accept(listener_.get(), nullptr, nullptr));
+  }
+  // Reads a request, whatever it is, and sends the bytes.
+  static void Answer(const client_internal::OwnedFd& session, std::string_view bytes) {
+    char request[256];
+    (void)!::recv(session.get(), request, sizeof request, 0);
+    (void)!::send(session.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+
+ private:
+  char folder_[32] = "/tmp/warmset-client-test-XXXXXX";
+  std::string path_;
+  const client_internal::OwnedFd listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+};
+
 // A peer that answers Hello with the given bytes and leaves.
 TEST(ClientWithGarbage, IsNotConfused) {
-  char pattern[] = "/tmp/warmset-client-test-XXXXXX";
-  ASSERT_NE(::mkdtemp(pattern), nullptr);
-  const std::string path = std::string(pattern) + "/socket";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const client_internal::OwnedFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(listener.get(), 1), 0);
-
+  PlayedDaemon daemon;
   const std::pair<std::string, const char*> answers[] = {
       {"", "daemon_unavailable"},
       {std::string("\4\0\0\0\0\0\0\0ab", 10), "daemon_unavailable"},  // ends early
@@ -391,19 +416,29 @@ TEST(ClientWithGarbage, IsNotConfused) {
       {std::string("\6\0\0\0\0\0\0\0\x1A\x04\x0A\x02no", 14), "no"},  // error 0
   };
   for (const auto& [bytes, code] : answers) {
-    std::thread peer([&, &answer = bytes] {
-      const client_internal::OwnedFd session(::accept(listener.get(), nullptr, nullptr));
-      char hello[256];
-      (void)!::recv(session.get(), hello, sizeof hello, 0);
-      (void)!::send(session.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
-    });
-    const auto client = Client::Connect({.socket_path = path});
+    std::thread peer([&, &answer = bytes] { PlayedDaemon::Answer(daemon.Accept(), answer); });
+    const auto client = Client::Connect({.socket_path = daemon.path()});
     peer.join();
     ASSERT_FALSE(client);
     EXPECT_EQ(client.error().code, code);
   }
-  ::unlink(path.c_str());
-  ::rmdir(pattern);
+}
+
+TEST(ClientWithFarewell, AFarewellThatCameWithAnAnswerEndsTheSession) {
+  PlayedDaemon daemon;
+  const std::string welcome("\2\0\0\0\0\0\0\0\x08\x01", 10);
+  const std::string farewell("\7\0\0\0\0\0\0\0\x1A\x05\x0A\x03" "bye", 15);
+  std::thread peer([&] {
+    const client_internal::OwnedFd first = daemon.Accept();
+    PlayedDaemon::Answer(first, welcome + farewell);
+    const client_internal::OwnedFd second = daemon.Accept();
+    PlayedDaemon::Answer(second, welcome);
+    PlayedDaemon::Answer(second, {"\x8\0\0\0\0\0\0\0\x08\x02\x1A\x04\x0A\x02no", 16});
+  });
+  auto client = Client::Connect({.socket_path = daemon.path()});
+  ASSERT_TRUE(client) << client.error().message;
+  EXPECT_EQ(client->State("any").error().code, "no");
+  peer.join();
 }
 
 TEST_F(ClientTest, AStoppedDaemonHoldsNobodyUp) {
