@@ -32,10 +32,15 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
                       return !preloads_.IsUnused(id);
                     },
                     .ended = [this] { StartLoads(); },
-                    .label = [this](const ComponentId& id) { return LabelOf(id); }}),
+                    .label = [this](const ComponentId& id) { return LabelOf(id); },
+                    .measured =
+                        [this](const CodecSpeed& speed) {
+                          costs_.SetDecodeSpeed(speed.decode_bytes_per_second);
+                        }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
-      threads_(std::make_unique<ThreadPool>(load_threads + 1)) {
+      threads_(std::make_unique<ThreadPool>(load_threads + 1)),
+      publisher_(loop, *threads_, store_) {
   store_.SetRetention(events_.retention_of);
   store_.SetExpendable([this](const ComponentId& id) {
     return events_.strategy_of(id) == CacheStrategy::kAdaptive && ghosts_.IsExpendable(id);
@@ -304,7 +309,8 @@ StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory
   const ComponentSource& source = flight.source;
   if (flight.compressed != nullptr) {
     const auto started = std::chrono::steady_clock::now();
-    auto decoded = flight.compressed->Decode(source.component.id, std::move(memory), kDecodeThreads);
+    auto decoded =
+        flight.compressed->Decode(source.component.id, std::move(memory), kDecodeThreads);
     flight.decode_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return decoded.ok() ? std::move(decoded) : Annotate(decoded.status(), source.label);
@@ -347,24 +353,8 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
     costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
     return Publish(flight, store_.Publish(*std::move(entry)));
   }
-  auto twin_hold = store_.FindTwin(**entry);
-  if (!twin_hold) {
-    auto twin = store_.FindCompressedTwin(**entry);
-    if (twin) return CompareWithCompressed(flight, *std::move(entry), *std::move(twin));
-    return Publish(flight, store_.Publish(*std::move(entry)));
-  }
-
-  // Comparing maps and reads both: not on the loop.
-  auto twin = std::make_shared<const EntryHold>(*std::move(twin_hold));
-  auto fresh = std::make_shared<std::unique_ptr<Entry>>(*std::move(entry));
-  const Entry* twin_entry = &twin->entry();
-  threads_->Submit([this, flight, twin = std::move(twin), twin_entry,
-                    fresh](std::stop_token) mutable {
-    const auto same = SameContent(**fresh, *twin_entry);
-    loop_.Post([this, flight = std::move(flight), twin = std::move(twin), fresh,
-                same = same.ok() && *same] {
-      OnCompared(flight, std::move(*fresh), twin, same);
-    });
+  publisher_.Publish(*std::move(entry), [this, flight](EntryHold hold) {
+    Publish(flight, std::move(hold));
   });
 }
 
@@ -419,40 +409,19 @@ bool ComponentCache::StartPart(const SharedPart& request) {
   return true;
 }
 
-void ComponentCache::OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry,
-                                Held twin, bool same) {
-  if (!same) return Publish(flight, store_.Publish(std::move(entry)));
-  entry.reset();
-  Publish(flight, store_.PublishAs(flight->source.component.id, *twin));
-}
-
-void ComponentCache::CompareWithCompressed(const SharedFlight& flight,
-                                           std::unique_ptr<Entry> entry,
-                                           EntryStore::CompressedTwin twin) {
-  auto fresh = std::make_shared<std::unique_ptr<Entry>>(std::move(entry));
-  threads_->Submit([this, flight, fresh, twin = std::move(twin)](std::stop_token) mutable {
-    const auto same = SameContent(**fresh, *twin.compressed);
-    twin.compressed.reset();
-    loop_.Post([this, flight = std::move(flight), fresh, id = twin.component,
-                same = same.ok() && *same] {
-      Publish(flight, same ? store_.PublishWith(id, std::move(*fresh))
-                           : store_.Publish(std::move(*fresh)));
-    });
-  });
-}
-
 void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
   costs_.SetLoad(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
-  const std::chrono::duration<double> took(flight->read_bytes == 0
-                                               ? std::chrono::duration<double>(flight->decode_seconds)
-                                               : hold.entry().load_time());
+  const double took =
+      flight->read_bytes == 0
+          ? flight->decode_seconds
+          : std::chrono::duration<double>(hold.entry().load_time()).count();
   spdlog::info("{}: {} {} in {:.1f} ms", flight->source.label,
                FormatSize(ByteCount(hold.entry().bytes())),
                flight->read_bytes == 0 ? "decoded" : flight->demanded ? "read" : "preloaded",
-               took.count() * 1e3);
+               took * 1e3);
   preloads_.Ended(id, true);
   events_.changed(id);
   conversions_.Consider(id);

@@ -33,6 +33,7 @@
 #include "catalog/catalog.h"
 #include "daemon/component_costs.h"
 #include "daemon/conversions.h"
+#include "daemon/entry_publisher.h"
 #include "inspect/manifest.h"
 #include "os/event_loop.h"
 
@@ -86,8 +87,8 @@ class ComponentCache {
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
-                 std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs, unsigned load_threads,
-                 Events events);
+                 std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs,
+                 unsigned load_threads, Events events);
 
   struct Wish {
     bool may_evict = true;  // other entries, to make room
@@ -222,9 +223,6 @@ class ComponentCache {
   // As the models of all components want it that share its entry; never kAdaptive.
   CacheStrategy StrategyOf(const ComponentId& component) const;
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
-  void OnCompared(const SharedFlight& flight, std::unique_ptr<Entry> entry, Held twin, bool same);
-  void CompareWithCompressed(const SharedFlight& flight, std::unique_ptr<Entry> entry,
-                             EntryStore::CompressedTwin twin);
   void Publish(const SharedFlight& flight, EntryHold hold);
   void Fail(const SharedFlight& flight, const Status& why);
   std::string LabelOf(const ComponentId& component) const;
@@ -249,7 +247,8 @@ class ComponentCache {
   std::deque<SharedPart> parts_;                         // that wait for room
   unsigned running_ = 0;
   // One more than loads: comparing and decoding of parts does not wait for files.
-  std::unique_ptr<ThreadPool> threads_;  // last: joined first
+  std::unique_ptr<ThreadPool> threads_;  // after what its tasks use: joined first
+  EntryPublisher publisher_;
 };
 
 }  // namespace warmset

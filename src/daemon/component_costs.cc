@@ -24,11 +24,10 @@ double ComponentCosts::LoadSeconds(const ComponentId& component, uint64_t bytes)
 }
 
 double ComponentCosts::DecodeSeconds(const ComponentId& component, uint64_t bytes) const {
-  constexpr double kAssumedBytesPerSecond = 5e9;
   const auto measured = decodings_.find(component);
   if (measured != decodings_.end()) return measured->second;
   const double rate =
-      decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : kAssumedBytesPerSecond;
+      decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : assumed_decode_speed_;
   return static_cast<double>(bytes) / rate;
 }
 

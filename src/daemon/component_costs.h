@@ -16,6 +16,8 @@ class ComponentCosts {
   // With the loads that the catalog knows of.
   explicit ComponentCosts(const std::unordered_map<ComponentId, Usage>& usage);
 
+  // What decoding is taken to be until some was measured.
+  void SetDecodeSpeed(double bytes_per_second) { assumed_decode_speed_ = bytes_per_second; }
   void SetLoad(const ComponentId& component, double seconds) { loads_[component] = seconds; }
   void AddDecoding(const ComponentId& component, uint64_t bytes, double seconds);
 
@@ -27,6 +29,7 @@ class ComponentCosts {
  private:
   std::unordered_map<ComponentId, double> loads_;
   std::unordered_map<ComponentId, double> decodings_;  // seconds, smoothed
+  double assumed_decode_speed_ = 5e9;                  // bytes per second
   double decoded_bytes_ = 0;                           // of all
   double decode_seconds_ = 0;
 };

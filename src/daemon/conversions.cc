@@ -30,6 +30,20 @@ Conversions::Conversions(os::EventLoop& loop, EntryStore& store, Events events)
       events_(std::move(events)),
       thread_(std::make_unique<ThreadPool>(1)) {
   thread_->Submit([](std::stop_token) { os::RunBehindOthers(); });
+  MeasureSpeed();
+}
+
+void Conversions::MeasureSpeed() {
+  thread_->Submit([this](std::stop_token) {
+    const auto speed = MeasureCodecSpeed();
+    if (!speed.ok()) return spdlog::warn("the codec: {}", Message(speed.status()));
+    loop_.Post([this, speed = *speed] {
+      spdlog::debug("the codec encodes {:.1f} and decodes {:.1f} GB/s here",
+                    speed.encode_bytes_per_second / 1e9, speed.decode_bytes_per_second / 1e9);
+      assumed_encode_speed_ = speed.encode_bytes_per_second;
+      events_.measured(speed);
+    });
+  });
 }
 
 void Conversions::Consider(const ComponentId& component) {
@@ -141,11 +155,10 @@ void Conversions::Add(const ComponentId& component, std::unique_ptr<CompressedEn
 }
 
 double Conversions::EncodeSeconds(uint64_t raw_bytes) const {
-  constexpr double kAssumedBytesPerSecond = 2e9;
   static const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
   const double rate = progress_.raw_bytes > 0
                           ? static_cast<double>(progress_.raw_bytes) / progress_.seconds
-                          : kAssumedBytesPerSecond;
+                          : assumed_encode_speed_;
   return static_cast<double>(raw_bytes) / rate / processors;
 }
 

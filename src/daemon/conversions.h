@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/cache_strategy.h"
+#include "cache/codec_speed.h"
 #include "cache/entry_store.h"
 #include "os/event_loop.h"
 
@@ -31,6 +32,7 @@ class Conversions {
     std::function<bool(const ComponentId&)> may_evict_for;
     std::function<void()> ended;                      // compressing one did, well or not
     std::function<std::string(const ComponentId&)> label;
+    std::function<void(const CodecSpeed&)> measured;  // once, soon after the start
   };
 
   Conversions(os::EventLoop& loop, EntryStore& store, Events events);
@@ -62,6 +64,7 @@ class Conversions {
   }
 
  private:
+  void MeasureSpeed();
   void StartNext();
   StatusOr<EntryStore::Room> RoomFor(const ComponentId& component, ByteCount bytes);
   void OnCompressed(const ComponentId& component, StatusOr<std::unique_ptr<CompressedEntry>> made);
@@ -77,6 +80,7 @@ class Conversions {
   bool running_ = false;
   std::stop_source interrupt_;  // of what is at work
   Progress progress_;
+  double assumed_encode_speed_ = 2e9;  // bytes per second, until some was measured
   std::unique_ptr<ThreadPool> thread_;  // last: joined first
 };
 

@@ -114,7 +114,8 @@ class DeviceLink {
   // is there or on its way is joined, unless it is in the other pool (kInUse).
   // After success the component is wanted; after a failure (kInvalidRequest,
   // kInsufficientDeviceMemory, kCorruptedModel for a compressed source that is damaged,
-  // kDeviceUnavailable when the worker ended, kCancelled by Release) it is not and the device is as before.
+  // kDeviceUnavailable when the worker ended, kCancelled by Release) it is not and the
+  // device is as before.
   void Place(const ComponentId& component, MemoryPool pool, PlacementSource source,
              Progress progress, std::function<void(Status)> done);
 
