@@ -1,6 +1,6 @@
-// Decoding with AVX2: escaped elements are expanded eight at a time by a table
-// of byte shuffles, planes become masks of whole bytes. Encoding is the scalar
-// one's.
+// AVX2. Decoding is bound by the vector units, so it counts every instruction of
+// theirs: planes become masks of whole bytes, sums of masks are the indices of byte
+// shuffles that expand the escaped elements, 16 at a time.
 #include "codec/layered/kernels.h"
 
 #if defined(__x86_64__)
@@ -15,6 +15,9 @@ using Vector = __m256i;
 
 constexpr size_t kVectorBytes = sizeof(Vector);
 constexpr size_t kCacheLine = 64;
+// Between two looks at the next block; a divisor of kTableGroups.
+constexpr size_t kRunGroups = 8;
+constexpr size_t kPrefetchAhead = 4096;
 
 Vector Load(const uint8_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const Vector*>(from));
@@ -27,26 +30,83 @@ uint64_t LoadPlane(const uint8_t* from) {
   __builtin_memcpy(&plane, from, sizeof plane);
   return plane;
 }
-Vector Bytes(unsigned value) { return _mm256_set1_epi8(static_cast<char>(value)); }
-Vector Words(unsigned value) { return _mm256_set1_epi16(static_cast<int16_t>(value)); }
+// GCC would make a constant anew in each turn of a loop, with three instructions,
+// rather than keep it in memory.
+Vector Opaque(Vector constant) {
+  asm("" : "+x"(constant));
+  return constant;
+}
+Vector Bytes(unsigned value) { return Opaque(_mm256_set1_epi8(static_cast<char>(value))); }
+Vector Words(unsigned value) { return Opaque(_mm256_set1_epi16(static_cast<int16_t>(value))); }
+Vector DoubleWords(unsigned value) {
+  return Opaque(_mm256_set1_epi32(static_cast<int32_t>(value)));
+}
 size_t CountBits(uint64_t mask) { return static_cast<size_t>(_mm_popcnt_u64(mask)); }
 
-// 0xff in each byte whose bit is set in half a plane: elements 0 to 31 or 32 to
-// 63 of it.
-Vector MaskOf(const uint8_t* plane, size_t half) {
-  const Vector byte_of_element =
-      _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
-                       2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-  const Vector bit_of_element = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
-  int32_t bits;
-  __builtin_memcpy(&bits, plane + half * sizeof bits, sizeof bits);
-  const Vector spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte_of_element);
-  return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of_element), bit_of_element);
+// A plane in each of four places.
+Vector LoadPlaneEverywhere(const uint8_t* from) {
+  return _mm256_set1_epi64x(static_cast<int64_t>(LoadPlane(from)));
 }
 
-// Adds `bit` to the bytes that half a plane names.
-Vector AddPlane(Vector bytes, const uint8_t* plane, size_t half, unsigned bit) {
-  return _mm256_add_epi8(bytes, _mm256_and_si256(MaskOf(plane, half), Bytes(bit)));
+// 0xff in each byte whose bit is set in half of such a plane: elements 0 to 31 or
+// 32 to 63 of it.
+Vector MaskOf(Vector plane, size_t half) {
+  const Vector byte_of_element[] = {
+      Opaque(_mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                              2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)),
+      Opaque(_mm256_setr_epi8(4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5,  //
+                              6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7))};
+  const Vector other_bits = Opaque(_mm256_set1_epi64x(0x7fbfdfeff7fbfdfe));
+  const Vector spread = _mm256_shuffle_epi8(plane, byte_of_element[half]);
+  return _mm256_cmpeq_epi8(_mm256_or_si256(spread, other_bits), Bytes(0xff));
+}
+
+// In each 32 bits, swaps the bits at the ones of `mask` with those kDistance above.
+template <int kDistance>
+Vector SwapBits(Vector vector, unsigned mask) {
+  const Vector change = _mm256_and_si256(
+      _mm256_xor_si256(_mm256_srli_epi32(vector, kDistance), vector), DoubleWords(mask));
+  // Both of each pair at once.
+  return _mm256_xor_si256(vector, _mm256_mullo_epi32(change, DoubleWords((1U << kDistance) + 1)));
+}
+
+// Of each of 64 elements its bits in kPlanes planes, the first one lowest. Without
+// the fourth one, the high half of a byte may be anything below 8.
+template <unsigned kPlanes>
+void GatherPlanes(const uint8_t* planes, Vector (&elements)[2]) {
+  static_assert(kPlanes >= 2 && kPlanes <= 4);
+  // Each 32 bits get a byte of every plane. Lanes have those bytes that
+  // _mm256_unpack*_epi32 below puts into order.
+  const Vector first_planes = _mm256_setr_epi8(0, 8, -1, -1, 1, 9, -1, -1, 4, 12, -1, -1, 5, 13,
+                                               -1, -1, 2, 10, -1, -1, 3, 11, -1, -1, 6, 14, -1,
+                                               -1, 7, 15, -1, -1);
+  const auto load_pair = [](const uint8_t* from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  };
+  Vector bits = _mm256_shuffle_epi8(load_pair(planes), first_planes);
+  if constexpr (kPlanes == 3) {
+    const Vector last_plane = _mm256_setr_epi8(-1, -1, 0, -1, -1, -1, 1, -1, -1, -1, 4, -1, -1, -1,
+                                               5, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1, 6, -1,
+                                               -1, -1, 7, -1);
+    bits = _mm256_or_si256(bits, _mm256_shuffle_epi8(LoadPlaneEverywhere(planes + 16), last_plane));
+  } else if constexpr (kPlanes == 4) {
+    const Vector last_planes = _mm256_setr_epi8(-1, -1, 0, 8, -1, -1, 1, 9, -1, -1, 4, 12, -1, -1,
+                                                5, 13, -1, -1, 2, 10, -1, -1, 3, 11, -1, -1, 6, 14,
+                                                -1, -1, 7, 15);
+    bits = _mm256_or_si256(bits, _mm256_shuffle_epi8(load_pair(planes + 16), last_planes));
+  }
+  // From 8 bits of each plane to 4 bits of each element: those of elements 0 to 3
+  // are in the low halves of four bytes, those of elements 4 to 7 in the high ones.
+  bits = SwapBits<7>(bits, 0x00aa00aa);
+  bits = SwapBits<14>(bits, 0x0000cccc);
+  Vector low = bits;
+  Vector high = _mm256_srli_epi32(bits, 4);
+  if constexpr (kPlanes == 4) {
+    low = _mm256_and_si256(low, Bytes(0xf));
+    high = _mm256_and_si256(high, Bytes(0xf));
+  }
+  elements[0] = _mm256_unpacklo_epi32(low, high);
+  elements[1] = _mm256_unpackhi_epi32(low, high);
 }
 
 // The sums of the two halves of eight lanes.
@@ -62,6 +122,7 @@ class RunningChecksum {
       sum_of_sums[half] = Load(reinterpret_cast<const uint8_t*>(state_.sum_of_sums + 4 * half));
     }
     for (size_t offset = 0; offset < bytes; offset += kCacheLine) {
+      _mm_prefetch(reinterpret_cast<const char*>(data + offset + kPrefetchAhead), _MM_HINT_T0);
       for (size_t half = 0; half < 2; ++half) {
         sum[half] = _mm256_add_epi64(sum[half], Load(data + offset + kVectorBytes * half));
         sum_of_sums[half] = _mm256_add_epi64(sum_of_sums[half], sum[half]);
@@ -84,34 +145,6 @@ void Checksum(const uint8_t* data, size_t bytes, ChecksumState& state) {
   state = checksum.state();
 }
 
-// For each 8-bit mask, where in a list each of its set bits finds its element;
-// 0x80 makes a zero.
-struct ExpandTable {
-  alignas(64) uint8_t index[256][8];
-
-  constexpr ExpandTable() : index{} {
-    for (unsigned mask = 0; mask < 256; ++mask) {
-      uint8_t next = 0;
-      for (unsigned bit = 0; bit < 8; ++bit) {
-        index[mask][bit] = (mask >> bit & 1) != 0 ? next++ : 0x80;
-      }
-    }
-  }
-};
-constexpr ExpandTable kExpand;
-
-// Puts list's elements where mask has ones, and zeros elsewhere. May read 8
-// bytes behind the last element.
-void Expand(const uint8_t* list, uint64_t mask, uint8_t* to) {
-  for (size_t i = 0; i < 64; i += 8) {
-    const uint64_t byte = mask >> i & 0xff;
-    const __m128i elements = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(list));
-    const __m128i index = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kExpand.index[byte]));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(to + i), _mm_shuffle_epi8(elements, index));
-    list += CountBits(byte);
-  }
-}
-
 template <unsigned kWidth>
 uint64_t EscapesOf(const uint8_t* planes) {
   uint64_t escapes = LoadPlane(planes);
@@ -119,36 +152,77 @@ uint64_t EscapesOf(const uint8_t* planes) {
   return escapes;
 }
 
-// Two passes over at most kTableGroups words, so that the second one's loads
-// find the stores of the first in the cache.
+// The first 16 bytes of two lists.
+Vector LoadLists(const uint8_t* low, const uint8_t* high) {
+  return _mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
+}
+
+// The ranks of a layer's next 64 elements, from the ranks of those that escape.
+// Returns how many do. May read 16 bytes behind the last one.
+//
+// Both halves take each step together: a processor looks ahead too little to find
+// the second one's chain behind the first one's.
 template <unsigned kWidth>
-size_t DecodeWords(const uint8_t* planes, size_t words, const uint8_t* survivors, uint8_t* ranks) {
-  size_t escapes = 0;
-  for (size_t i = 0; i < words; ++i) {
-    const uint64_t escaped = EscapesOf<kWidth>(planes + i * kWidth * 8);
-    Expand(survivors + escapes, escaped, ranks + i * 64);
-    escapes += CountBits(escaped);
+[[gnu::always_inline]] inline size_t DecodeWord(const uint8_t* planes, const uint8_t* survivors,
+                                                Vector (&ranks)[2]) {
+  const uint64_t escapes = EscapesOf<kWidth>(planes);
+  // Each 16 elements take theirs from a list of their own.
+  const Vector lists[] = {
+      LoadLists(survivors, survivors + CountBits(escapes & 0xffff)),
+      LoadLists(survivors + CountBits(escapes & 0xffffffff), survivors + CountBits(escapes << 16))};
+  const auto for_halves = [](auto step) {
+    step(0);
+    step(1);
+  };
+  // Ones are -1.
+  Vector value[2];
+  Vector escaped[2];
+  for (unsigned j = kWidth; j-- > 0;) {
+    const Vector plane = LoadPlaneEverywhere(planes + size_t{8} * j);
+    for_halves([&](size_t half) {
+      const Vector mask = MaskOf(plane, half);
+      const bool is_first = j + 1 == kWidth;
+      value[half] =
+          is_first ? mask : _mm256_add_epi8(_mm256_add_epi8(value[half], value[half]), mask);
+      escaped[half] = is_first ? mask : _mm256_and_si256(escaped[half], mask);
+    });
   }
-  for (size_t i = 0; i < words; ++i) {
-    for (size_t half = 0; half < 2; ++half) {
-      uint8_t* const at = ranks + i * 64 + half * kVectorBytes;
-      Vector rank = Load(at);
-      for (unsigned j = 0; j < kWidth; ++j) {
-        rank = AddPlane(rank, planes + (i * kWidth + j) * 8, half, 1U << j);
-      }
-      Store(at, rank);
-    }
-  }
-  return escapes;
+  // How many elements escape up to each one, of its 4, its 8 and its 16. The
+  // product is the one with 0x01010101 divided by 255, modulo 2^32.
+  const Vector below_4 =
+      _mm256_setr_epi8(-1, -1, -1, -1, 3, 3, 3, 3, -1, -1, -1, -1, 11, 11, 11, 11,  //
+                       -1, -1, -1, -1, 3, 3, 3, 3, -1, -1, -1, -1, 11, 11, 11, 11);
+  const Vector below_8 =
+      _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7,  //
+                       -1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7);
+  Vector count[2];
+  for_halves([&](size_t half) {
+    count[half] = _mm256_mullo_epi32(escaped[half], DoubleWords(0xfbfcfdff));
+  });
+  for_halves([&](size_t half) {
+    count[half] = _mm256_add_epi8(count[half], _mm256_shuffle_epi8(count[half], below_4));
+  });
+  for_halves([&](size_t half) {
+    count[half] = _mm256_add_epi8(count[half], _mm256_shuffle_epi8(count[half], below_8));
+  });
+  for_halves([&](size_t half) {
+    // -1, where none escapes, makes a zero.
+    const Vector index = _mm256_add_epi8(_mm256_and_si256(count[half], escaped[half]), Bytes(0xff));
+    ranks[half] = _mm256_sub_epi8(_mm256_shuffle_epi8(lists[half], index), value[half]);
+  });
+  return CountBits(escapes);
 }
 
 template <unsigned kWidth>
 size_t DecodeLayer(const uint8_t* planes, size_t words, const uint8_t* survivors, uint8_t* ranks) {
   size_t escapes = 0;
-  for (size_t i = 0; i < words; i += kTableGroups) {
-    const size_t some = words - i < kTableGroups ? words - i : kTableGroups;
-    escapes +=
-        DecodeWords<kWidth>(planes + i * kWidth * 8, some, survivors + escapes, ranks + i * 64);
+  for (size_t i = 0; i < words; ++i) {
+    Vector rank[2];
+    escapes += DecodeWord<kWidth>(planes + i * kWidth * 8, survivors + escapes, rank);
+    Store(ranks + i * kGroupElements, rank[0]);
+    Store(ranks + i * kGroupElements + kVectorBytes, rank[1]);
   }
   return escapes;
 }
@@ -166,158 +240,216 @@ Vector SignFirst(Vector words) {
   return _mm256_or_si256(_mm256_srli_epi16(words, 1), _mm256_slli_epi16(words, 15));
 }
 
-// The half of a group's sections from position 32 * half on: the pointers are
-// to the group, the symbols and extra low bits those of the half.
+// Where an element, or the byte of it that has them, has its symbol's bits.
+constexpr unsigned SymbolShift(Arrangement arrangement) {
+  switch (arrangement) {
+    case Arrangement::kBF16:
+    case Arrangement::kF32:
+    case Arrangement::kF32HighHalf:
+    case Arrangement::kF16ShortMantissa:
+      return 0;
+    case Arrangement::kF16:
+    case Arrangement::kF8E5M2:
+      return 2;
+    case Arrangement::kF8E4M3:
+      return 3;
+    default:
+      return IntegerLowBits(arrangement);
+  }
+}
+
+// From a group's sections to its elements. The symbols are at SymbolShift(A).
 template <Arrangement A, bool kNonTemporal>
-void JoinHalf(size_t half, uint8_t* to, Vector symbols, Vector extra, uint8_t zero_point,
-              const uint8_t* bytes, const uint8_t* planes) {
-  to += half * kVectorBytes;
-  const auto add_plane = [&](Vector to_bytes, size_t i, unsigned bit) {
-    return AddPlane(to_bytes, planes + 8 * i, half, bit);
+[[gnu::always_inline]] inline void JoinGroup(uint8_t* to, const Vector (&symbols)[2],
+                                             const Vector (&extra)[2], Vector zero_point,
+                                             const uint8_t* bytes, const uint8_t* planes) {
+  const auto store = [&](size_t half, Vector vector) {
+    StoreElements<kNonTemporal>(to + half * kVectorBytes, vector);
   };
-  const auto store_words = [&](Vector low, Vector high, auto change) {
-    StoreElements<kNonTemporal>(to, change(_mm256_unpacklo_epi8(low, high)));
-    StoreElements<kNonTemporal>(to + 64, change(_mm256_unpackhi_epi8(low, high)));
+  const auto store_words = [&](size_t half, Vector low, Vector high, auto change) {
+    store(half, change(_mm256_unpacklo_epi8(low, high)));
+    store(half + 2, change(_mm256_unpackhi_epi8(low, high)));
   };
+  // By planes of the sign, of the mantissa's bit 1 and of its bit 0.
+  const Vector sign_and_mantissa = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, -128, 2, -126, 1, -127, 3, -125, 0, 0, 0, 0, 0, 0, 0, 0));
   if constexpr (A == Arrangement::kBF16) {
-    store_words(Load(bytes + half * 32), symbols, SignFirst);
+    for (size_t half = 0; half < 2; ++half) {
+      store_words(half, Load(bytes + half * 32), symbols[half], SignFirst);
+    }
   } else if constexpr (A == Arrangement::kF32 || A == Arrangement::kF32HighHalf) {
-    const Vector signs = Load(bytes + half * 32);
-    const Vector high[] = {SignFirst(_mm256_unpacklo_epi8(signs, symbols)),
-                           SignFirst(_mm256_unpackhi_epi8(signs, symbols))};
-    for (size_t i = 0; i < 2; ++i) {
-      Vector low = _mm256_setzero_si256();
-      if constexpr (A == Arrangement::kF32) low = Load(bytes + 64 + 64 * i + half * 32);
-      StoreElements<kNonTemporal>(to + 128 * i, _mm256_unpacklo_epi16(low, high[i]));
-      StoreElements<kNonTemporal>(to + 128 * i + 64, _mm256_unpackhi_epi16(low, high[i]));
+    for (size_t half = 0; half < 2; ++half) {
+      const Vector signs = Load(bytes + half * 32);
+      const Vector high[] = {SignFirst(_mm256_unpacklo_epi8(signs, symbols[half])),
+                             SignFirst(_mm256_unpackhi_epi8(signs, symbols[half]))};
+      for (size_t i = 0; i < 2; ++i) {
+        Vector low = _mm256_setzero_si256();
+        if constexpr (A == Arrangement::kF32) low = Load(bytes + 64 + 64 * i + half * 32);
+        store(half + 4 * i, _mm256_unpacklo_epi16(low, high[i]));
+        store(half + 4 * i + 2, _mm256_unpackhi_epi16(low, high[i]));
+      }
     }
   } else if constexpr (A == Arrangement::kF16) {
-    Vector high = add_plane(_mm256_slli_epi16(symbols, 2), 0, 0x80);
-    high = add_plane(add_plane(high, 1, 2), 2, 1);
-    store_words(Load(bytes + half * 32), high, [](Vector words) { return words; });
+    Vector bits[2];
+    GatherPlanes<3>(planes, bits);
+    for (size_t half = 0; half < 2; ++half) {
+      const Vector rest = _mm256_shuffle_epi8(sign_and_mantissa, bits[half]);
+      store_words(half, Load(bytes + half * 32), _mm256_or_si256(symbols[half], rest),
+                  [](Vector words) { return words; });
+    }
   } else if constexpr (A == Arrangement::kF16ShortMantissa) {
+    // The sign, which is the lowest bit, becomes the highest one, all others move by
+    // two; a product does both.
     const auto widen = [](Vector words) {
-      const Vector magnitude = _mm256_and_si256(_mm256_slli_epi16(words, 2), Words(0x7ff8));
-      return _mm256_or_si256(magnitude, _mm256_slli_epi16(words, 15));
+      return _mm256_and_si256(_mm256_mullo_epi16(words, Words(0x8004)), Words(0xfff8));
     };
-    const Vector low = Load(bytes + half * 32);
     const Vector zero = _mm256_setzero_si256();
-    StoreElements<kNonTemporal>(to, _mm256_or_si256(widen(_mm256_unpacklo_epi8(low, symbols)),
-                                                    _mm256_unpacklo_epi8(extra, zero)));
-    StoreElements<kNonTemporal>(to + 64, _mm256_or_si256(widen(_mm256_unpackhi_epi8(low, symbols)),
-                                                         _mm256_unpackhi_epi8(extra, zero)));
+    for (size_t half = 0; half < 2; ++half) {
+      const Vector low = Load(bytes + half * 32);
+      store(half, _mm256_or_si256(widen(_mm256_unpacklo_epi8(low, symbols[half])),
+                                  _mm256_unpacklo_epi8(extra[half], zero)));
+      store(half + 2, _mm256_or_si256(widen(_mm256_unpackhi_epi8(low, symbols[half])),
+                                      _mm256_unpackhi_epi8(extra[half], zero)));
+    }
   } else if constexpr (A == Arrangement::kF8E4M3) {
-    const Vector pairs =
-        _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + half * 16)));
-    const Vector nibbles =
-        _mm256_and_si256(_mm256_or_si256(pairs, _mm256_slli_epi16(pairs, 4)), Bytes(0xf));
+    // So that each lane's unpacked halves follow one another.
+    const Vector pairs = _mm256_permute4x64_epi64(Load(bytes), 0b11011000);
     // Sign and mantissa to their places.
     const Vector places = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -128, -127, -126, -125, -124, -123, -122, -121));
-    StoreElements<kNonTemporal>(
-        to, _mm256_or_si256(_mm256_slli_epi16(symbols, 3), _mm256_shuffle_epi8(places, nibbles)));
+    const Vector even = _mm256_shuffle_epi8(places, _mm256_and_si256(pairs, Bytes(0xf)));
+    const Vector odd =
+        _mm256_shuffle_epi8(places, _mm256_and_si256(_mm256_srli_epi16(pairs, 4), Bytes(0xf)));
+    store(0, _mm256_or_si256(symbols[0], _mm256_unpacklo_epi8(even, odd)));
+    store(1, _mm256_or_si256(symbols[1], _mm256_unpackhi_epi8(even, odd)));
   } else if constexpr (A == Arrangement::kF8E5M2) {
-    const Vector element = add_plane(_mm256_slli_epi16(symbols, 2), 0, 0x80);
-    StoreElements<kNonTemporal>(to, add_plane(add_plane(element, 1, 2), 2, 1));
+    Vector bits[2];
+    GatherPlanes<3>(planes, bits);
+    for (size_t half = 0; half < 2; ++half) {
+      const Vector rest = _mm256_shuffle_epi8(sign_and_mantissa, bits[half]);
+      store(half, _mm256_or_si256(symbols[half], rest));
+    }
   } else {
     constexpr unsigned kLowBits = IntegerLowBits(A);
-    Vector magnitude = _mm256_slli_epi16(symbols, kLowBits);
-    for (unsigned j = 0; j < kLowBits; ++j) magnitude = add_plane(magnitude, j, 1U << j);
-    // Negative numbers are the complement.
-    const Vector difference =
-        _mm256_xor_si256(magnitude, MaskOf(planes + size_t{8} * kLowBits, half));
-    StoreElements<kNonTemporal>(to, _mm256_add_epi8(difference, Bytes(zero_point)));
+    Vector rest[2];
+    if constexpr (kLowBits == 4) {
+      GatherPlanes<4>(planes, rest);
+      const Vector signs = LoadPlaneEverywhere(planes + size_t{8} * kLowBits);
+      for (size_t half = 0; half < 2; ++half) {
+        rest[half] = _mm256_xor_si256(rest[half], MaskOf(signs, half));
+      }
+    } else {
+      // The sign, above the low bits, makes a complement of the magnitude.
+      GatherPlanes<kLowBits + 1>(planes, rest);
+      constexpr int kSign = 1 << kLowBits;
+      const auto value = [](int bits) {
+        return static_cast<char>((bits & kSign) != 0 ? ~(bits ^ kSign) : bits);
+      };
+      const Vector values = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+          value(0), value(1), value(2), value(3), value(4), value(5), value(6), value(7), value(8),
+          value(9), value(10), value(11), value(12), value(13), value(14), value(15)));
+      for (Vector& bits : rest) bits = _mm256_shuffle_epi8(values, bits);
+    }
+    for (size_t half = 0; half < 2; ++half) {
+      store(half, _mm256_add_epi8(_mm256_xor_si256(symbols[half], rest[half]), zero_point));
+    }
   }
 }
 
 // Replaces the bytes at `mask` by elements from a list of which `taken` are
 // used. Returns false when the list is too short.
-bool TakeBytes(const uint8_t* list, size_t count, uint64_t mask, size_t& taken, uint8_t* bytes) {
+[[gnu::noinline]] bool TakeBytes(const uint8_t* list, size_t count, uint64_t mask, size_t& taken,
+                                 unsigned shift, Vector (&into)[2]) {
+  alignas(64) uint8_t bytes[kGroupElements];
+  Store(bytes, into[0]);
+  Store(bytes + kVectorBytes, into[1]);
   for (; mask != 0; mask &= mask - 1) {
     if (taken == count) return false;
-    bytes[_tzcnt_u64(mask)] = list[taken++];
+    bytes[_tzcnt_u64(mask)] = static_cast<uint8_t>(list[taken++] << shift);
   }
+  into[0] = Load(bytes);
+  into[1] = Load(bytes + kVectorBytes);
   return true;
 }
 
 // One bit for each of 64 bytes that equals the byte in `to`.
-uint64_t EqualBytes(const uint8_t* bytes, Vector to) {
-  const Vector low = _mm256_cmpeq_epi8(Load(bytes), to);
-  const Vector high = _mm256_cmpeq_epi8(Load(bytes + kVectorBytes), to);
+uint64_t EqualBytes(const Vector (&bytes)[2], Vector to) {
+  const Vector low = _mm256_cmpeq_epi8(bytes[0], to);
+  const Vector high = _mm256_cmpeq_epi8(bytes[1], to);
   return uint64_t{static_cast<uint32_t>(_mm256_movemask_epi8(high))} << 32 |
          static_cast<uint32_t>(_mm256_movemask_epi8(low));
 }
 
+bool HasByte(Vector bytes, Vector byte) {
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, byte)) != 0;
+}
+
 template <Arrangement A, unsigned kWidth, bool kNonTemporal>
-JoinResult JoinAll(const JoinArguments& a) {
+JoinResult JoinAll(const JoinArguments& arguments) {
   constexpr ArrangementLayout kLayout = LayoutOf(A);
+  // Copies, because a vector's store might change what a reference refers to.
+  const JoinArguments a = arguments;
+  size_t escapes = 0;
+  size_t verbatim_taken = 0;
+  size_t low_bits_taken = 0;
   const Vector max_rank = Bytes(a.max_rank);
-  alignas(64) uint8_t ranks[kTableElements];
-  alignas(64) uint8_t symbols[kGroupElements];
-  alignas(64) uint8_t extra[kGroupElements] = {};
-  JoinResult result;
+  const Vector zero_point = Bytes(a.zero_point);
+  constexpr unsigned kShift = SymbolShift(A);
   ChecksumState next_state;
   if (a.next_bytes > 0) next_state = *a.next_checksum;
   RunningChecksum next_checksum(next_state);
-  const size_t tables = (a.groups + kTableGroups - 1) / kTableGroups;
+  // The next block comes in about as fast as this one goes out.
+  const size_t runs = (a.groups + kRunGroups - 1) / kRunGroups;
   const size_t next_step =
-      (a.next_bytes + kCacheLine * tables - 1) / (kCacheLine * tables) * kCacheLine;
+      (a.next_bytes + kCacheLine * runs - 1) / (kCacheLine * runs) * kCacheLine;
   size_t next = 0;
-  for (size_t first = 0; first < a.groups; first += kTableGroups) {
-    const size_t some = a.groups - first < kTableGroups ? a.groups - first : kTableGroups;
-    const Vector table = _mm256_broadcastsi128_si256(_mm_loadu_si128(
-        reinterpret_cast<const __m128i*>(a.rank_tables + first / kTableGroups * kTableEntries)));
+  for (size_t run = 0; run < a.groups; run += kRunGroups) {
     if (next < a.next_bytes) {
       const size_t bytes = a.next_bytes - next < next_step ? a.next_bytes - next : next_step;
       next_checksum.Add(a.next + next, bytes);
       next += bytes;
     }
-    result.escapes += DecodeWords<kWidth>(a.layer + first * kWidth * 8, some,
-                                          a.survivors + result.escapes, ranks);
-    for (size_t i = 0; i < some; ++i) {
-      const size_t group = first + i;
-      for (size_t line = i; line < next_step / kCacheLine; line += kTableGroups) {
-        _mm_prefetch(reinterpret_cast<const char*>(a.next + next + line * kCacheLine), _MM_HINT_T0);
-      }
-      const uint8_t* const rank = ranks + i * 64;
-      Vector symbol[] = {_mm256_shuffle_epi8(table, Load(rank)),
-                         _mm256_shuffle_epi8(table, Load(rank + kVectorBytes))};
-      Vector low_bits[] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-      const uint64_t verbatim = EqualBytes(rank, max_rank);
-      if (verbatim != 0 || A == Arrangement::kF16ShortMantissa) [[unlikely]] {
-        Store(symbols, symbol[0]);
-        Store(symbols + kVectorBytes, symbol[1]);
-        if (!TakeBytes(a.verbatim, a.verbatim_count, verbatim, result.verbatim, symbols)) {
-          result.overrun = true;
-          return result;
+    const Vector table = _mm256_slli_epi16(
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(
+            a.rank_tables + run / kTableGroups * kTableEntries))),
+        kShift);
+    const size_t end = run + kRunGroups < a.groups ? run + kRunGroups : a.groups;
+    for (size_t group = run; group < end; ++group) {
+      Vector ranks[2];
+      escapes += DecodeWord<kWidth>(a.layer + group * kWidth * 8, a.survivors + escapes, ranks);
+      Vector symbols[] = {_mm256_shuffle_epi8(table, ranks[0]),
+                          _mm256_shuffle_epi8(table, ranks[1])};
+      // No rank is above max_rank.
+      if (HasByte(_mm256_max_epu8(ranks[0], ranks[1]), max_rank)) [[unlikely]] {
+        Vector changed[] = {symbols[0], symbols[1]};
+        if (!TakeBytes(a.verbatim, a.verbatim_count, EqualBytes(ranks, max_rank), verbatim_taken,
+                       kShift, changed)) {
+          return {escapes, verbatim_taken, low_bits_taken, true};
         }
-        symbol[0] = Load(symbols);
-        symbol[1] = Load(symbols + kVectorBytes);
-        if constexpr (A == Arrangement::kF16ShortMantissa) {
-          const uint64_t subnormal = EqualBytes(symbols, _mm256_setzero_si256());
-          if (subnormal != 0) {
-            Store(extra, _mm256_setzero_si256());
-            Store(extra + kVectorBytes, _mm256_setzero_si256());
-            if (!TakeBytes(a.low_bits, a.low_bits_count, subnormal, result.low_bits, extra)) {
-              result.overrun = true;
-              return result;
-            }
-            low_bits[0] = Load(extra);
-            low_bits[1] = Load(extra + kVectorBytes);
+        symbols[0] = changed[0];
+        symbols[1] = changed[1];
+      }
+      Vector extra[] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+      if constexpr (A == Arrangement::kF16ShortMantissa) {
+        const Vector zero = _mm256_setzero_si256();
+        if (HasByte(_mm256_min_epu8(symbols[0], symbols[1]), zero)) [[unlikely]] {
+          Vector changed[] = {extra[0], extra[1]};
+          if (!TakeBytes(a.low_bits, a.low_bits_count, EqualBytes(symbols, zero), low_bits_taken, 0,
+                         changed)) {
+            return {escapes, verbatim_taken, low_bits_taken, true};
           }
+          extra[0] = changed[0];
+          extra[1] = changed[1];
         }
       }
-      for (size_t half = 0; half < 2; ++half) {
-        JoinHalf<A, kNonTemporal>(half, a.elements + group * 64 * kLayout.element_bytes,
-                                  symbol[half], low_bits[half], a.zero_point,
-                                  a.bytes + group * kLayout.group_bytes,
-                                  a.planes + group * kLayout.group_planes * 8);
-      }
+      JoinGroup<A, kNonTemporal>(a.elements + group * 64 * kLayout.element_bytes, symbols, extra,
+                                 zero_point, a.bytes + group * kLayout.group_bytes,
+                                 a.planes + group * kLayout.group_planes * 8);
     }
   }
   if constexpr (kNonTemporal) _mm_sfence();
   if (a.next_bytes > 0) *a.next_checksum = next_checksum.state();
-  return result;
+  return {escapes, verbatim_taken, low_bits_taken, false};
 }
 
 // Bit `bit` of 32 bytes, as half a plane.
@@ -339,7 +471,7 @@ Vector SignLast(Vector words) {
   return _mm256_or_si256(_mm256_slli_epi16(words, 1), _mm256_srli_epi16(words, 15));
 }
 
-// The reverse of JoinHalf(): from 32 elements to their symbols, bytes and planes.
+// The reverse of JoinGroup(): from 32 elements to their symbols, bytes and planes.
 // The pointers are to the group. Returns the low bits of kF16ShortMantissa.
 template <Arrangement A>
 Vector SplitHalf(size_t half, const uint8_t* from, uint8_t zero_point, uint8_t* symbols,
@@ -440,7 +572,8 @@ size_t Split(const SplitArguments& a) {
                          a.planes + group * kLayout.group_planes * 8));
     }
     if constexpr (A == Arrangement::kF16ShortMantissa) {
-      const uint64_t subnormal = EqualBytes(symbols, _mm256_setzero_si256());
+      const Vector symbol[] = {Load(symbols), Load(symbols + kVectorBytes)};
+      const uint64_t subnormal = EqualBytes(symbol, _mm256_setzero_si256());
       low_bits += AppendBytes(extra, subnormal, a.low_bits + low_bits);
     }
   }
@@ -473,7 +606,7 @@ size_t Rank(uint8_t* symbols, size_t groups, const uint8_t* rank_of, uint8_t max
     alignas(64) uint8_t ranks[kGroupElements];
     Store(ranks, rank[0]);
     Store(ranks + kVectorBytes, rank[1]);
-    count += AppendBytes(at, EqualBytes(ranks, Bytes(max_rank)), verbatim + count);
+    count += AppendBytes(at, EqualBytes(rank, Bytes(max_rank)), verbatim + count);
     Store(at, rank[0]);
     Store(at + kVectorBytes, rank[1]);
   }
