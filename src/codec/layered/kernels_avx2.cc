@@ -15,9 +15,8 @@ using Vector = __m256i;
 
 constexpr size_t kVectorBytes = sizeof(Vector);
 constexpr size_t kCacheLine = 64;
-// Between two looks at the next block; a divisor of kTableGroups.
-constexpr size_t kRunGroups = 8;
-constexpr size_t kPrefetchAhead = 4096;
+// Far enough for memory to answer in time.
+constexpr size_t kPrefetchAhead = 16 * 1024;
 
 Vector Load(const uint8_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const Vector*>(from));
@@ -398,7 +397,10 @@ JoinResult JoinAll(const JoinArguments& arguments) {
   ChecksumState next_state;
   if (a.next_bytes > 0) next_state = *a.next_checksum;
   RunningChecksum next_checksum(next_state);
-  // The next block comes in about as fast as this one goes out.
+  // The next block comes in about as fast as this one goes out, a few lines at a time:
+  // often enough not to wait for them, seldom enough not to cost much.
+  constexpr size_t kRunGroups = 8 / kLayout.element_bytes;
+  static_assert(kTableGroups % kRunGroups == 0);
   const size_t runs = (a.groups + kRunGroups - 1) / kRunGroups;
   const size_t next_step =
       (a.next_bytes + kCacheLine * runs - 1) / (kCacheLine * runs) * kCacheLine;
