@@ -123,73 +123,50 @@ void Checksum(const uint8_t* data, size_t bytes, ChecksumState& state) {
   state = checksum.state();
 }
 
-template <unsigned kWidth>
-uint64_t EscapesOf(const uint8_t* planes) {
-  uint64_t escapes = LoadPlane(planes);
-  for (unsigned j = 1; j < kWidth; ++j) escapes &= LoadPlane(planes + size_t{8} * j);
-  return escapes;
-}
-
-// The first 16 bytes of two lists.
-Vector LoadLists(const uint8_t* low, const uint8_t* high) {
-  return _mm256_inserti128_si256(
-      _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
-      _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
-}
-
-// The ranks of a layer's next 64 elements, from the ranks of those that escape.
-// Returns how many do. May read 16 bytes behind the last one.
-//
-// Both halves take each step together: a processor looks ahead too little to find
-// the second one's chain behind the first one's.
-template <unsigned kWidth>
-[[gnu::always_inline]] inline size_t DecodeWord(const uint8_t* planes, const uint8_t* survivors,
-                                                Vector (&ranks)[2]) {
-  const uint64_t escapes = EscapesOf<kWidth>(planes);
-  // Each 16 elements take theirs from a list of their own.
-  const Vector lists[] = {
-      LoadLists(survivors, survivors + CountBits(escapes & 0xffff)),
-      LoadLists(survivors + CountBits(escapes & 0xffffffff), survivors + CountBits(escapes << 16))};
-  const auto for_halves = [](auto step) {
-    step(0);
-    step(1);
-  };
-  // Ones are -1.
-  Vector value[2];
-  Vector escaped[2];
-  for (unsigned j = kWidth; j-- > 0;) {
-    const Vector plane = LoadPlaneEverywhere(planes + size_t{8} * j);
-    for_halves([&](size_t half) {
-      const Vector mask = MaskOf(plane, half);
-      const bool is_first = j + 1 == kWidth;
-      value[half] =
-          is_first ? mask : _mm256_add_epi8(_mm256_add_epi8(value[half], value[half]), mask);
-      escaped[half] = is_first ? mask : _mm256_and_si256(escaped[half], mask);
-    });
-  }
-  // How many elements escape up to each one, of its 4, its 8 and its 16. The
-  // product is the one with 0x01010101 divided by 255, modulo 2^32.
+// Puts a list's elements where `mask` has ones, and zeros elsewhere. Each 16 bytes
+// have a list of their own; all 16 bytes of it must be readable.
+Vector Expand(const uint8_t* low_list, const uint8_t* high_list, Vector mask) {
+  const Vector lists = _mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low_list))),
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(high_list)), 1);
   const Vector below_4 =
       _mm256_setr_epi8(-1, -1, -1, -1, 3, 3, 3, 3, -1, -1, -1, -1, 11, 11, 11, 11,  //
                        -1, -1, -1, -1, 3, 3, 3, 3, -1, -1, -1, -1, 11, 11, 11, 11);
   const Vector below_8 =
       _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7,  //
                        -1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7);
-  Vector count[2];
-  for_halves([&](size_t half) {
-    count[half] = _mm256_mullo_epi32(escaped[half], DoubleWords(0xfbfcfdff));
-  });
-  for_halves([&](size_t half) {
-    count[half] = _mm256_add_epi8(count[half], _mm256_shuffle_epi8(count[half], below_4));
-  });
-  for_halves([&](size_t half) {
-    count[half] = _mm256_add_epi8(count[half], _mm256_shuffle_epi8(count[half], below_8));
-  });
-  for_halves([&](size_t half) {
-    // -1, where none escapes, makes a zero.
-    const Vector index = _mm256_add_epi8(_mm256_and_si256(count[half], escaped[half]), Bytes(0xff));
-    ranks[half] = _mm256_sub_epi8(_mm256_shuffle_epi8(lists[half], index), value[half]);
-  });
+  // How many ones there are up to each byte, of its 4, its 8 and its 16. As ones are
+  // 0xff, the factor is 0x01010101 divided by 255, modulo 2^32.
+  Vector count = _mm256_mullo_epi32(mask, DoubleWords(0xfbfcfdff));
+  count = _mm256_add_epi8(count, _mm256_shuffle_epi8(count, below_4));
+  count = _mm256_add_epi8(count, _mm256_shuffle_epi8(count, below_8));
+  // Less one, which makes an index, or -1, which makes a zero.
+  const Vector index = _mm256_add_epi8(_mm256_and_si256(count, mask), Bytes(0xff));
+  return _mm256_shuffle_epi8(lists, index);
+}
+
+// The ranks of a layer's next 64 elements, from the ranks of those that escape.
+// Returns how many do. May read 16 bytes behind the last one.
+template <unsigned kWidth>
+[[gnu::always_inline]] inline size_t DecodeWord(const uint8_t* planes, const uint8_t* survivors,
+                                                Vector (&ranks)[2]) {
+  uint64_t escapes = LoadPlane(planes);
+  for (unsigned j = 1; j < kWidth; ++j) escapes &= LoadPlane(planes + size_t{8} * j);
+  const uint8_t* const lists[] = {survivors, survivors + CountBits(escapes & 0xffff),
+                                  survivors + CountBits(escapes & 0xffffffff),
+                                  survivors + CountBits(escapes << 16)};
+  Vector plane[kWidth];
+  for (unsigned j = 0; j < kWidth; ++j) plane[j] = LoadPlaneEverywhere(planes + size_t{8} * j);
+  for (size_t half = 0; half < 2; ++half) {
+    Vector escaped = MaskOf(plane[kWidth - 1], half);
+    Vector value = escaped;  // negative, as ones are -1
+    for (unsigned j = kWidth - 1; j-- > 0;) {
+      const Vector mask = MaskOf(plane[j], half);
+      value = _mm256_add_epi8(_mm256_add_epi8(value, value), mask);
+      escaped = _mm256_and_si256(escaped, mask);
+    }
+    ranks[half] = _mm256_sub_epi8(Expand(lists[2 * half], lists[2 * half + 1], escaped), value);
+  }
   return CountBits(escapes);
 }
 
