@@ -80,10 +80,25 @@ StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
 
   Room room;
   if (auto piece = reserve_.Take(bytes)) room.memory = *std::move(piece);
+  RETURN_IF_ERROR(
+      ClaimWithRoom(room.memory.reservation, MemoryKind::kLoading, bytes, room.evicted));
+  return room;
+}
+
+StatusOr<Reservation> EntryStore::MakeRoomToCompress(ByteCount bytes) {
+  const ByteCount reachable = Reachable([](const Record& record) { return record.forms(); });
+  if (bytes > reachable) return NoRoom(bytes, reachable);
+  Reservation reservation;
+  std::vector<ComponentId> evicted;
+  RETURN_IF_ERROR(ClaimWithRoom(reservation, MemoryKind::kCompressed, bytes, evicted));
+  return reservation;
+}
+
+Status EntryStore::ClaimWithRoom(Reservation& reservation, MemoryKind kind, ByteCount bytes,
+                                 std::vector<ComponentId>& evicted) {
   while (true) {
-    const Status claimed = Claim(room.memory.reservation, bytes);
-    if (claimed.ok()) return room;
-    if (!EvictOne(room.evicted)) return claimed;
+    const Status claimed = Claim(reservation, kind, bytes);
+    if (claimed.ok() || !EvictOne(evicted)) return claimed;
   }
 }
 
@@ -106,7 +121,7 @@ StatusOr<std::vector<EntryStore::Step>> EntryStore::PlanRoom(
     const auto choice = NextStep(*policy, forms_left);
     if (!choice) return NoRoom(bytes, use.limit - std::min(use.limit, used));
     Forms& forms = left.at(choice->record);
-    Step step{choice->what, choice->record->ids, {}, choice->retention};
+    Step step{choice->what, choice->record->ids, {}, choice->retention, choice->expendable};
     if (choice->what != Step::What::kCompressedForm) {
       if (forms.raw) step.frees += choice->record->raw_memory();
       forms.raw = false;
@@ -122,9 +137,9 @@ StatusOr<std::vector<EntryStore::Step>> EntryStore::PlanRoom(
   return steps;
 }
 
-Status EntryStore::Claim(Reservation& reservation, ByteCount bytes) {
+Status EntryStore::Claim(Reservation& reservation, MemoryKind kind, ByteCount bytes) {
   if (reservation.bytes().value() > 0) return reservation.GrowTo(bytes);
-  ASSIGN_OR_RETURN(reservation, budget_.Reserve(MemoryKind::kLoading, bytes));
+  ASSIGN_OR_RETURN(reservation, budget_.Reserve(kind, bytes));
   return OkStatus();
 }
 
@@ -239,6 +254,13 @@ bool EntryStore::GiveUpRaw(const ComponentId& component) {
 bool EntryStore::GiveUpCompressed(const ComponentId& component) {
   Record* record = FindRecord(component);
   if (record == nullptr || !record->may_give_up_compressed(record->forms())) return false;
+  record->compressed.reset();
+  return true;
+}
+
+bool EntryStore::GiveUpDamaged(const ComponentId& component) {
+  Record* record = FindRecord(component);
+  if (record == nullptr || !record->entry) return false;
   record->compressed.reset();
   return true;
 }
@@ -375,6 +397,7 @@ std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
     if (auto choice = choose(What::kComponent, [&](const Record& record, const Forms& forms) {
           return may_go(record, forms) && IsExpendable(record);
         })) {
+      choice->expendable = true;
       return choice;
     }
     if (auto choice = choose(What::kComponent, may_go)) return choice;

@@ -63,6 +63,10 @@ class EntryStore {
   // holders; then nothing was evicted, unless a compressing took the budget meanwhile.
   StatusOr<Room> MakeRoom(ByteCount bytes);
 
+  // The same for a compressed form, which is written into memory of its own: the reserve
+  // of touched memory stays with the loads, as far as the budget allows.
+  StatusOr<Reservation> MakeRoomToCompress(ByteCount bytes);
+
   // What MakeRoom() does for room.
   struct Step {
     enum class What : uint8_t { kRawForm, kComponent, kCompressedForm };
@@ -70,6 +74,7 @@ class EntryStore {
     std::vector<ComponentId> components;  // all that share what is given up
     ByteCount frees;
     Retention retention = Retention::kMedium;
+    bool expendable = false;  // see SetExpendable()
   };
   // The steps that MakeRoom() would take now, with `held` held besides; the same
   // errors. Changes nothing.
@@ -110,6 +115,9 @@ class EntryStore {
   // and nobody uses that form.
   bool GiveUpRaw(const ComponentId& component);
   bool GiveUpCompressed(const ComponentId& component);
+  // Gives up a compressed form that is damaged, whoever uses it, of a component that is
+  // there raw, too; false unless it is.
+  bool GiveUpDamaged(const ComponentId& component);
 
   // Makes the entry visible under its component's id, and returns a hold on it. Where
   // an entry of the same content is there under that id, that one stays, and only
@@ -187,6 +195,7 @@ class EntryStore {
     Step::What what;
     Record* record;
     Retention retention;
+    bool expendable = false;
   };
 
   // The highest of all that share the record.
@@ -201,7 +210,10 @@ class EntryStore {
   bool EvictOne(std::vector<ComponentId>& evicted);
   // Frees the record when nothing is left of it.
   void Settle(Record& record);
-  Status Claim(Reservation& reservation, ByteCount bytes);
+  Status Claim(Reservation& reservation, MemoryKind kind, ByteCount bytes);
+  // Evicts until the claim succeeds.
+  Status ClaimWithRoom(Reservation& reservation, MemoryKind kind, ByteCount bytes,
+                       std::vector<ComponentId>& evicted);
   Status NoRoom(ByteCount wanted, ByteCount available) const;
 
   Budget& budget_;

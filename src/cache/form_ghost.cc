@@ -20,7 +20,7 @@ uint64_t FormGhost::Known::bytes() const {
                                      : 0;
 }
 
-double FormGhost::Request(const ComponentId& id, const FormCosts& costs) {
+double FormGhost::Request(const ComponentId& id, const FormCosts& costs, bool as_raw) {
   changed_.clear();
   compressed_sum_ = compressed_sum_ * kDecay + static_cast<double>(compressed_);
   encoded_sum_ *= kDecay;
@@ -34,24 +34,44 @@ double FormGhost::Request(const ComponentId& id, const FormCosts& costs) {
   SetForm(known, Form::kAbsent);
   known.costs = costs;
   known.history.Count(++now_);
-  SetForm(known, Form::kRaw);  // as whoever asks gets it
-
+  SetForm(known, before == Form::kCompressed && !as_raw ? Form::kCompressed : Form::kRaw);
   still_compressed_ = before == Form::kCompressed ? &known : nullptr;
-  while (used_bytes_ > capacity_bytes_) {
-    const Step step = known.bytes() > capacity_bytes_ ? StepOf(asked) : CheapestStep();
-    Known& smaller = step.component->second;
-    if (step.to == Form::kCompressed && &smaller != still_compressed_) {
-      saved -= smaller.costs.encode_seconds;
-      encoded_sum_ += 1;
-    }
-    SetForm(smaller, step.to);
-    if (&smaller != &known) changed_.push_back(step.component->first);
-  }
+  if (used_bytes_ > capacity_bytes_) saved -= MakeFit(asked);
   if (known.form != before) changed_.push_back(id);
   return saved;
 }
 
-FormGhost::Step FormGhost::StepOf(Named& named) const {
+double FormGhost::MakeFit(Named& asked) {
+  const double encoding = 1 / CompressedLife();
+  const auto dearer = [](const Step& a, const Step& b) { return a.cost_per_byte > b.cost_per_byte; };
+  std::vector<Step> steps;
+  if (asked.second.bytes() > capacity_bytes_) {
+    SetForm(asked.second, Form::kAbsent);
+  }
+  for (Named& named : known_) {
+    if (named.second.form != Form::kAbsent) steps.push_back(StepOf(named, encoding));
+  }
+  std::make_heap(steps.begin(), steps.end(), dearer);
+  double encoded_seconds = 0;
+  while (used_bytes_ > capacity_bytes_) {
+    std::pop_heap(steps.begin(), steps.end(), dearer);
+    const Step step = steps.back();
+    steps.pop_back();
+    Known& smaller = step.component->second;
+    if (step.to == Form::kCompressed && &smaller != still_compressed_) {
+      encoded_seconds += smaller.costs.encode_seconds;
+      encoded_sum_ += 1;
+    }
+    SetForm(smaller, step.to);
+    if (step.component != &asked) changed_.push_back(step.component->first);
+    if (smaller.form == Form::kAbsent) continue;
+    steps.push_back(StepOf(*step.component, encoding));
+    std::push_heap(steps.begin(), steps.end(), dearer);
+  }
+  return encoded_seconds;
+}
+
+FormGhost::Step FormGhost::StepOf(Named& named, double encoding) const {
   const Known& known = named.second;
   const FormCosts& costs = known.costs;
   const double rate = known.history.RateAt(now_);
@@ -60,11 +80,14 @@ FormGhost::Step FormGhost::StepOf(Named& named) const {
     return {&named, Form::kAbsent, PerByte(rate * lost, costs.compressed_bytes)};
   }
   const Step drop{&named, Form::kAbsent, PerByte(rate * costs.load_seconds, costs.raw_bytes)};
-  if (costs.compressed_bytes >= costs.raw_bytes) return drop;
+  // It is there in both forms while it is encoded, and while it is decoded.
+  const bool has_room = costs.compressed_bytes < costs.raw_bytes &&
+                        costs.raw_bytes <= capacity_bytes_ &&
+                        costs.compressed_bytes <= capacity_bytes_ - costs.raw_bytes;
+  if (!has_room) return drop;
   // To let go what is encoded already makes it necessary to do that again.
-  const double encoding = costs.encode_seconds / CompressedLife();
-  const double lost = rate * costs.decode_seconds + (&known == still_compressed_ ? -encoding
-                                                                                 : encoding);
+  const double again = encoding * costs.encode_seconds;
+  const double lost = rate * costs.decode_seconds + (&known == still_compressed_ ? -again : again);
   const Step compress{&named, Form::kCompressed,
                       PerByte(lost, costs.raw_bytes - costs.compressed_bytes)};
   return compress.cost_per_byte < drop.cost_per_byte ? compress : drop;
@@ -75,18 +98,6 @@ double FormGhost::CompressedLife() const {
   constexpr double kGuess = 100;
   constexpr double kWeight = 5;  // encodings that the guess stands for
   return (kGuess * kWeight + compressed_sum_) / (kWeight + encoded_sum_);
-}
-
-FormGhost::Step FormGhost::CheapestStep() {
-  Step cheapest;
-  for (Named& named : known_) {
-    if (named.second.form == Form::kAbsent) continue;
-    const Step step = StepOf(named);
-    if (cheapest.component == nullptr || step.cost_per_byte < cheapest.cost_per_byte) {
-      cheapest = step;
-    }
-  }
-  return cheapest;
 }
 
 void FormGhost::SetForm(Known& known, Form form) {
@@ -105,6 +116,12 @@ void FormGhost::Recall(const ComponentId& id, const UseHistory& history) {
 FormGhost::Form FormGhost::FormOf(const ComponentId& id) const {
   const auto known = known_.find(id);
   return known == known_.end() ? Form::kAbsent : known->second.form;
+}
+
+bool FormGhost::HasDropped(const ComponentId& id) const {
+  const auto known = known_.find(id);
+  return known != known_.end() && known->second.form == Form::kAbsent &&
+         known->second.costs.raw_bytes > 0;
 }
 
 std::vector<ComponentId> FormGhost::Components() const {

@@ -27,20 +27,24 @@ struct FormCosts {
 // (Dantzig's greedy solution of the relaxed multiple-choice knapsack). What a step costs
 // at each request is the rate of the component's requests times the seconds that each of
 // them then takes longer. What compressing takes is spread over the time that a
-// component usually stays compressed here. Not thread-safe.
+// component usually stays compressed here. What can't be there in both forms at once is
+// never compressed. Not thread-safe.
 class FormGhost {
  public:
   enum class Form : uint8_t { kAbsent, kCompressed, kRaw };
 
   explicit FormGhost(uint64_t capacity_bytes) : capacity_bytes_(capacity_bytes) {}
 
-  // A request for the component. Returns the seconds that this cache has saved by it,
-  // less what compressing takes that the request gives rise to.
-  double Request(const ComponentId& id, const FormCosts& costs);
+  // A request for the component; as_raw: by somebody who gets it raw, not decoded
+  // elsewhere. Returns the seconds that this cache has saved by it, less what compressing
+  // takes that the request gives rise to.
+  double Request(const ComponentId& id, const FormCosts& costs, bool as_raw = true);
   // What was known of the component in an earlier life: before its first Request().
   void Recall(const ComponentId& id, const UseHistory& history);
 
   Form FormOf(const ComponentId& id) const;
+  // It was asked for, and others took its room.
+  bool HasDropped(const ComponentId& id) const;
   // Those whose form the last request changed.
   const std::vector<ComponentId>& changed() const { return changed_; }
   // All that were ever asked for.
@@ -61,10 +65,11 @@ class FormGhost {
     double cost_per_byte = 0;  // seconds, at each request
   };
 
-  // The cheapest step of a component that is there.
-  Step StepOf(Named& named) const;
-  // The cheapest of all. REQUIRES: one is there.
-  Step CheapestStep();
+  // The cheapest step of a component that is there. encoding: what it adds to the cost
+  // of each request that something is encoded, for each second of that.
+  Step StepOf(Named& named, double encoding) const;
+  // Takes steps until the rest fits; returns the seconds of encoding that they take.
+  double MakeFit(Named& asked);
   void SetForm(Known& known, Form form);
   // For how many requests a component stays compressed once it was encoded.
   double CompressedLife() const;

@@ -77,17 +77,37 @@ TEST(FormGhost, SavesTheLoadOrWhatDecodingLeavesOfIt) {
   EXPECT_NEAR(saved, kCosts.load_seconds - kCosts.decode_seconds, kCosts.encode_seconds + 1e-9);
 }
 
-TEST(FormGhost, WhatFitsOnlyCompressedIsKeptSo) {
-  FormGhost ghost(700);
+// Encoding and decoding need both.
+TEST(FormGhost, WhatHasNoRoomForBothFormsIsNeverCompressed) {
+  FormGhost ghost(1'600);
+  for (int i = 0; i < 10; ++i) {
+    ghost.Request(Id(i % 2), kCosts);
+    EXPECT_EQ(ghost.FormOf(Id(i % 2)), Form::kRaw);
+    EXPECT_NE(ghost.FormOf(Id((i + 1) % 2)), Form::kCompressed);
+  }
+}
+
+TEST(FormGhost, WhatDoesNotFitAtAllIsDroppedAlone) {
+  FormGhost ghost(1'700);
   ghost.Request(Id(0), kCosts);
-  EXPECT_EQ(ghost.FormOf(Id(0)), Form::kCompressed);
-  EXPECT_THAT(ghost.changed(), UnorderedElementsAre(Id(0)));
   FormCosts large = kCosts;
   large.raw_bytes = 3'000;
-  large.compressed_bytes = 2'000;
   ghost.Request(Id(1), large);
   EXPECT_EQ(ghost.FormOf(Id(1)), Form::kAbsent);
-  EXPECT_EQ(ghost.FormOf(Id(0)), Form::kCompressed);
+  EXPECT_TRUE(ghost.HasDropped(Id(1)));
+  EXPECT_EQ(ghost.FormOf(Id(0)), Form::kRaw);
+  EXPECT_FALSE(ghost.HasDropped(Id(0)));
+  EXPECT_FALSE(ghost.HasDropped(Id(2)));  // nobody asked for it
+}
+
+TEST(FormGhost, WhatIsDecodedElsewhereStaysCompressed) {
+  FormGhost ghost(1'800);
+  for (int i = 0; i < 10; ++i) ghost.Request(Id(i % 2), kCosts);
+  const int compressed = ghost.FormOf(Id(0)) == Form::kCompressed ? 0 : 1;
+  ASSERT_EQ(ghost.FormOf(Id(compressed)), Form::kCompressed);
+  EXPECT_EQ(ghost.Request(Id(compressed), kCosts, /*as_raw=*/false),
+            kCosts.load_seconds - kCosts.decode_seconds);
+  EXPECT_EQ(ghost.FormOf(Id(compressed)), Form::kCompressed);
   EXPECT_THAT(ghost.changed(), IsEmpty());
 }
 

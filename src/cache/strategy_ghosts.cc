@@ -16,10 +16,11 @@ constexpr double kAdvantage = 1.01;
 StrategyGhosts::StrategyGhosts(uint64_t capacity_bytes)
     : raw_(std::make_unique<Ew3Policy>(), capacity_bytes), mixed_(capacity_bytes) {}
 
-std::vector<ComponentId> StrategyGhosts::Request(const ComponentId& id, const FormCosts& costs) {
+std::vector<ComponentId> StrategyGhosts::Request(const ComponentId& id, const FormCosts& costs,
+                                                 bool as_raw) {
   const bool hit = raw_.Request({id, costs.raw_bytes, costs.load_seconds});
   saved_raw_ = saved_raw_ * kDecay + (hit ? costs.load_seconds : 0);
-  saved_mixed_ = saved_mixed_ * kDecay + mixed_.Request(id, costs);
+  saved_mixed_ = saved_mixed_ * kDecay + mixed_.Request(id, costs, as_raw);
   const bool changes_over = mixes_ ? saved_raw_ > saved_mixed_ * kAdvantage
                                    : saved_mixed_ > saved_raw_ * kAdvantage;
   if (changes_over) {
@@ -40,7 +41,7 @@ CacheStrategy StrategyGhosts::StrategyFor(const ComponentId& id) const {
 }
 
 bool StrategyGhosts::IsExpendable(const ComponentId& id) const {
-  return mixes_ && mixed_.FormOf(id) == FormGhost::Form::kAbsent;
+  return mixes_ && mixed_.HasDropped(id);
 }
 
 }  // namespace warmset

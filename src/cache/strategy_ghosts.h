@@ -21,7 +21,9 @@ class StrategyGhosts {
   explicit StrategyGhosts(uint64_t capacity_bytes);
 
   // Returns the components for which the answers below may be others than before.
-  std::vector<ComponentId> Request(const ComponentId& id, const FormCosts& costs);
+  // as_raw: see FormGhost::Request().
+  std::vector<ComponentId> Request(const ComponentId& id, const FormCosts& costs,
+                                   bool as_raw = true);
   // Of an earlier life, see EvictionPolicy::Recall().
   void Recall(const CachedObject& object, const UseHistory& history);
 

@@ -81,8 +81,14 @@ TEST(StrategyGhosts, ChangingOverConcernsAllComponents) {
 TEST(StrategyGhosts, WhatTheMixDropsIsExpendable) {
   StrategyGhosts ghosts(kCapacity);
   RequestInTurn(ghosts, 14, ToTwoThirds());
+  for (int i = 100; i < 110; ++i) {
+    ghosts.Request(Id(i), ToTwoThirds());
+    RequestInTurn(ghosts, 14, ToTwoThirds());
+  }
+  ASSERT_TRUE(ghosts.CompressingPays());
+  EXPECT_TRUE(ghosts.IsExpendable(Id(100)));
   EXPECT_FALSE(ghosts.IsExpendable(Id(13)));
-  EXPECT_TRUE(ghosts.IsExpendable(Id(99)));  // nobody asked for it
+  EXPECT_FALSE(ghosts.IsExpendable(Id(99)));  // nobody asked for it
 }
 
 }  // namespace

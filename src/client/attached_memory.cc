@@ -61,9 +61,13 @@ MappedRange::~MappedRange() {
 bool MappedRange::MapAtLeftPlace(const Part& part, int protection) {
   std::byte* const place = left_place.exchange(nullptr);
   if (place == nullptr) return false;
-  if (::mmap(place, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-             part.fd, 0) == MAP_FAILED) {
-    return false;  // something else lies there by now
+  void* const mapped =
+      ::mmap(place, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+             part.fd, 0);
+  if (mapped == MAP_FAILED) return false;  // something else lies there by now
+  if (mapped != place) {  // an old kernel takes the place for a hint
+    ::munmap(mapped, part.bytes);
+    return false;
   }
   reserved_ = place;
   reserved_bytes_ = part.bytes;

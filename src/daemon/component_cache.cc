@@ -39,8 +39,8 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
                         }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
-      threads_(std::make_unique<ThreadPool>(load_threads + 1)),
-      publisher_(loop, *threads_, store_) {
+      publisher_(loop, store_),
+      threads_(std::make_unique<ThreadPool>(load_threads + 1)) {
   store_.SetRetention(events_.retention_of);
   store_.SetExpendable([this](const ComponentId& id) {
     return events_.strategy_of(id) == CacheStrategy::kAdaptive && ghosts_.IsExpendable(id);
@@ -62,15 +62,18 @@ void ComponentCache::StopLoads() {
 }
 
 CacheStrategy ComponentCache::StrategyOf(const ComponentId& component) const {
-  const auto alone = [this](const ComponentId& id) {
-    const CacheStrategy chosen = events_.strategy_of(id);
-    return chosen == CacheStrategy::kAdaptive ? ghosts_.StrategyFor(id) : chosen;
+  std::optional<CacheStrategy> strategy;
+  const auto add = [&](const ComponentId& id) {
+    CacheStrategy chosen = events_.strategy_of(id);
+    if (chosen == CacheStrategy::kAdaptive) {
+      if (ghosts_.IsExpendable(id)) return;  // it has no wish
+      chosen = ghosts_.StrategyFor(id);
+    }
+    strategy = strategy ? MoreRaw(*strategy, chosen) : chosen;
   };
-  CacheStrategy strategy = alone(component);
-  for (const ComponentId& sharer : store_.SharedBy(component)) {
-    strategy = MoreRaw(strategy, alone(sharer));
-  }
-  return strategy;
+  add(component);
+  for (const ComponentId& sharer : store_.SharedBy(component)) add(sharer);
+  return strategy.value_or(CacheStrategy::kSpeed);
 }
 
 bool ComponentCache::IsBusy(const ComponentId& component) const {
@@ -101,7 +104,7 @@ void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done)
   auto compressed = store_.Compressed(id);
   if (counts) {
     const CachedObject object = ObjectOf(id, EntryMemory(source.component).value());
-    CountRequest(object);
+    CountRequest(object, /*as_raw=*/true);
     if (compressed != nullptr) {
       store_.CountUse(id);
     } else {
@@ -151,7 +154,7 @@ void ComponentCache::Reconsider(const ComponentId& component) {
 ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStore::HoldKind kind) {
   auto hold = store_.Hold(component, kind);
   if (!hold) return nullptr;
-  CountRequest(ObjectOf(component, hold->entry().memory().value()));
+  CountRequest(ObjectOf(component, hold->entry().memory().value()), /*as_raw=*/true);
   return std::make_shared<const EntryHold>(*std::move(hold));
 }
 
@@ -161,7 +164,7 @@ void ComponentCache::CountUse(const ComponentId& component) {
   const uint64_t bytes = raw != nullptr
                              ? raw->memory().value()
                              : EntryMemory(Compressed(component)->component()).value();
-  CountRequest(ObjectOf(component, bytes));
+  CountRequest(ObjectOf(component, bytes), /*as_raw=*/raw != nullptr);
   store_.CountUse(component);
 }
 
@@ -171,16 +174,18 @@ void ComponentCache::Recall(const UseLedger::Line& line) {
   ghosts_.Recall(line.object, line.history);
 }
 
-void ComponentCache::CountRequest(const CachedObject& object) {
+void ComponentCache::CountRequest(const CachedObject& object, bool as_raw) {
   ledger_.Count(object);
   predictor_.Observe(ledger_);
   last_used_[object.id] = std::chrono::steady_clock::now();
   const std::vector<ComponentId> concerned = ghosts_.Request(
-      object.id, {.raw_bytes = object.bytes,
-                  .compressed_bytes = conversions_.CompressedSize(object.id, object.bytes),
-                  .load_seconds = object.load_seconds,
-                  .decode_seconds = costs_.DecodeSeconds(object.id, object.bytes),
-                  .encode_seconds = conversions_.EncodeSeconds(object.bytes)});
+      object.id,
+      {.raw_bytes = object.bytes,
+       .compressed_bytes = conversions_.CompressedSize(object.id, object.bytes),
+       .load_seconds = object.load_seconds,
+       .decode_seconds = costs_.DecodeSeconds(object.id, object.bytes),
+       .encode_seconds = conversions_.EncodeSeconds(object.bytes)},
+      as_raw);
   for (const ComponentId& id : concerned) {
     loop_.Post([this, id] { conversions_.Consider(id); });
   }
@@ -339,9 +344,10 @@ StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory
 
 void ComponentCache::OnLoaded(const SharedFlight& flight,
                               StatusOr<std::unique_ptr<Entry>> entry) {
-  const bool decoded = std::exchange(flight->compressed, nullptr) != nullptr;
+  const auto compressed = std::exchange(flight->compressed, nullptr);
+  const bool decoded = compressed != nullptr;
   if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
-    DropDamaged(flight->source.component.id);
+    DropDamaged(flight->source.component.id, compressed);
     if (!flight->with_files) return Fail(flight, entry.status());
     spdlog::warn("its memory was damaged, it is loaded again: {}", Message(entry.status()));
     flight->source = *std::exchange(flight->with_files, std::nullopt);
@@ -353,13 +359,15 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
     costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
     return Publish(flight, store_.Publish(*std::move(entry)));
   }
-  publisher_.Publish(*std::move(entry), [this, flight](EntryHold hold) {
+  publisher_.Publish(*threads_, *std::move(entry), [this, flight](EntryHold hold) {
     Publish(flight, std::move(hold));
   });
 }
 
-void ComponentCache::DropDamaged(const ComponentId& component) {
-  if (store_.GiveUpCompressed(component)) return events_.changed(component);
+void ComponentCache::DropDamaged(const ComponentId& component,
+                                 const std::shared_ptr<const CompressedEntry>& damaged) {
+  if (damaged == nullptr || store_.Compressed(component) != damaged) return;
+  if (store_.GiveUpDamaged(component)) return events_.changed(component);
   const std::vector<ComponentId> sharers = store_.SharedBy(component);
   for (const ComponentId& sharer : sharers) store_.Drop(sharer);
   room_for_ = "its memory was damaged";
@@ -394,12 +402,12 @@ bool ComponentCache::StartPart(const SharedPart& request) {
         DecodePart(*request->compressed, request->part, std::move(*memory)));
     loop_.Post([this, request = std::move(request), entry] {
       --running_;
-      request->compressed.reset();
+      const auto compressed = std::exchange(request->compressed, nullptr);
       if (entry->ok()) {
         request->done(std::shared_ptr<const Entry>(std::move(**entry)));
       } else {
         if (CodeOf(entry->status()) == ErrorCode::kCorruptedModel) {
-          DropDamaged(request->component);
+          DropDamaged(request->component, compressed);
         }
         request->done(entry->status());
       }

@@ -132,9 +132,10 @@ class ComponentCache {
   }
   // Its strategy changed: converts it in the background.
   void Reconsider(const ComponentId& component);
-  // Its compressed form does not decode: it leaves RAM, and all that share it unless they
-  // are there raw, too.
-  void DropDamaged(const ComponentId& component);
+  // This compressed form of it does not decode: it leaves RAM if it is still there, and
+  // with it all that share it unless they are there raw, too.
+  void DropDamaged(const ComponentId& component,
+                   const std::shared_ptr<const CompressedEntry>& damaged);
   // Nothing unless the component is being loaded or waits to be.
   std::optional<LoadProgress> ProgressOf(const ComponentId& component) const;
   // See EntryStore::SharedBy().
@@ -209,7 +210,8 @@ class ComponentCache {
   CachedObject ObjectOf(const ComponentId& component, uint64_t bytes) const {
     return {.id = component, .bytes = bytes, .load_seconds = costs_.LoadSeconds(component, bytes)};
   }
-  void CountRequest(const CachedObject& object);
+  // as_raw: somebody gets the raw entry.
+  void CountRequest(const CachedObject& object, bool as_raw);
   // An answer with the raw entry; false unless it is there.
   bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
   static SharedFlight DecodingFlight(const ComponentId& component,
@@ -246,9 +248,9 @@ class ComponentCache {
   std::deque<SharedFlight> queue_;                       // of flights_, not started
   std::deque<SharedPart> parts_;                         // that wait for room
   unsigned running_ = 0;
-  // One more than loads: comparing and decoding of parts does not wait for files.
-  std::unique_ptr<ThreadPool> threads_;  // after what its tasks use: joined first
   EntryPublisher publisher_;
+  // One more than loads: comparing and decoding of parts does not wait for files.
+  std::unique_ptr<ThreadPool> threads_;  // last: joined first
 };
 
 }  // namespace warmset

@@ -27,7 +27,8 @@ double ComponentCosts::DecodeSeconds(const ComponentId& component, uint64_t byte
   const auto measured = decodings_.find(component);
   if (measured != decodings_.end()) return measured->second;
   const double rate =
-      decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_ : assumed_decode_speed_;
+      decoded_bytes_ > 0 && decode_seconds_ > 0 ? decoded_bytes_ / decode_seconds_
+                                               : assumed_decode_speed_;
   return static_cast<double>(bytes) / rate;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 // What bf16 weights come to; more is taken where they need it and where it is free.
 constexpr double kExpectedSize = 0.7;
+constexpr std::chrono::seconds kRetryInterval{1};
 // Not worth decoding for.
 constexpr double kLeastGain = 0.05;
 
@@ -29,8 +30,8 @@ Conversions::Conversions(os::EventLoop& loop, EntryStore& store, Events events)
       store_(store),
       events_(std::move(events)),
       thread_(std::make_unique<ThreadPool>(1)) {
-  thread_->Submit([](std::stop_token) { os::RunBehindOthers(); });
   MeasureSpeed();
+  thread_->Submit([](std::stop_token) { os::RunBehindOthers(); });
 }
 
 void Conversions::MeasureSpeed() {
@@ -48,30 +49,46 @@ void Conversions::MeasureSpeed() {
 
 void Conversions::Consider(const ComponentId& component) {
   const EntryStore::Forms forms = store_.FormsOf(component);
-  if (!forms.raw) return;
-  const CacheStrategy strategy = events_.strategy_of(component);
-  if (forms.compressed) {
-    const bool gave_up = strategy == CacheStrategy::kSpeed    ? store_.GiveUpCompressed(component)
-                         : strategy == CacheStrategy::kMemory ? store_.GiveUpRaw(component)
-                                                              : false;
-    if (gave_up) events_.changed(component);
-    return;
-  }
-  const bool wanted = strategy == CacheStrategy::kMemory ||
-                      (strategy == CacheStrategy::kBalanced && !forms.held);
-  if (!wanted || incompressible_.contains(component) || !known_.insert(component).second) return;
+  if (forms.raw && forms.compressed) return ConsiderBoth(component);
+  if (!IsWanted(component) || !known_.insert(component).second) return;
   queue_.push_back(component);
   ++progress_.waiting;
   StartNext();
+}
+
+bool Conversions::IsWanted(const ComponentId& component) const {
+  const EntryStore::Forms forms = store_.FormsOf(component);
+  if (!forms.raw || forms.compressed || incompressible_.contains(component)) return false;
+  const CacheStrategy strategy = events_.strategy_of(component);
+  return strategy == CacheStrategy::kMemory ||
+         (strategy == CacheStrategy::kBalanced && !forms.held);
+}
+
+void Conversions::ConsiderBoth(const ComponentId& component) {
+  switch (events_.strategy_of(component)) {
+    case CacheStrategy::kMemory:
+      // While it is held, this is asked again when it is let go.
+      if (store_.GiveUpRaw(component)) events_.changed(component);
+      return;
+    case CacheStrategy::kSpeed:
+      if (store_.GiveUpCompressed(component)) return events_.changed(component);
+      // A device's worker decodes it; nobody tells when that ends.
+      loop_.RunAfter(kRetryInterval, [this, component] { Consider(component); });
+      return;
+    case CacheStrategy::kBalanced:
+    case CacheStrategy::kAdaptive:
+      return;
+  }
 }
 
 void Conversions::StartNext() {
   while (!running_ && !queue_.empty()) {
     const ComponentId component = queue_.front();
     queue_.pop_front();
-    auto hold = store_.HoldForWork(component);
+    // It may have left RAM, or be wanted raw by now.
+    auto hold = IsWanted(component) ? store_.HoldForWork(component) : std::nullopt;
     auto room = hold ? RoomFor(component, Part(hold->entry().memory(), kExpectedSize))
-                     : StatusOr<EntryStore::Room>(Error(ErrorCode::kCancelled, "it left RAM"));
+                     : StatusOr<Reservation>(Error(ErrorCode::kCancelled, "that is not wanted"));
     if (!room.ok()) {
       spdlog::debug("{} is not compressed: {}", events_.label(component), Message(room.status()));
       known_.erase(component);
@@ -80,9 +97,7 @@ void Conversions::StartNext() {
     }
     running_ = true;
     interrupt_ = std::stop_source();
-    // Compressed entries are written into memory of their own.
-    auto reservation = std::make_shared<Reservation>(std::move(room->memory.reservation));
-    room->memory.file = os::MemoryFile();
+    auto reservation = std::make_shared<Reservation>(*std::move(room));
     auto held = std::make_shared<EntryHold>(*std::move(hold));
     const Entry* const entry = &held->entry();
     thread_->Submit([this, component, entry, held = std::move(held), reservation,
@@ -101,12 +116,12 @@ void Conversions::StartNext() {
   }
 }
 
-StatusOr<EntryStore::Room> Conversions::RoomFor(const ComponentId& component, ByteCount bytes) {
+StatusOr<Reservation> Conversions::RoomFor(const ComponentId& component, ByteCount bytes) {
   const BudgetUse use = store_.MemoryUse();
   if (!events_.may_evict_for(component) && bytes > use.free() + use.reserve) {
     return Error(ErrorCode::kRamLimitExceeded, "nobody has asked for it that others should leave");
   }
-  return store_.MakeRoom(bytes);
+  return store_.MakeRoomToCompress(bytes);
 }
 
 bool Conversions::Interrupt() {

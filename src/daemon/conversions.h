@@ -66,7 +66,11 @@ class Conversions {
  private:
   void MeasureSpeed();
   void StartNext();
-  StatusOr<EntryStore::Room> RoomFor(const ComponentId& component, ByteCount bytes);
+  // Of one that is there in both forms.
+  void ConsiderBoth(const ComponentId& component);
+  // Whether it should be compressed now.
+  bool IsWanted(const ComponentId& component) const;
+  StatusOr<Reservation> RoomFor(const ComponentId& component, ByteCount bytes);
   void OnCompressed(const ComponentId& component, StatusOr<std::unique_ptr<CompressedEntry>> made);
   void Add(const ComponentId& component, std::unique_ptr<CompressedEntry> made);
 

@@ -118,7 +118,10 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       DeviceService::Events{
           .fetch = [this](const ComponentId& component, bool compressed_serves,
                           const auto& done) { FetchForDevice(component, compressed_serves, done); },
-          .damaged = [this](const ComponentId& component) { cache_->DropDamaged(component); },
+          .damaged =
+              [this](const ComponentId& component, const ComponentCache::AnyForm& form) {
+                cache_->DropDamaged(component, form.compressed);
+              },
           .lost =
               [this](const DeviceId& device, const ComponentId& component, const Status& why) {
                 spdlog::warn("{}: a component is no longer there: {}", device.value(),

@@ -13,6 +13,7 @@ namespace {
 // Times that a worker may end while it fills a component again, until the
 // component counts as the reason.
 constexpr int kMaxRefills = 3;
+constexpr size_t kFetchesAtOnce = 2;
 
 DevicePlacement ToPlacement(const wire::PlacementRecord& record) {
   return {record.component, record.pool, record.ready, ByteCount(record.bytes),
@@ -102,6 +103,7 @@ Status DeviceLink::Enqueue(const ComponentId& component, MemoryPool pool, Placem
   placing.pool = pool;
   placing.bytes = source.bytes;
   placing.compressed = source.segments.valid();
+  placing.form = std::move(source.form);
   placing.fds.push_back(wire::Share(std::move(source.index)));
   placing.fds.push_back(wire::Share(std::move(source.data)));
   if (placing.compressed) placing.fds.push_back(wire::Share(std::move(source.segments)));
@@ -129,7 +131,7 @@ void DeviceLink::OnPlaced(const ComponentId& component, const Status& result) {
     status = Error(ErrorCode::kCancelled, "released while it was loading");
   }
   const bool damaged = placing.compressed && CodeOf(status) == ErrorCode::kCorruptedModel;
-  if (damaged) Defer(events_.damaged, component);
+  if (damaged) Defer(events_.damaged, component, placing.form);
   const auto wanted = wanted_.find(component);
   if (status.ok()) {
     wanted_[component] = {.pool = placing.pool};
@@ -137,8 +139,8 @@ void DeviceLink::OnPlaced(const ComponentId& component, const Status& result) {
     // It was being filled again.
     const bool may_succeed = damaged || CodeOf(status) == ErrorCode::kDeviceUnavailable;
     if (!may_succeed || ++wanted->second.failed_refills >= kMaxRefills) Lose(component, status);
-    if (damaged) worker_.Poke();
   }
+  worker_.Poke();  // others may wait for their turn
   for (const auto& done : placing.done) Defer(done, status);
 }
 
@@ -278,12 +280,17 @@ void DeviceLink::OnDown(const Status& why) {
 }
 
 void DeviceLink::Reconcile() {
+  // Each is in RAM meanwhile, and together they may be more than that holds.
+  size_t under_way = placing_.size();
+  for (const auto& [component, wanted] : wanted_) under_way += wanted.fetching ? 1 : 0;
   for (auto& [component, wanted] : wanted_) {
+    if (under_way >= kFetchesAtOnce) break;
     if (wanted.fetching || placing_.contains(component) || releasing_.contains(component) ||
         Find(component)) {
       continue;
     }
     wanted.fetching = true;
+    ++under_way;
     Fetch(component);
   }
   // What a command brought there after its time had run out, for example.
@@ -318,6 +325,7 @@ void DeviceLink::OnFetched(const ComponentId& component, StatusOr<PlacementSourc
 
 void DeviceLink::Lose(const ComponentId& component, const Status& why) {
   wanted_.erase(component);
+  worker_.Poke();
   Defer(events_.lost, component, why);
 }
 

@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/strong.h"
+#include "daemon/component_cache.h"
 #include "daemon/worker_supervisor.h"
 #include "device/memory_pool.h"
 #include "os/event_loop.h"
@@ -56,6 +57,8 @@ struct PlacementSource {
   os::UniqueFd data;
   os::UniqueFd segments;
   uint64_t bytes = 0;  // of the entry, raw
+  // Whose files these are: it stays in RAM, and in the budget, until the worker is done.
+  ComponentCache::AnyForm form{};
 };
 
 struct ExportedChunk {
@@ -93,7 +96,7 @@ class DeviceLink {
     // may come at once or much later.
     std::function<void(const ComponentId&, FetchDone)> fetch;
     // The worker could not decode the component's source: the next one must be another.
-    std::function<void(const ComponentId&)> damaged;
+    std::function<void(const ComponentId&, const ComponentCache::AnyForm&)> damaged;
     // A wanted component is given up: its entry could not be fetched, or the
     // worker refused it or died of it repeatedly. It is no longer wanted.
     std::function<void(const ComponentId&, const Status&)> lost;
@@ -156,6 +159,7 @@ class DeviceLink {
     uint64_t bytes = 0;
     std::vector<wire::SharedFd> fds;  // of the source; until the command takes them
     bool compressed = false;
+    ComponentCache::AnyForm form;
     bool sent = false;                // else it waits for the worker to be ready
     bool released = false;            // meanwhile
     std::vector<Progress> progress;

@@ -52,7 +52,8 @@ PlacementSource SourceOf(const TestEntry& entry) {
   return {.index = *os::Duplicate(entry.index.fd()),
           .data = *os::Duplicate(entry.data.fd()),
           .segments = entry.segments ? *os::Duplicate(entry.segments->fd()) : os::UniqueFd(),
-          .bytes = entry.data.size()};
+          .bytes = entry.data.size(),
+          .form = {}};
 }
 
 // A result that a callback brings to the test's thread.
@@ -125,7 +126,7 @@ class DeviceLinkTest : public ::testing::Test {
                     done(SourceOf(*found->second));
                   },
               .damaged =
-                  [this, &link](const ComponentId& component) {
+                  [this, &link](const ComponentId& component, const ComponentCache::AnyForm&) {
                     link.damaged.push_back(component);
                     if (sound_.contains(component)) store_[component] = sound_[component];
                   },

@@ -11,6 +11,7 @@ namespace {
 StatusOr<PlacementSource> SourceOf(const ComponentCache::AnyForm& form) {
   PlacementSource source;
   source.bytes = form.bytes();
+  source.form = form;
   if (form.raw == nullptr) {
     ASSIGN_OR_RETURN(CompressedEntry::Files files, form.compressed->MakeFiles());
     source.index = std::move(files.index);
@@ -42,7 +43,7 @@ DeviceService::DeviceService(os::EventLoop& loop, const Options& options, ByteCo
             [this, id](const ComponentId& component, DeviceLink::FetchDone done) {
               Fetch(id, component, std::move(done));
             },
-        .damaged = [this](const ComponentId& component) { events_.damaged(component); },
+        .damaged = events_.damaged,
         .lost =
             [this, id](const ComponentId& component, const Status& why) {
               ClearWanted(id, component);
@@ -93,18 +94,15 @@ void DeviceService::Place(const DeviceId& device, const ComponentId& component,
                           DeviceLink::Progress progress, std::function<void(Status)> done) {
   auto source = SourceOf(form);
   if (!source.ok()) {
-    loop_.Post([this, component, done = std::move(done), status = source.status()] {
-      if (CodeOf(status) == ErrorCode::kCorruptedModel) events_.damaged(component);
-      done(status);
-    });
+    loop_.Post([done = std::move(done), status = source.status()] { done(status); });
     return;
   }
   At(device).link->Place(
       component, pool, std::move(*source), std::move(progress),
-      [this, device, component, pool, form, done = std::move(done)](Status placed) {
+      [this, device, component, pool, raw = form.raw, done = std::move(done)](Status placed) {
         if (placed.ok()) {
           SetWanted(device, component, pool);
-          PinIfShared(device, component, form.raw);
+          PinIfShared(device, component, raw);
         }
         done(std::move(placed));
       });

@@ -35,8 +35,8 @@ class DeviceService {
     // Gives a component that a restarted worker must get again, raw unless
     // compressed_serves.
     std::function<void(const ComponentId&, bool compressed_serves, FormDone)> fetch;
-    // The component's compressed form does not decode.
-    std::function<void(const ComponentId&)> damaged;
+    // This compressed form of the component does not decode.
+    std::function<void(const ComponentId&, const ComponentCache::AnyForm&)> damaged;
     // A wanted component could not be kept on its device.
     std::function<void(const DeviceId&, const ComponentId&, const Status&)> lost;
     // What is wanted has changed: to be written down for the next start.

@@ -7,23 +7,24 @@
 
 namespace warmset {
 
-void EntryPublisher::Publish(std::unique_ptr<Entry> entry, Done done) {
+void EntryPublisher::Publish(ThreadPool& threads, std::unique_ptr<Entry> entry, Done done) {
   if (auto twin = store_.FindTwin(*entry)) {
-    return CompareWithRaw(std::move(entry), *std::move(twin), std::move(done));
+    return CompareWithRaw(threads, std::move(entry), *std::move(twin), std::move(done));
   }
   if (auto twin = store_.FindCompressedTwin(*entry)) {
-    return CompareWithCompressed(std::move(entry), *std::move(twin), std::move(done));
+    return CompareWithCompressed(threads, std::move(entry), *std::move(twin), std::move(done));
   }
   done(store_.Publish(std::move(entry)));
 }
 
-void EntryPublisher::CompareWithRaw(std::unique_ptr<Entry> entry, EntryHold twin, Done done) {
+void EntryPublisher::CompareWithRaw(ThreadPool& threads, std::unique_ptr<Entry> entry,
+                                    EntryHold twin, Done done) {
   // std::function wants copyable captures; the hold may end only on the loop.
   auto held = std::make_shared<const EntryHold>(std::move(twin));
   auto fresh = std::make_shared<std::unique_ptr<Entry>>(std::move(entry));
   const Entry* const twin_entry = &held->entry();
-  threads_.Submit([this, held = std::move(held), twin_entry, fresh,
-                   done = std::move(done)](std::stop_token) mutable {
+  threads.Submit([this, held = std::move(held), twin_entry, fresh,
+                  done = std::move(done)](std::stop_token) mutable {
     const auto same = SameContent(**fresh, *twin_entry);
     loop_.Post([this, held = std::move(held), fresh, done = std::move(done),
                 same = same.ok() && *same] {
@@ -35,11 +36,11 @@ void EntryPublisher::CompareWithRaw(std::unique_ptr<Entry> entry, EntryHold twin
   });
 }
 
-void EntryPublisher::CompareWithCompressed(std::unique_ptr<Entry> entry,
+void EntryPublisher::CompareWithCompressed(ThreadPool& threads, std::unique_ptr<Entry> entry,
                                            EntryStore::CompressedTwin twin, Done done) {
   auto fresh = std::make_shared<std::unique_ptr<Entry>>(std::move(entry));
-  threads_.Submit([this, fresh, twin = std::move(twin),
-                   done = std::move(done)](std::stop_token) mutable {
+  threads.Submit([this, fresh, twin = std::move(twin),
+                  done = std::move(done)](std::stop_token) mutable {
     const auto same = SameContent(**fresh, *twin.compressed);
     twin.compressed.reset();
     loop_.Post([this, fresh, id = twin.component, done = std::move(done),

@@ -44,14 +44,13 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
 
 void RequestDispatcher::StartLoad(const std::shared_ptr<LoadCall>& load) {
   services_.uses.Use(load->use, [this, load](StatusOr<ModelUse::Result> used) {
-    if (!used.ok()) {
-      ReleasePlaced(*load);
-      return Fail(load->call, used.status());
-    }
     const Model* now = services_.registry.Find(load->use.model);
-    if (now == nullptr) {
-      return Fail(load->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+    if (used.ok() && now == nullptr) {
+      used = Error(ErrorCode::kModelNotFound, "the model's files are gone");
     }
+    // What a first attempt has placed of other files is of no use.
+    if (!used.ok() || now->summary.revision != load->summary.revision) ReleasePlaced(*load);
+    if (!used.ok()) return Fail(load->call, used.status());
     load->summary = now->summary;
     load->components = std::move(used->components);
     load->skipped = std::move(used->skipped);
@@ -106,6 +105,7 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
         if (CodeOf(placed) == ErrorCode::kCorruptedModel && load->use.compressed_serves) {
           // Its memory was damaged and is gone: its files need not be.
           load->use.compressed_serves = false;
+          load->use.user.clear();  // it was counted
           return StartLoad(load);
         }
         if (!placed.ok()) return GiveUpLoad(load, placed);
@@ -118,10 +118,11 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
 }
 
 // Half a model on a device serves nobody and takes memory.
-void RequestDispatcher::ReleasePlaced(const LoadCall& load) {
-  for (const ComponentId& component : load.placed_now) {
+void RequestDispatcher::ReleasePlaced(LoadCall& load) {
+  for (const ComponentId& component : std::exchange(load.placed_now, {})) {
     services_.devices.Release(load.device, component, [](const StatusOr<ByteCount>&) {});
   }
+  load.placed_bytes = 0;
 }
 
 void RequestDispatcher::GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why) {

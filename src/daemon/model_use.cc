@@ -344,8 +344,13 @@ void ModelUse::LogAccess(const Result& result) {
     const uint64_t bytes = component.bytes();
     access.bytes += bytes;
     access.load_seconds += cache_.costs().LoadSeconds(component.id(), bytes);
+    // A device's worker decodes it, later.
+    if (component.compressed) {
+      access.seconds += cache_.costs().DecodeSeconds(component.id(), bytes);
+    }
+    const bool decoded = component.decoded || component.compressed != nullptr;
     access.source = std::max(access.source, component.read_bytes > 0 ? UsageLog::Source::kLoaded
-                                            : component.decoded      ? UsageLog::Source::kDecoded
+                                            : decoded                ? UsageLog::Source::kDecoded
                                                                      : UsageLog::Source::kRaw);
   }
   cache_.usage().AddAccess(access);

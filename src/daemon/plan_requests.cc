@@ -36,7 +36,8 @@ std::string ReasonOf(const EntryStore::Step& step, const std::string& policy,
   std::string reason = step.retention == Retention::kLow    ? "low priority; "
                        : step.retention == Retention::kHigh ? "nothing of lower priority is left; "
                                                             : "";
-  reason += fmt::format("worth least of these by {}", policy);
+  reason += step.expendable ? "its memory serves others better, by its use and costs"
+                            : fmt::format("worth least of these by {}", policy);
   if (last_used > 0) {
     const std::chrono::milliseconds age(std::max<int64_t>(UnixMilliseconds() - last_used, 0));
     reason += fmt::format(", last used {} ago", FormatDuration(age));
@@ -97,7 +98,10 @@ void RequestDispatcher::AnswerPlan(const PlanCall& plan, const Manifest& manifes
       reply->set_already_bytes(reply->already_bytes() + component.entry_bytes);
       continue;
     }
-    needed += EntryMemory(component);
+    // A worker decodes it without a raw entry.
+    const bool is_decoded_there = plan.device && plan.pool == MemoryPool::kDedicated &&
+                                  services_.cache.Has(component.id);
+    if (!is_decoded_there) needed += EntryMemory(component);
     if (services_.cache.Has(component.id)) {
       reply->set_decoded_bytes(reply->decoded_bytes() + component.entry_bytes);
       seconds += costs.DecodeSeconds(component.id, component.entry_bytes);

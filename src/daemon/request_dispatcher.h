@@ -107,7 +107,7 @@ class RequestDispatcher : public wire::RequestHandler {
   struct LoadCall;
   void StartLoad(const std::shared_ptr<LoadCall>& load);
   void PlaceNext(const std::shared_ptr<LoadCall>& load);
-  void ReleasePlaced(const LoadCall& load);
+  void ReleasePlaced(LoadCall& load);
   void GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why);
   struct UnloadCall;
   void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);
