@@ -62,13 +62,15 @@ class CompressedEntry::Compressor {
  public:
   Compressor(CompressedEntry& made, std::span<const std::byte> raw) : made_(made), raw_(raw) {}
 
-  Status Run(const std::vector<EntrySegment>& segments, const std::stop_token& stop) {
+  Status Run(const std::vector<EntrySegment>& segments, const std::stop_token& stop,
+             const std::function<void()>& pause) {
     uint64_t most = 0;
     for (const EntrySegment& segment : segments) most += Bound(segment);
     ASSIGN_OR_RETURN(made_.memory_,
                      os::MemoryFile::Create(kMemoryName, AlignUp(most, kPageBytes)));
     segments_.reserve(segments.size());
     for (const EntrySegment& segment : segments) {
+      pause();
       if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "compressing was stopped");
       RETURN_IF_ERROR(Add(segment));
     }
@@ -145,9 +147,9 @@ class CompressedEntry::Compressor {
   std::vector<std::byte> decoded_;
 };
 
-StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(const Entry& entry,
-                                                                 Reservation reservation,
-                                                                 const std::stop_token& stop) {
+StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(
+    const Entry& entry, Reservation reservation, const std::stop_token& stop,
+    const std::function<void()>& pause) {
   ASSIGN_OR_RETURN(const os::Mapping raw,
                    os::Mapping::Create(entry.data_fd(), entry.bytes(),
                                        os::Mapping::Kind::kSharedReadOnly));
@@ -160,7 +162,7 @@ StatusOr<std::unique_ptr<CompressedEntry>> CompressedEntry::Make(const Entry& en
   made->chunks_ = entry.chunks();
   made->content_ = entry.content();
   made->load_time_ = entry.load_time();
-  RETURN_IF_ERROR(Compressor(*made, raw.span()).Run(segments, stop));
+  RETURN_IF_ERROR(Compressor(*made, raw.span()).Run(segments, stop, pause));
   made->reservation_.SetKind(MemoryKind::kCompressed);
   return made;
 }

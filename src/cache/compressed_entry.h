@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -39,10 +40,11 @@ class CompressedEntry {
   // Compresses a published entry, and decodes and compares every segment before it
   // counts. The reservation grows with what is written, up to the memory that is
   // kept. kRamLimitExceeded when the budget grants no more, kCancelled, kIoError.
+  // pause is called every few milliseconds, so that other work may go first.
   // Blocks; for a thread that may.
-  static StatusOr<std::unique_ptr<CompressedEntry>> Make(const Entry& entry,
-                                                         Reservation reservation,
-                                                         const std::stop_token& stop);
+  static StatusOr<std::unique_ptr<CompressedEntry>> Make(
+      const Entry& entry, Reservation reservation, const std::stop_token& stop,
+      const std::function<void()>& pause = [] {});
 
   CompressedEntry(const CompressedEntry&) = delete;
   CompressedEntry& operator=(const CompressedEntry&) = delete;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "cache/codec_speed.h"
 #include "cache/entry_loader.h"
 #include "fmt/format.h"
 #include "spdlog/spdlog.h"
@@ -32,11 +33,7 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
                       return !preloads_.IsUnused(id);
                     },
                     .ended = [this] { StartLoads(); },
-                    .label = [this](const ComponentId& id) { return LabelOf(id); },
-                    .measured =
-                        [this](const CodecSpeed& speed) {
-                          costs_.SetDecodeSpeed(speed.decode_bytes_per_second);
-                        }}),
+                    .label = [this](const ComponentId& id) { return LabelOf(id); }}),
       ghosts_(budget.Use().limit.value()),
       costs_(std::move(costs)),
       publisher_(loop, store_),
@@ -178,6 +175,9 @@ void ComponentCache::CountRequest(const CachedObject& object, bool as_raw) {
   ledger_.Count(object);
   predictor_.Observe(ledger_);
   last_used_[object.id] = std::chrono::steady_clock::now();
+  if (!codec_measured_ && events_.strategy_of(object.id) == CacheStrategy::kAdaptive) {
+    MeasureCodec();
+  }
   const std::vector<ComponentId> concerned = ghosts_.Request(
       object.id,
       {.raw_bytes = object.bytes,
@@ -189,6 +189,20 @@ void ComponentCache::CountRequest(const CachedObject& object, bool as_raw) {
   for (const ComponentId& id : concerned) {
     loop_.Post([this, id] { conversions_.Consider(id); });
   }
+}
+
+void ComponentCache::MeasureCodec() {
+  codec_measured_ = true;
+  threads_->Submit([this](std::stop_token) {
+    const auto speed = MeasureCodecSpeed();
+    if (!speed.ok()) return spdlog::warn("the codec: {}", Message(speed.status()));
+    loop_.Post([this, speed = *speed] {
+      spdlog::debug("the codec encodes {:.1f} and decodes {:.1f} GB/s here",
+                    speed.encode_bytes_per_second / 1e9, speed.decode_bytes_per_second / 1e9);
+      conversions_.SetEncodeSpeed(speed.encode_bytes_per_second);
+      costs_.SetDecodeSpeed(speed.decode_bytes_per_second);
+    });
+  });
 }
 
 StatusOr<std::vector<ComponentCache::PlannedStep>> ComponentCache::PlanRoom(
@@ -293,16 +307,24 @@ size_t ComponentCache::ShrinkToLimit() {
   return store_.ShrinkToLimit().size();
 }
 
+void ComponentCache::CountReading(int change) {
+  reading_ += static_cast<unsigned>(change);
+  conversions_.SetLoading(reading_ > 0);
+}
+
 void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
   ++running_;
+  const bool reads = flight->compressed == nullptr;
+  if (reads) CountReading(1);
   // std::function wants copyable captures.
   auto shared_memory = std::make_shared<LoadMemory>(std::move(memory));
-  threads_->Submit([this, flight, shared_memory](std::stop_token stop) mutable {
+  threads_->Submit([this, flight, shared_memory, reads](std::stop_token stop) mutable {
     auto entry = std::make_shared<StatusOr<std::unique_ptr<Entry>>>(
         Load(*flight, std::move(*shared_memory), stop));
     // The flight's callbacks hold entries, which only the loop may let go.
-    loop_.Post([this, flight = std::move(flight), entry] {
+    loop_.Post([this, flight = std::move(flight), entry, reads] {
       --running_;
+      if (reads) CountReading(-1);
       OnLoaded(flight, std::move(*entry));
       StartLoads();
     });

@@ -212,6 +212,8 @@ class ComponentCache {
   }
   // as_raw: somebody gets the raw entry.
   void CountRequest(const CachedObject& object, bool as_raw);
+  // On a thread; for estimates until something was decoded.
+  void MeasureCodec();
   // An answer with the raw entry; false unless it is there.
   bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
   static SharedFlight DecodingFlight(const ComponentId& component,
@@ -219,6 +221,7 @@ class ComponentCache {
                                      std::string label);
   void StartLoads();
   void Start(const SharedFlight& flight, LoadMemory memory);
+  void CountReading(int change);
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
   // Its raw form or, whole, all of it left RAM to make room.
   void OnLeft(const std::vector<ComponentId>& components, bool whole);
@@ -242,12 +245,14 @@ class ComponentCache {
   std::string room_for_;  // why components leave now, for the log
   std::unordered_map<ComponentId, std::chrono::steady_clock::time_point> last_used_;
   ComponentCosts costs_;
+  bool codec_measured_ = false;
   std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
   std::unordered_map<ComponentId, std::set<ModelId>> users_;
   std::map<ComponentId, SharedFlight> flights_;          // queued and running
   std::deque<SharedFlight> queue_;                       // of flights_, not started
   std::deque<SharedPart> parts_;                         // that wait for room
   unsigned running_ = 0;
+  unsigned reading_ = 0;  // of running_: from disk
   EntryPublisher publisher_;
   // One more than loads: comparing and decoding of parts does not wait for files.
   std::unique_ptr<ThreadPool> threads_;  // last: joined first

@@ -15,6 +15,8 @@ namespace {
 
 // What bf16 weights come to; more is taken where they need it and where it is free.
 constexpr double kExpectedSize = 0.7;
+// With loads, in all for each component: what is never compressed is evicted instead.
+constexpr std::chrono::nanoseconds kPatience = std::chrono::seconds(2);
 constexpr std::chrono::seconds kRetryInterval{1};
 // Not worth decoding for.
 constexpr double kLeastGain = 0.05;
@@ -30,21 +32,7 @@ Conversions::Conversions(os::EventLoop& loop, EntryStore& store, Events events)
       store_(store),
       events_(std::move(events)),
       thread_(std::make_unique<ThreadPool>(1)) {
-  MeasureSpeed();
   thread_->Submit([](std::stop_token) { os::RunBehindOthers(); });
-}
-
-void Conversions::MeasureSpeed() {
-  thread_->Submit([this](std::stop_token) {
-    const auto speed = MeasureCodecSpeed();
-    if (!speed.ok()) return spdlog::warn("the codec: {}", Message(speed.status()));
-    loop_.Post([this, speed = *speed] {
-      spdlog::debug("the codec encodes {:.1f} and decodes {:.1f} GB/s here",
-                    speed.encode_bytes_per_second / 1e9, speed.decode_bytes_per_second / 1e9);
-      assumed_encode_speed_ = speed.encode_bytes_per_second;
-      events_.measured(speed);
-    });
-  });
 }
 
 void Conversions::Consider(const ComponentId& component) {
@@ -103,9 +91,12 @@ void Conversions::StartNext() {
     thread_->Submit([this, component, entry, held = std::move(held), reservation,
                      stop = interrupt_.get_token()](std::stop_token) mutable {
       const auto started = std::chrono::steady_clock::now();
+      std::chrono::nanoseconds patience = kPatience;
       auto made = std::make_shared<StatusOr<std::unique_ptr<CompressedEntry>>>(
-          CompressedEntry::Make(*entry, std::move(*reservation), stop));
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+          CompressedEntry::Make(*entry, std::move(*reservation), stop,
+                                [&] { courtesy_.Wait(patience, stop); }));
+      const std::chrono::duration<double> took =
+          std::chrono::steady_clock::now() - started - (kPatience - patience);
       // The hold may end only on the loop, before what it held up goes on.
       loop_.Post([this, component, held = std::move(held), made, took]() mutable {
         held.reset();

@@ -11,11 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/courtesy.h"
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/cache_strategy.h"
-#include "cache/codec_speed.h"
 #include "cache/entry_store.h"
 #include "os/event_loop.h"
 
@@ -32,7 +32,6 @@ class Conversions {
     std::function<bool(const ComponentId&)> may_evict_for;
     std::function<void()> ended;                      // compressing one did, well or not
     std::function<std::string(const ComponentId&)> label;
-    std::function<void(const CodecSpeed&)> measured;  // once, soon after the start
   };
 
   Conversions(os::EventLoop& loop, EntryStore& store, Events events);
@@ -50,9 +49,14 @@ class Conversions {
   const Progress& progress() const { return progress_; }
   // What a component of so many bytes takes compressed: known, or as others did.
   uint64_t CompressedSize(const ComponentId& component, uint64_t raw_bytes) const;
+  // What compressing is taken to be until some was measured.
+  void SetEncodeSpeed(double bytes_per_second) { assumed_encode_speed_ = bytes_per_second; }
   // The share of the machine's processors, in seconds, that compressing so much takes.
   double EncodeSeconds(uint64_t raw_bytes) const;
 
+  // While models are read from disk, which somebody waits for, compressing pauses: for a
+  // few seconds in all for each component.
+  void SetLoading(bool loading) { courtesy_.SetBusy(loading); }
   // Whether one is being compressed: its memory may come back.
   bool running() const { return running_; }
   // Stops the compressing at work, as its memory is wanted; false when there is none.
@@ -64,7 +68,6 @@ class Conversions {
   }
 
  private:
-  void MeasureSpeed();
   void StartNext();
   // Of one that is there in both forms.
   void ConsiderBoth(const ComponentId& component);
@@ -84,7 +87,8 @@ class Conversions {
   bool running_ = false;
   std::stop_source interrupt_;  // of what is at work
   Progress progress_;
-  double assumed_encode_speed_ = 2e9;  // bytes per second, until some was measured
+  double assumed_encode_speed_ = 2e9;  // bytes per second
+  Courtesy courtesy_;  // of the thread
   std::unique_ptr<ThreadPool> thread_;  // last: joined first
 };
 
