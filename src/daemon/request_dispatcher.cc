@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -138,7 +139,7 @@ void RequestDispatcher::Answer(Call call, v1::Response response,
 void RequestDispatcher::ReportProgress(Call call, const ModelId& model) {
   // Most are answered at once: they need not wait here for the next look.
   while (!watched_.empty() && !Waiting(watched_.back().call)) watched_.pop_back();
-  watched_.push_back({call, model});
+  watched_.push_back({call, model, std::chrono::steady_clock::now() + kProgressInterval});
   if (!std::exchange(looks_at_progress_, true)) {
     services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
   }
@@ -146,29 +147,39 @@ void RequestDispatcher::ReportProgress(Call call, const ModelId& model) {
 
 void RequestDispatcher::LookAtProgress() {
   std::erase_if(watched_, [this](const Watched& watched) { return !Waiting(watched.call); });
+  const auto now = std::chrono::steady_clock::now();
+  auto next = now + kProgressInterval;
   for (Watched& watched : watched_) {
-    if (watched.intervals++ == 0) continue;  // it has not waited for a whole one
-    const Model* model = services_.registry.Find(watched.model);
-    const auto progress =
-        model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
-    if (!progress && watched.intervals <= kIntervalsBetweenSigns) continue;
-    v1::Response response;
-    response.set_more(true);
-    v1::Progress* message = response.mutable_progress();
-    message->set_stage(progress ? "read" : "prepare");
-    message->set_unit("bytes");
-    if (model != nullptr) message->set_item(model->summary.name);
-    if (progress) {
-      message->set_done(progress->done);
-      message->set_total(progress->total);
+    if (watched.due <= now) {
+      TellProgress(watched);
+      watched.due = now + kProgressInterval;
     }
-    Answer(watched.call, std::move(response));
-    watched.intervals = 1;
+    next = std::min(next, watched.due);
   }
   looks_at_progress_ = !watched_.empty();
-  if (looks_at_progress_) {
-    services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
+  if (looks_at_progress_) services_.loop.RunAfter(next - now, [this] { LookAtProgress(); });
+}
+
+void RequestDispatcher::TellProgress(Watched& watched) {
+  const Model* model = services_.registry.Find(watched.model);
+  const auto progress =
+      model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
+  if (!progress && watched.silent_looks < kIntervalsBetweenSigns) {
+    ++watched.silent_looks;
+    return;
   }
+  v1::Response response;
+  response.set_more(true);
+  v1::Progress* message = response.mutable_progress();
+  message->set_stage(progress ? "read" : "prepare");
+  message->set_unit("bytes");
+  if (model != nullptr) message->set_item(model->summary.name);
+  if (progress) {
+    message->set_done(progress->done);
+    message->set_total(progress->total);
+  }
+  Answer(watched.call, std::move(response));
+  watched.silent_looks = 0;
 }
 
 void RequestDispatcher::GetStatus(Call call) {

@@ -1,6 +1,7 @@
 // What each request does: the way from a message through the services and back.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -99,7 +100,8 @@ class RequestDispatcher : public wire::RequestHandler {
   struct Watched {
     Call call;
     ModelId model;
-    int intervals = 0;  // since it was asked for, or the client was last told
+    std::chrono::steady_clock::time_point due{};  // the next look at it
+    int silent_looks = 0;  // since it was asked for, or the client was last told
   };
 
   struct CompatibilityCall;
@@ -123,6 +125,7 @@ class RequestDispatcher : public wire::RequestHandler {
   // while there is none.
   void ReportProgress(Call call, const ModelId& model);
   void LookAtProgress();
+  void TellProgress(Watched& watched);
   bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
   void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
   void Fail(Call call, const Status& error) {

@@ -1,6 +1,8 @@
-// What the files for AVX2 share. All of it is static: each has its own copy, see
-// CMakeLists.txt.
+// What the files for AVX2 share; nothing for others. All of it is static: each has its
+// own copy, see CMakeLists.txt.
 #pragma once
+
+#if defined(__AVX2__)
 
 #include <immintrin.h>
 
@@ -45,3 +47,4 @@ static inline uint64_t EqualBytes(const Vector (&bytes)[2], Vector to) {
 }
 
 }  // namespace warmset::codec
+#endif
