@@ -362,7 +362,12 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
 std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen) {
   std::string text = Printable(plan.model()) + ": ";
   if (plan.needed_bytes() == 0) {
-    text += "is in RAM already\n";
+    text += "is in RAM already";
+    if (plan.decoded_bytes() > 0) {
+      text += fmt::format(", {} of it compressed, which the device's worker decodes in about {}",
+                          Size(plan.decoded_bytes()), Seconds(plan.seconds()));
+    }
+    text += "\n";
   } else {
     text += fmt::format("needs {} of RAM, {} are free; would take about {}{}\n",
                         Size(plan.needed_bytes()), Size(plan.free_bytes()),

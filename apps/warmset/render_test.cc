@@ -219,6 +219,9 @@ TEST(RenderPlan, ShowsWhatWouldLeave) {
 TEST(RenderPlan, SaysWhatNeedsNothingAndWhatFails) {
   EXPECT_EQ(RenderPlan(Parse<v1::PlanReply>("model: 'm' already_bytes: 1"), {}),
             "m: is in RAM already\nNothing would leave RAM.\n");
+  EXPECT_EQ(RenderPlan(Parse<v1::PlanReply>("model: 'm' decoded_bytes: 2048 seconds: 0.5"), {}),
+            "m: is in RAM already, 2.00 KiB of it compressed, which the device's worker decodes "
+            "in about 500 ms\nNothing would leave RAM.\n");
   const auto refused = Parse<v1::PlanReply>(R"(
     model: "m" needed_bytes: 2048 device: "host:0" pool: "dedicated" device_needed_bytes: 2048
     device_free_bytes: 1024
