@@ -11,7 +11,7 @@ std::vector<std::string> Seeds() {
   manifest.format = "safetensors";
   manifest.architectures = {{"sd1", 0.5, {"key"}}};
   manifest.findings = {{"", Verdict::kOk, FindingCategory::kFileCorruption, "odd", 8}};
-  manifest.files.push_back({.path = "unet/model.safetensors", .identity = {}, .content_hash = {}});
+  manifest.files.push_back({.path = "unet/model.safetensors", .identity = {}, .claimed_hash = {}});
   manifest.files[0].identity.size = 8192;
   const TensorEntry tensor{"weight", DType::kF16, {2, 4}, 4096, 16};
   ComponentManifest& component = manifest.components.emplace_back();

@@ -14,7 +14,7 @@ class ModelRegistryTest : public testing::Test {
     ModelSummary summary;
     summary.id = DigestOf<ModelId>(AsBytes(name));
     summary.name = name;
-    summary.files = {{.path = name, .identity = {.device = 1, .inode = inode}, .content_hash = ""}};
+    summary.files = {{.path = name, .identity = {.device = 1, .inode = inode}, .claimed_hash = ""}};
     summary.components = {{.name = "model",
                            .type = "model",
                            .id = DigestOf<ComponentId>(AsBytes("shared")),

@@ -169,7 +169,7 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
     v1::ModelFile* message = detail.add_files();
     message->set_path(file.path);
     message->set_bytes(file.identity.size);
-    message->set_content_hash(file.content_hash);
+    message->set_claimed_hash(file.claimed_hash);
   }
   // A manifest of another revision has other components.
   const auto components = static_cast<int>(summary.components.size());

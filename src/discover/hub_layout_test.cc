@@ -177,7 +177,7 @@ TEST_F(HubScanTest, OnlyModelReposCount) {
   const ScanWalk walk = Scan();
   EXPECT_THAT(Names(walk), ElementsAre("org/name"));
   EXPECT_THAT(walk.findings, IsEmpty());
-  EXPECT_EQ(walk.sightings[0].model.files[1].content_hash, "sha256:" + kBlob);
+  EXPECT_EQ(walk.sightings[0].model.files[1].claimed_hash, "sha256:" + kBlob);
 }
 
 TEST_F(HubScanTest, AFolderThatOnlyHasSuchANameIsAnyFolder) {

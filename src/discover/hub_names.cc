@@ -35,7 +35,7 @@ std::optional<std::string> RepoFolderOf(std::string_view path) {
 
 bool IsCommit(std::string_view text) { return text.size() == kSha1Digits && IsHex(text); }
 
-std::string ContentHashOf(std::string_view link_target) {
+std::string ClaimedHashOf(std::string_view link_target) {
   constexpr std::string_view kBlobs = "/blobs/";
   const size_t blobs = link_target.rfind(kBlobs);
   if (blobs == std::string_view::npos) return {};

@@ -17,9 +17,9 @@ std::optional<std::string> RepoFolderOf(std::string_view path);
 // A commit: 40 lower-case hexadecimal digits.
 bool IsCommit(std::string_view text);
 
-// "sha256:…" or "git-sha1:…" for a snapshot's link to "…/blobs/<digest>": blobs
-// of large files are named by their SHA-256, others by git's. Empty for other
+// The claim "sha256:…" or "git-sha1:…" of a snapshot's link to "…/blobs/<digest>":
+// blobs of large files are named by their SHA-256, others by git's. Empty for other
 // links.
-std::string ContentHashOf(std::string_view link_target);
+std::string ClaimedHashOf(std::string_view link_target);
 
 }  // namespace warmset

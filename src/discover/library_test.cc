@@ -433,9 +433,9 @@ TEST_F(LibraryTest, TheHubsCache) {
                                    "other/copy@01234567/weights.safetensors"));
   const ModelSummary& main = Named("org/name");
   EXPECT_EQ(main.architecture, "bert");
-  EXPECT_EQ(main.files[0].content_hash, "sha256:" + sha256);
-  // Equal blobs are one component, wherever they lie.
-  EXPECT_EQ(main.components[0].id,
+  EXPECT_EQ(main.files[0].claimed_hash, "sha256:" + sha256);
+  // Another blob of that name only claims to be equal.
+  EXPECT_NE(main.components[0].id,
             Named("other/copy@01234567/weights.safetensors").components[0].id);
 
   // Main moves on: the same model has another revision.
@@ -446,7 +446,7 @@ TEST_F(LibraryTest, TheHubsCache) {
   Write(repo + "/refs/main", std::string(40, 'e'));
   Scan();
   EXPECT_EQ(Named("org/name").id, id);
-  EXPECT_EQ(Named("org/name").files[0].content_hash, "sha256:" + std::string(64, 'f'));
+  EXPECT_EQ(Named("org/name").files[0].claimed_hash, "sha256:" + std::string(64, 'f'));
   EXPECT_THAT(Names(), Contains("org/name@01234567"));
 }
 

@@ -8,7 +8,7 @@
 namespace warmset {
 namespace {
 
-constexpr uint16_t kSummaryVersion = 2;
+constexpr uint16_t kSummaryVersion = 3;
 constexpr uint64_t kMaxText = 64 * 1024;
 
 StatusOr<std::string> ReadText(ByteReader& in) {
@@ -19,7 +19,7 @@ StatusOr<std::string> ReadText(ByteReader& in) {
 StatusOr<ManifestFile> ReadFile(ByteReader& in) {
   ManifestFile file;
   ASSIGN_OR_RETURN(file.path, ReadText(in));
-  ASSIGN_OR_RETURN(file.content_hash, ReadText(in));
+  ASSIGN_OR_RETURN(file.claimed_hash, ReadText(in));
   ASSIGN_OR_RETURN(file.identity.device, in.Read<uint64_t>());
   ASSIGN_OR_RETURN(file.identity.inode, in.Read<uint64_t>());
   ASSIGN_OR_RETURN(file.identity.size, in.Read<uint64_t>());
@@ -76,7 +76,7 @@ ModelRow ToRow(const ModelSummary& summary) {
   out.Write(static_cast<uint32_t>(summary.files.size()));
   for (const ManifestFile& file : summary.files) {
     out.WriteString(file.path);
-    out.WriteString(file.content_hash);
+    out.WriteString(file.claimed_hash);
     out.Write(file.identity.device);
     out.Write(file.identity.inode);
     out.Write(file.identity.size);

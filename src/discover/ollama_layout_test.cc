@@ -66,7 +66,7 @@ TEST_F(OllamaStoreTest, AModelPerManifestWithItsBlobs) {
                                 "llama3:latest 2"));
   const ManifestFile& blob = walk.sightings[2].model.files[1];
   EXPECT_EQ(blob.path, "blobs/sha256-" + std::string(64, 'a'));
-  EXPECT_EQ(blob.content_hash, "sha256:" + std::string(64, 'a'));
+  EXPECT_EQ(blob.claimed_hash, "sha256:" + std::string(64, 'a'));
   EXPECT_THAT(walk.findings, IsEmpty());
 }
 

@@ -141,10 +141,10 @@ void ScanWalkState::AddEntry(Folder& folder, const os::DirectoryEntry& entry, co
   if (stat->type == os::FileType::kDirectory) {
     folder.folders.emplace_back(entry.name, true);
   } else if (stat->type == os::FileType::kRegular && of_interest) {
-    FoundFile found{.identity = stat->identity, .content_hash = ""};
+    FoundFile found{.identity = stat->identity, .claimed_hash = ""};
     if (symlink && place.in_hub()) {
       const auto target = os::ReadLinkAt(folder.fd.get(), entry.name);
-      if (target.ok()) found.content_hash = ContentHashOf(*target);
+      if (target.ok()) found.claimed_hash = ClaimedHashOf(*target);
     }
     folder.files.emplace(entry.name, std::move(found));
   }

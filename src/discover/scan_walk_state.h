@@ -37,7 +37,7 @@ struct Place {
 
 struct FoundFile {
   os::FileIdentity identity;
-  std::string content_hash;
+  std::string claimed_hash;
 };
 
 // Only what is of interest to a scan, by bare names.

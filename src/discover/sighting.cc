@@ -38,7 +38,7 @@ void SetRevision(Sighting& sighting) {
   out.WriteString(sighting.model.folder_kind);
   for (const ManifestFile& file : sighting.model.files) {
     out.WriteString(file.path);
-    out.WriteString(file.content_hash);
+    out.WriteString(file.claimed_hash);
     out.Write(file.identity.device);
     out.Write(file.identity.inode);
     out.Write(file.identity.size);

@@ -159,7 +159,7 @@ void WeightsSighter::AddFile(Sighting& sighting, const Folder& folder, const std
     return;
   }
   const FoundFile& found = folder.files.at(name);
-  sighting.model.files.push_back({prefix + name, found.identity, found.content_hash});
+  sighting.model.files.push_back({prefix + name, found.identity, found.claimed_hash});
 }
 
 void WeightsSighter::AddRecord(Sighting& sighting) {

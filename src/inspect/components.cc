@@ -51,20 +51,17 @@ bool IsPlaced(const TensorView& tensor) { return tensor.storage == TensorStorage
 
 }  // namespace
 
-// What equal bytes have in common: their files' content where it is known, else
-// the files themselves. ctime is left out, so that another link to a file, or a
-// chmod, does not make another component of it.
+// The files themselves, and never the hash that a name claims for one: a name can be
+// wrong. ctime is left out, so that another link to a file, or a chmod, does not make
+// another component of it.
 ComponentId DeriveComponentId(const ComponentManifest& component,
                               const std::vector<ManifestFile>& files) {
   ByteWriter out;
   for (const FileRun& run : component.runs) {
     const ManifestFile& file = files[run.file];
-    out.WriteString(file.content_hash);
-    if (file.content_hash.empty()) {
-      out.Write(file.identity.device);
-      out.Write(file.identity.inode);
-      out.Write(file.identity.mtime_ns);
-    }
+    out.Write(file.identity.device);
+    out.Write(file.identity.inode);
+    out.Write(file.identity.mtime_ns);
     out.Write(file.identity.size);
     out.Write(run.file_offset);
     out.Write(run.bytes);

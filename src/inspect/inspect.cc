@@ -608,7 +608,7 @@ StatusOr<PassedModel> PassedModel::Of(int fd, const std::string& name) {
   RETURN_IF_ERROR(os::CheckReadableFile(fd));
   ModelFiles files;
   ASSIGN_OR_RETURN(const os::FileIdentity identity, os::Identify(fd));
-  files.files.push_back({.path = name, .identity = identity, .content_hash = ""});
+  files.files.push_back({.path = name, .identity = identity, .claimed_hash = ""});
   return PassedModel(fd, std::move(files));
 }
 

@@ -35,11 +35,11 @@ class InspectTest : public testing::Test, public FileProvider {
   }
 
   void Write(const std::string& path, const std::string& content,
-             const std::string& content_hash = "") {
+             const std::string& claimed_hash = "") {
     const std::string full = folder_ + "/" + path;
     std::filesystem::create_directories(std::filesystem::path(full).parent_path());
     WriteTestFile(full, content);
-    model_.files.push_back({path, *os::IdentifyPath(full), content_hash});
+    model_.files.push_back({path, *os::IdentifyPath(full), claimed_hash});
   }
 
   StatusOr<Manifest> Inspect(ModelLayout layout) {
@@ -499,7 +499,7 @@ TEST_F(OllamaTest, ALayerOfTensorsIsAComponent) {
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->verdict(), Verdict::kOk);
   EXPECT_THAT(Names(*manifest), ElementsAre("model:model", "adapter:lora", "adapter_2:lora"));
-  EXPECT_EQ(manifest->files[0].content_hash, "sha256:" + Digits('a'));
+  EXPECT_EQ(manifest->files[0].claimed_hash, "sha256:" + Digits('a'));
 }
 
 TEST_F(OllamaTest, WhatIsWrongWithBlobs) {
@@ -520,7 +520,7 @@ TEST_F(InspectTest, AModelIndexThatLeadsOutIsRefused) {
   EXPECT_EQ(CodeOf(Refusal(ModelLayout::kDiffusers)), ErrorCode::kUnsafeModel);
 }
 
-TEST_F(InspectTest, IdsFollowContentNotPlace) {
+TEST_F(InspectTest, IdsFollowTheFileNotItsPlaceOrItsClaim) {
   const std::string content = TestSafetensors({{"w", 8}});
   const auto id_of = [&] { return Inspect(ModelLayout::kFile)->components[0].id; };
   Write("a.safetensors", content);
@@ -538,11 +538,10 @@ TEST_F(InspectTest, IdsFollowContentNotPlace) {
   model_ = {};
   Write("hub1.safetensors", content, "sha256:" + std::string(64, 'a'));
   const ComponentId blob = id_of();
-  model_ = {};
-  Write("hub2.safetensors", content, "sha256:" + std::string(64, 'a'));
+  model_.files[0].claimed_hash = "sha256:" + std::string(64, 'b');
   EXPECT_EQ(id_of(), blob);
   model_ = {};
-  Write("hub3.safetensors", content, "sha256:" + std::string(64, 'b'));
+  Write("hub2.safetensors", content, "sha256:" + std::string(64, 'a'));
   EXPECT_NE(id_of(), blob);
 }
 

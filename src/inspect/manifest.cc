@@ -28,7 +28,7 @@ void Write(ByteWriter& out, const ManifestFile& file) {
   out.Write(file.identity.size);
   out.Write(file.identity.mtime_ns);
   out.Write(file.identity.ctime_ns);
-  out.WriteString(file.content_hash);
+  out.WriteString(file.claimed_hash);
 }
 
 void Write(ByteWriter& out, const ComponentManifest& component) {
@@ -110,7 +110,7 @@ StatusOr<ManifestFile> ReadFile(ByteReader& in) {
   ASSIGN_OR_RETURN(file.identity.size, in.Read<uint64_t>());
   ASSIGN_OR_RETURN(file.identity.mtime_ns, in.Read<int64_t>());
   ASSIGN_OR_RETURN(file.identity.ctime_ns, in.Read<int64_t>());
-  ASSIGN_OR_RETURN(file.content_hash, ReadText(in));
+  ASSIGN_OR_RETURN(file.claimed_hash, ReadText(in));
   return file;
 }
 

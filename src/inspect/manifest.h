@@ -28,7 +28,9 @@ std::string_view ModelLayoutName(ModelLayout layout);
 struct ManifestFile {
   std::string path;           // relative to the model's folder
   os::FileIdentity identity;  // when its header was read
-  std::string content_hash;   // "sha256:…" or "git-sha1:…" from a hub blob's name, else empty
+  // "sha256:…" or "git-sha1:…" where the file's name or a manifest claims its hash, else
+  // empty. Only a claim: no identity rests on it (docs/design/claims.md).
+  std::string claimed_hash;
 };
 
 // A stretch of a file and where it lies in the component's memory. Runs start
@@ -45,8 +47,7 @@ struct FileRun {
 struct ComponentManifest {
   std::string name;  // unique in the model: "unet", "text_encoder_2", "model"
   std::string type;  // "unet", "transformer", "vae", "text_encoder", "lora", ..., "model"
-  // Derived from the runs, the index and the files' identity (their content
-  // hash where there is one): equal ids mean equal bytes.
+  // Derived from the runs, the index and the files' identity: equal ids mean equal bytes.
   ComponentId id;
   std::vector<FileRun> runs;
   uint64_t entry_bytes = 0;  // size of the entry; for a whole file its exact size
@@ -110,7 +111,7 @@ struct Manifest {
 // The serialised form is what crosses from a parsing process and what the
 // catalog stores; kManifestVersion is in it, and another version is
 // kVersionMismatch (the catalog then inspects again).
-inline constexpr uint16_t kManifestVersion = 2;
+inline constexpr uint16_t kManifestVersion = 3;
 std::string EncodeManifest(const Manifest& manifest);
 // kCorruptedModel for anything that EncodeManifest would not produce.
 StatusOr<Manifest> DecodeManifest(std::string_view blob);

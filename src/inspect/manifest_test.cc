@@ -41,7 +41,7 @@ TEST(ManifestTest, DecodesWhatWasEncoded) {
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(EncodeManifest(*decoded), blob);
   EXPECT_EQ(decoded->files[0].identity, manifest.files[0].identity);
-  EXPECT_EQ(decoded->files[0].content_hash, "sha256:00");
+  EXPECT_EQ(decoded->files[0].claimed_hash, "sha256:00");
   EXPECT_EQ(decoded->components[0].id, manifest.components[0].id);
   EXPECT_EQ(decoded->components[0].tensor_count, 1u);
   EXPECT_EQ(decoded->components[0].dtype_bytes, (std::map<std::string, uint64_t>{{"F16", 12}}));

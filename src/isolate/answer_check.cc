@@ -13,10 +13,10 @@ Status Lie(std::string_view what) { return Error(ErrorCode::kCorruptedModel, wha
 Status CheckFile(const ManifestFile& file, const ManifestFile* asked,
                  const os::FileIdentity* given) {
   if (asked != nullptr && file.identity == asked->identity &&
-      file.content_hash == asked->content_hash) {
+      file.claimed_hash == asked->claimed_hash) {
     return OkStatus();
   }
-  if (given != nullptr && file.content_hash.empty()) {
+  if (given != nullptr && file.claimed_hash.empty()) {
     if (file.identity == *given) return OkStatus();
     return Error(ErrorCode::kFileChanged,
                  fmt::format("{} changes while it is looked at; scan again when it is complete",

@@ -93,7 +93,7 @@ std::string Encode(const ModelFiles& model) {
     out.Write(file.identity.size);
     out.Write(file.identity.mtime_ns);
     out.Write(file.identity.ctime_ns);
-    out.WriteString(file.content_hash);
+    out.WriteString(file.claimed_hash);
   }
   return out.Take();
 }
@@ -114,7 +114,7 @@ StatusOr<ModelFiles> DecodeModelFiles(std::string_view payload) {
     ASSIGN_OR_RETURN(file.identity.size, in.Read<uint64_t>());
     ASSIGN_OR_RETURN(file.identity.mtime_ns, in.Read<int64_t>());
     ASSIGN_OR_RETURN(file.identity.ctime_ns, in.Read<int64_t>());
-    ASSIGN_OR_RETURN(file.content_hash, ReadText(in));
+    ASSIGN_OR_RETURN(file.claimed_hash, ReadText(in));
   }
   RETURN_IF_ERROR(CheckEnd(in));
   return model;

@@ -23,7 +23,7 @@ TEST(BorderMessagesTest, ComeBackAsTheyWere) {
   EXPECT_EQ(decoded->folder_kind, "loras");
   ASSERT_EQ(decoded->files.size(), 2u);
   EXPECT_EQ(decoded->files[0].identity, model.files[0].identity);
-  EXPECT_EQ(decoded->files[0].content_hash, "sha256:x");
+  EXPECT_EQ(decoded->files[0].claimed_hash, "sha256:x");
   EXPECT_EQ(decoded->files[1].path, "b");
 }
 

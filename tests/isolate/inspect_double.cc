@@ -54,7 +54,7 @@ StatusOr<std::string> Misbehave(const ModelFiles& model, FileProvider& files) {
     return Lie(model, [](Manifest& m) { m.files.front().identity.inode ^= 1; }, files);
   }
   if (name == "other-hash") {
-    return Lie(model, [](Manifest& m) { m.files.front().content_hash = "sha256:0"; }, files);
+    return Lie(model, [](Manifest& m) { m.files.front().claimed_hash = "sha256:0"; }, files);
   }
   if (name == "more-files") {
     return Lie(model, [](Manifest& m) { m.files.push_back({"/etc/passwd", {}, ""}); }, files);
