@@ -7,7 +7,7 @@ namespace warmset {
 namespace {
 
 constexpr std::array kShorthands = {
-    Shorthand{"word_only", "!*.weight !*.bias"},
+    Shorthand{"word_only", "!*.weight !*.bias !{t5,t5xxl,clip_g}"},
 };
 
 constexpr std::array kVariants = {
@@ -55,8 +55,26 @@ constexpr std::array kRules = {
     ModelRule{"sd3", "controlnet", .9,
               "controlnet_blocks.0.weight pos_embed_input.proj.weight !input_hint_block.0.weight"},
     ModelRule{"z-image", "controlnet", .9, "control_layers.0.* !cap_embedder.1.weight"},
+    ModelRule{"sana", "controlnet", .9,
+              "controlnet_blocks.0.weight transformer_blocks.0.ff.conv_inverted.weight"},
     ModelRule{"", "controlnet", .7, "{controlnet_blocks.0,input_hint_block.0}.weight"},
     ModelRule{"", "controlnet", .7, "controlnet_cond_embedding.conv_in.weight"},
+
+    // SparseCtrl: AnimateDiff's frames, some of them given.
+    ModelRule{"sd1", "controlnet", .9,
+              "controlnet_cond_embedding.weight[1]=4|5 "
+              "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=768"},
+    ModelRule{"sd1", "controlnet", .6,
+              "controlnet_cond_embedding.weight[1]=4|5 "
+              "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight[0]=320"},
+    // ControlNet-LLLite changes the layers that its names give; SDXL's only.
+    ModelRule{"sdxl", "controlnet", .9, "lllite_unet_*.conditioning1.0.weight"},
+    ModelRule{"sd1", "gligen", .9,
+              "position_net.linears.0.weight *.fuser.linear.weight[-1]=768 "
+              "!{input_blocks.0.0,conv_in}.weight"},
+    ModelRule{"", "gligen", .8,
+              "position_net.linears.0.weight *.fuser.linear.weight "
+              "!{input_blocks.0.0,conv_in}.weight"},
 
     // T2I adapters take the picture apart into channels: 64 to a colour, 256 for SDXL.
     ModelRule{"sd1", "t2i_adapter", .9, "body.0.in_conv.weight body.0.in_conv.weight[1]=64|192"},
@@ -71,8 +89,14 @@ constexpr std::array kRules = {
     ModelRule{"sd2", "ip_adapter", .95, "ip_adapter.1.to_k_ip.weight[-1]=1024"},
     ModelRule{"sdxl", "ip_adapter", .95, "ip_adapter.1.to_k_ip.weight[-1]=2048"},
     ModelRule{"flux.1", "ip_adapter", .9, "ip_adapter_proj_model.*"},
+    ModelRule{"flux.1", "ip_adapter", .85,
+              "ip_adapter.0.to_k_ip.weight[0]=3072 ip_adapter.0.to_k_ip.weight[1]=4096"},
     ModelRule{"", "ip_adapter", .8, "{image_proj,ip_adapter}.*"},
     ModelRule{"flux.1", "style_model", .98, "redux_up.weight redux_down.weight tensors<5"},
+
+    // T2I adapters' style; the layers' name is spelled so in the code.
+    ModelRule{"sd1", "style_model", .9,
+              "style_embedding transformer_layes.0.attn.in_proj_weight proj[-1]=768"},
 
     // AnimateDiff's motion modules, without the UNet.
     ModelRule{"sd1", "motion_adapter", .9,
@@ -80,8 +104,10 @@ constexpr std::array kRules = {
     ModelRule{"sdxl", "motion_adapter", .8,
               "down_blocks.0.motion_modules.0.* !down_blocks.3.motion_modules.0.* !conv_in.weight"},
 
-    ModelRule{"sdxl", "embedding", .95, "clip_g clip_l"},
-    ModelRule{"sdxl", "embedding", .7, "clip_g"},
+    ModelRule{"sdxl", "embedding", .95, "clip_g clip_l !{t5,t5xxl}"},
+    ModelRule{"sdxl", "embedding", .7, "clip_g !{t5,t5xxl}"},
+    ModelRule{"sd3", "embedding", .8, "clip_g {t5,t5xxl}"},
+    ModelRule{"flux.1", "embedding", .8, "{t5,t5xxl}[-1]=4096 !clip_g"},
     ModelRule{"sd1", "embedding", .9, "{emb_params,string_to_param.*}[-1]=768"},
     ModelRule{"sd2", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1024"},
     ModelRule{"sdxl", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1280"},

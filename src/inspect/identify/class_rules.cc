@@ -28,6 +28,7 @@ constexpr std::array kTypes = {
     TypeRow{"t2i_adapter", "t2i_adapter", true},
     TypeRow{"ip_adapter", "ip_adapter", true},
     TypeRow{"style_model", "style_model", true},
+    TypeRow{"gligen", "gligen", true},
     TypeRow{"motion_adapter", "motion_adapter", true},
     TypeRow{"embedding", "embedding", true},
     TypeRow{"hypernetwork", "hypernetwork", true},

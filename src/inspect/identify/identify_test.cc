@@ -56,7 +56,8 @@ TEST(IdentifyTest, MoreEvidenceIsMoreConfidence) {
   ASSERT_EQ(ambiguous.architectures.size(), 2u);
   EXPECT_LT(ambiguous.architectures[0].confidence, 0.75);
   EXPECT_GE(ambiguous.architectures[0].confidence, ambiguous.architectures[1].confidence);
-  const auto clear = IdentifyTensors(Kohya("lora_unet_double_blocks_0_img_mlp_0", 3072, 12288));
+  const auto clear = IdentifyTensors(Kohya("lora_unet_double_blocks_0_img_mlp_0", 3072, 12288) +
+                                     Kohya("lora_unet_double_blocks_0_img_mod_lin", 3072, 18432));
   EXPECT_GT(clear.architectures[0].confidence, 0.9);
   EXPECT_THAT(clear.architectures[0].evidence[0], HasSubstr("kohya"));
 }

@@ -53,8 +53,9 @@ struct LoraSuffix {
   // Which dims of the layer the tensor has: its dim 1 is the layer's for kIn, its
   // dim 0 for kOut.
   enum class Tells { kNothing, kIn, kOut, kBoth } tells;
-  // Common words, which count only behind a prefix that LoRAs have.
-  bool needs_prefix = false;
+  // Common words count only behind a prefix: any that LoRAs have, or one that the
+  // trainers write and no other program ("lora_unet_").
+  enum class Prefix { kNone, kAny, kTrainers } needs = Prefix::kNone;
 };
 std::span<const LoraSuffix> LoraSuffixes();
 

@@ -68,6 +68,9 @@ constexpr int kMaxWraps = 4;
 constexpr Prefixes<9> kLoraWraps({"base_model.model.", "lora_unet_", "lora_transformer_",
                                   "lycoris_", "unet.", "transformer.", "diffusion_model.",
                                   "lora_prior_unet_", "model."});
+// Those that no other program writes.
+constexpr Prefixes<5> kTrainersPrefixes({"lora_unet_", "lora_te", "lora_transformer_", "lycoris_",
+                                         "lora_prior_"});
 // Text encoders keep their prefix, which tells them apart.
 constexpr Prefixes<4> kLoraEncoders({"lora_te", "text_encoder.", "text_encoder_2.",
                                      "text_encoders."});
@@ -214,9 +217,9 @@ bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   if (suffix == nullptr) return false;
   const std::string_view whole = Unwrap(tensor.name.substr(0, stem_bytes), kOuterWraps);
   const std::string_view stem = Unwrap(whole, kLoraWraps);
-  if (suffix->needs_prefix && stem.size() == whole.size() && !kLoraEncoders.Has(stem)) {
-    return false;
-  }
+  const bool has_prefix = stem.size() != whole.size() || kLoraEncoders.Has(stem);
+  if (suffix->needs == LoraSuffix::Prefix::kAny && !has_prefix) return false;
+  if (suffix->needs == LoraSuffix::Prefix::kTrainers && !kTrainersPrefixes.Has(whole)) return false;
   const auto dim = [&tensor](size_t i) { return i < tensor.shape.size() ? tensor.shape[i] : 0; };
   using Tells = LoraSuffix::Tells;
   const bool tells_out = suffix->tells == Tells::kOut || suffix->tells == Tells::kBoth;
