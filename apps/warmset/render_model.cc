@@ -121,6 +121,7 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
                            detail.files_size() == 1 ? "" : "s")},
       {"Path", detail.path()},
+      {"Path in RAM", detail.ram_path()},
       {"Root", detail.root()},
       {"Components", fmt::format("{}", fmt::join(components, ", "))},
       {"Not mappable", detail.unplaced_tensors() == 0

@@ -28,7 +28,7 @@ constexpr std::chrono::seconds kExpiryInterval{1};
 // While clients of an earlier daemon still map its entries.
 constexpr std::chrono::seconds kOrphanInterval{2};
 
-std::string LinksFolder(const std::string& socket) {
+std::string PathsFolder(const std::string& socket) {
   return std::filesystem::path(socket).replace_extension().string() + "-paths";
 }
 
@@ -108,9 +108,9 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   passed_files_ = std::make_unique<PassedFiles>(
       *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
-  ASSIGN_OR_RETURN(PathLinks links, PathLinks::Create(LinksFolder(options_.socket)));
+  ASSIGN_OR_RETURN(PathFolder folder, PathFolder::Create(PathsFolder(options_.socket)));
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
-                                         std::move(links));
+                                         std::move(folder));
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
   ASSIGN_OR_RETURN(const auto wanted, desired_->Read());
   devices_ = std::make_unique<DeviceService>(
@@ -131,7 +131,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
           .wanted_changed = [this](const auto& now) { desired_->WantedChanged(now); },
       });
   devices_->Restore(wanted);
-  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_,
+  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_, *paths_,
                                       options_.strategy, limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
@@ -228,6 +228,9 @@ std::string Daemon::Describe(const ComponentId& component) const {
                           : fmt::format("{}/{}", model->summary.name, candidate.name));
     }
   }
+  if (const Model* model = paths_->OwnerOf(component)) {
+    names.push_back(model->summary.name + ", held for `warmset path`");
+  }
   std::string text = names.empty() ? component.Hex().substr(0, 12)
                                    : fmt::format("{}", fmt::join(names, " = "));
   const std::string holders = view_->DescribeHolders(leases_->HoldersOf(component, std::nullopt));
@@ -286,6 +289,10 @@ void Daemon::DropExpired() {
   const int64_t now = UnixMilliseconds();
   for (const auto& [name, model] : registry_.all()) {
     if (!IsKeptNoLonger(*model, now) || !leases_->HoldersOf(model->summary.id).empty()) continue;
+    if (paths_->Find(model->summary.id) != nullptr) {
+      spdlog::info("{}: its time by path is over", name);
+      paths_->Close(model->summary.id);
+    }
     for (const ComponentSummary& component : model->summary.components) {
       const auto& users = registry_.UsersOf(component.id);
       const bool placed = !devices_->PlacementsOf(component.id).empty();

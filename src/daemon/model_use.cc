@@ -259,15 +259,16 @@ void ModelUse::NotePreloadUse(const Operation& operation, const ComponentId& com
 void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source) {
   const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
                                   .preload = operation->request.preload};
+  const ComponentId id = source.component.id;
   cache_.Ensure(std::move(source), wish,
-                [this, operation, index](StatusOr<ComponentCache::Loaded> loaded) {
+                [this, operation, index, id](StatusOr<ComponentCache::Loaded> loaded) {
                   if (!loaded.ok()) return Arrived(operation, loaded.status());
                   std::vector<std::string>& evicted = operation->result.evicted;
                   evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
                   // Nobody waits for a preload: it must not keep others from the memory.
                   const bool preload = operation->request.preload.has_value();
                   Arrived(operation, Component{index, preload ? nullptr : std::move(loaded->held),
-                                               loaded->read_bytes, loaded->decoded});
+                                               loaded->read_bytes, loaded->decoded, id});
                 });
 }
 

@@ -56,6 +56,7 @@ class ModelUse {
     ComponentCache::Held held{};
     uint64_t read_bytes = 0;
     bool decoded = false;
+    ComponentId file{};  // of a whole file: by which the cache knows it
     // Instead of held: the tensors that were wanted, or the compressed form.
     std::shared_ptr<const Entry> part{};
     std::shared_ptr<const CompressedEntry> compressed{};

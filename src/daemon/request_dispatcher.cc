@@ -362,9 +362,9 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
                                           component.name, placed.device.value(), summary.name)));
     }
   }
-  services_.paths.Close(summary.id);
   v1::Response response;
   v1::UncacheReply* reply = response.mutable_uncache();
+  reply->set_freed_bytes(services_.paths.Close(summary.id));
   for (const uint32_t index : *selected) {
     UncacheComponent(**model, index, *reply);
     services_.preloader.Unwanted(summary.id, summary.components[index].id);
@@ -418,10 +418,17 @@ void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
   if (!model.ok()) return Fail(call, model.status());
   const ModelId id = (*model)->summary.id;
   services_.paths.Open(id, services_.view.UserOf(call.session),
-                       [this, call](const StatusOr<std::string>& path) {
-                         if (!path.ok()) return Fail(call, path.status());
+                       [this, call](const StatusOr<OpenedPath>& opened) {
+                         if (!opened.ok()) return Fail(call, opened.status());
                          v1::Response response;
-                         response.mutable_path()->set_path(*path);
+                         v1::PathReply* reply = response.mutable_path();
+                         reply->set_path(opened->path);
+                         reply->set_folder(opened->folder);
+                         for (const OpenedPath::Part& part : opened->parts) {
+                           v1::PathReply::Part* message = reply->add_parts();
+                           message->set_path(part.path);
+                           message->set_bytes(part.bytes);
+                         }
                          Answer(call, std::move(response));
                        });
   ReportProgress(call, id);

@@ -90,6 +90,10 @@ v1::ModelState StateView::StateOf(const Model& model) const {
       if (placed.placement.ready) on_device[placed.device] += placed.placement.bytes.value();
     }
   }
+  const uint64_t path_bytes = paths_.OwnBytes(summary.id);
+  state.set_path_bytes(path_bytes);
+  parts.raw_bytes += path_bytes;
+  parts.bytes = std::max(parts.bytes, path_bytes);  // the same tensors
   state.set_cache_state(
       CacheStateOf(parts, needed, !model.last_error.ok()));
   state.set_cached_bytes(parts.bytes);
@@ -165,8 +169,11 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
   detail.set_path(summary.path);
   detail.set_root(summary.root);
   if (!model.override_by_user.kind.empty()) detail.set_identified_kind(model.identified_kind);
+  const OpenedPath* const opened = paths_.Find(summary.id);
+  if (opened != nullptr) detail.set_ram_path(opened->path);
   for (const ManifestFile& file : summary.files) {
     v1::ModelFile* message = detail.add_files();
+    if (opened != nullptr) message->set_ram_path(opened->folder + "/" + file.path);
     message->set_path(file.path);
     message->set_bytes(file.identity.size);
     message->set_claimed_hash(file.claimed_hash);

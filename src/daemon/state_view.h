@@ -12,6 +12,7 @@
 #include "daemon/device_service.h"
 #include "daemon/lease_table.h"
 #include "daemon/model_registry.h"
+#include "daemon/path_service.h"
 #include "inspect/compatibility/device_profile.h"
 #include "os/unix_socket.h"
 #include "warmset/v1/session.pb.h"
@@ -23,11 +24,13 @@ namespace warmset {
 class StateView {
  public:
   StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
-            DeviceService& devices, CacheStrategy default_strategy, ByteCount configured_limit)
+            DeviceService& devices, const PathService& paths, CacheStrategy default_strategy,
+            ByteCount configured_limit)
       : registry_(registry),
         cache_(cache),
         leases_(leases),
         devices_(devices),
+        paths_(paths),
         default_strategy_(default_strategy),
         configured_limit_(configured_limit) {}
 
@@ -71,6 +74,7 @@ class StateView {
   const ComponentCache& cache_;
   const LeaseTable& leases_;
   DeviceService& devices_;
+  const PathService& paths_;
   const CacheStrategy default_strategy_;
   const ByteCount configured_limit_;
   struct Peer {
