@@ -1,6 +1,7 @@
 // Attach: from entries or placements to descriptors in a client's hands.
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -56,11 +57,16 @@ wire::SharedFd ShareFile(os::MemoryFile file) {
 }  // namespace
 
 struct RequestDispatcher::AttachCall {
+  // Of one file, by component.
+  using FileRuns = std::map<std::string, std::vector<FileRun>>;
+
   Call call;
   ModelId model;
   ModelSummary summary;  // as used: of placements, which are exported one by one
   std::vector<ModelUse::Component> components;
   std::vector<FilePart> parts;  // of a passed file, in the order of components
+  bool wants_file_runs = false;
+  FileRuns file_runs;
   std::set<std::string> tensors;  // empty: all
   std::optional<DeviceId> device;
   size_t next = 0;  // of components: to be exported
@@ -77,8 +83,7 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
       return Fail(call, Error(ErrorCode::kInvalidRequest,
                               "attaching a file needs exactly one descriptor"));
     }
-    return AttachPassedFile(call, std::make_shared<os::UniqueFd>(std::move(fds[0])),
-                            request.file_path());
+    return AttachPassedFile(call, std::make_shared<os::UniqueFd>(std::move(fds[0])), request);
   }
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
@@ -130,12 +135,14 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
 }
 
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
-                                         const std::string& client_path) {
-  services_.passed_files.Resolve(file, client_path, [this, call,
-                                                     file](StatusOr<PassedFile> passed) {
+                                         const v1::Attach& request) {
+  services_.passed_files.Resolve(file, request.file_path(), [this, call, file,
+                                                             runs = request.file_runs()](
+                                                                StatusOr<PassedFile> passed) {
     if (!passed.ok()) return Fail(call, passed.status());
     auto attach = std::make_shared<AttachCall>();
     attach->call = call;
+    attach->wants_file_runs = runs;
     attach->model = passed->model;
     attach->parts = passed->parts;
     ModelUse::Request use{.model = passed->model,
@@ -144,7 +151,8 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
                           .passed_file = file,
                           .passed_index = passed->index};
     for (const FilePart& part : passed->parts) use.components.push_back(part.component);
-    services_.uses.Use(std::move(use), [this, attach, revision = passed->revision](auto used) {
+    services_.uses.Use(std::move(use), [this, attach, revision = passed->revision,
+                                        index = passed->index](auto used) {
       if (!used.ok()) return Fail(attach->call, used.status());
       const Model* model = services_.registry.Find(attach->model);
       if (model == nullptr || model->summary.revision != revision) {
@@ -152,9 +160,33 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
                                         "the file was replaced while it was attached"));
       }
       attach->components = std::move(used->components);
-      AttachEntries(attach);
+      if (!attach->wants_file_runs) return AttachEntries(attach);
+      FindFileRuns(attach, model->summary, index);
     });
     ReportProgress(call, passed->model);
+  });
+}
+
+// A manifest may list a million tensors: not on the loop.
+void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach,
+                                     const ModelSummary& summary, uint32_t file) {
+  services_.pool.Submit([this, shared = attach, summary, file](std::stop_token) mutable {
+    const auto manifest = services_.library.ManifestOf(summary);
+    AttachCall::FileRuns runs;
+    if (manifest.ok()) {
+      for (const ComponentManifest& component : manifest->components) {
+        for (const FileRun& run : component.runs) {
+          if (run.file == file) runs[component.name].push_back(run);
+        }
+      }
+    }
+    // The call holds entries, which only the loop may let go.
+    services_.loop.Post([this, shared = std::move(shared), runs = std::move(runs),
+                         status = manifest.status()]() mutable {
+      if (!status.ok()) return Fail(shared->call, status);
+      shared->file_runs = std::move(runs);
+      AttachEntries(shared);
+    });
   });
 }
 
@@ -210,6 +242,14 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& 
   chunk->set_fd(1);
   chunk->set_bytes(entry.bytes());
   attached->set_components_left(static_cast<uint32_t>(left));
+  if (const auto runs = attach.file_runs.find(summary.name); runs != attach.file_runs.end()) {
+    for (const FileRun& run : runs->second) {
+      v1::AttachedComponent::FileRun* message = attached->add_file_runs();
+      message->set_file_offset(run.file_offset);
+      message->set_offset(run.entry_offset);
+      message->set_bytes(run.bytes);
+    }
+  }
   Answer(attach.call, std::move(response), {index, {entry.data_fd(), owner}});
 }
 

@@ -115,7 +115,9 @@ class RequestDispatcher : public wire::RequestHandler {
   void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);
   struct AttachCall;
   void AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
-                        const std::string& client_path);
+                        const v1::Attach& request);
+  void FindFileRuns(const std::shared_ptr<AttachCall>& attach, const ModelSummary& summary,
+                    uint32_t file);
   void AttachEntries(const std::shared_ptr<AttachCall>& attach);
   void AttachPlacements(const std::shared_ptr<AttachCall>& attach);
   void SendEntry(const AttachCall& attach, const ModelSummary& model,

@@ -80,7 +80,9 @@ Status BulkFile::Read(std::span<std::byte> destination, uint64_t offset) const {
       continue;
     }
     if (got < 0) {
-      return ErrnoError(static_cast<int>(-got), fmt::format("read {} at offset {}", name_, offset));
+      return AtOffset(
+          ErrnoError(static_cast<int>(-got), fmt::format("read {} at offset {}", name_, offset)),
+          offset);
     }
     if (got == 0) {
       return Error(ErrorCode::kFileChanged,

@@ -152,6 +152,7 @@ TEST_P(BulkReaderTest, EveryFailedReadIsAnErrorThatNamesTheFile) {
     const Status status = ReadInBulk({.blocks = blocks_, .before = {}, .done = {}, .stop = {}});
     EXPECT_EQ(DisarmFault(), 1) << nth;
     EXPECT_EQ(CodeOf(status), ErrorCode::kIoError) << nth;
+    EXPECT_TRUE(OffsetOf(status).has_value()) << nth;
     EXPECT_THAT(std::string(Message(status)), HasSubstr("read weights at offset"));
   }
 }

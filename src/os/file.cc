@@ -165,12 +165,16 @@ StatusOr<size_t> ReadAt(int fd, std::span<std::byte> buffer, uint64_t offset) {
   size_t done = 0;
   while (done < buffer.size()) {
     if (const int fault = InjectedFault("pread")) {
-      return ErrnoError(fault, fmt::format("read at offset {}", offset + done));
+      return AtOffset(ErrnoError(fault, fmt::format("read at offset {}", offset + done)),
+                      offset + done);
     }
     const ssize_t got = ::pread(fd, buffer.data() + done, buffer.size() - done,
                                 static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoError(errno, fmt::format("read at offset {}", offset + done));
+    if (got < 0) {
+      return AtOffset(ErrnoError(errno, fmt::format("read at offset {}", offset + done)),
+                      offset + done);
+    }
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }

@@ -132,6 +132,8 @@ v1::Error ToProto(const Status& status) {
   error.set_code(std::string(ErrorCodeName(CodeOf(status))));
   error.set_message(std::string(Message(status)));
   for (const std::string& candidate : CandidatesOf(status)) error.add_candidates(candidate);
+  const std::optional<uint64_t> offset = OffsetOf(status);
+  if (offset && CodeOf(status) == ErrorCode::kIoError) error.set_offset(*offset);
   return error;
 }
 

@@ -73,6 +73,13 @@ TEST(MessageCodec, ErrorsKeepCodeMessageAndCandidates) {
   EXPECT_EQ(CodeOf(FromProto(newer)), ErrorCode::kInternal);
 }
 
+TEST(MessageCodec, AFailedReadSaysWhere) {
+  const Status failed = AtOffset(Error(ErrorCode::kIoError, "read x"), 4096);
+  EXPECT_EQ(ToProto(Annotate(failed, "model")).offset(), 4096u);
+  EXPECT_FALSE(ToProto(Error(ErrorCode::kIoError, "no descriptors")).has_offset());
+  EXPECT_FALSE(ToProto(AtOffset(Error(ErrorCode::kCorruptedModel, "x"), 1)).has_offset());
+}
+
 TEST(MessageCodec, StringsInChoicesAreMadeUtf8) {
   v1::Response response;
   v1::AttachedComponent& attached = *response.mutable_attached();
