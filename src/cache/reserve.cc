@@ -100,6 +100,16 @@ void MemoryReserve::GiveBack(ByteCount missing) {
   }
 }
 
+void MemoryReserve::NoteLoad(ByteCount bytes) {
+  if (sizes_.empty()) return;
+  std::optional<LoadMemory> unwanted;  // freed outside the lock
+  absl::MutexLock lock(&mutex_);
+  loads_.push_back(bytes);
+  if (loads_.size() > kUsualLoads) loads_.pop_front();
+  unwanted = PopUnwanted();
+  changed_ = true;
+}
+
 void MemoryReserve::OnBudgetChange() {
   absl::MutexLock lock(&mutex_);
   changed_ = true;
@@ -113,15 +123,40 @@ void MemoryReserve::WaitUntilSettled() {
       this));
 }
 
+std::vector<ByteCount> MemoryReserve::WantedSizes() const {
+  std::vector<ByteCount> wanted = sizes_;
+  if (loads_.empty()) return wanted;
+  const uint64_t usual = std::max_element(loads_.begin(), loads_.end())->value();
+  const ByteCount piece(AlignUp(usual, os::kHugePageBytes));
+  if (piece > wanted.front()) wanted.push_back(piece);
+  return wanted;
+}
+
 std::vector<ByteCount> MemoryReserve::MissingSizes() const {
-  std::vector<ByteCount> missing = sizes_;
+  std::vector<ByteCount> missing = WantedSizes();
   for (const LoadMemory& piece : pieces_) {
-    missing.erase(std::find(missing.begin(), missing.end(), SizeOf(piece)));
+    const auto found = std::find(missing.begin(), missing.end(), SizeOf(piece));
+    if (found != missing.end()) missing.erase(found);
   }
   return missing;
 }
 
-bool MemoryReserve::ShouldFill() const { return changed_ && pieces_.size() < sizes_.size(); }
+bool MemoryReserve::IsWanted(ByteCount size) const {
+  const std::vector<ByteCount> wanted = WantedSizes();
+  return std::find(wanted.begin(), wanted.end(), size) != wanted.end();
+}
+
+std::optional<LoadMemory> MemoryReserve::PopUnwanted() {
+  const auto unwanted =
+      std::find_if(pieces_.begin(), pieces_.end(), [this](const LoadMemory& piece)
+                       ABSL_NO_THREAD_SAFETY_ANALYSIS { return !IsWanted(SizeOf(piece)); });
+  if (unwanted == pieces_.end()) return std::nullopt;
+  std::optional<LoadMemory> piece(std::move(*unwanted));
+  pieces_.erase(unwanted);
+  return piece;
+}
+
+bool MemoryReserve::ShouldFill() const { return changed_ && !MissingSizes().empty(); }
 
 void MemoryReserve::Fill() {
   while (true) {
@@ -138,7 +173,7 @@ void MemoryReserve::Fill() {
     std::optional<LoadMemory> piece = MakePiece();
     {
       absl::MutexLock lock(&mutex_);
-      if (piece && !abandon_) {
+      if (piece && !abandon_ && IsWanted(SizeOf(*piece))) {
         pieces_.push_back(*std::move(piece));
         piece.reset();
         changed_ = true;  // there may be room for the next one
@@ -177,6 +212,7 @@ std::optional<LoadMemory> MemoryReserve::MakePiece() {
     missing = MissingSizes();
   }
   for (const ByteCount size : missing) {
+    if (size > sizes_.front() && budget_.Use().free().value() / 2 < size.value()) continue;
     // The file first: were its failure to release a reservation, that change of
     // the budget would be tried at once, again and again.
     auto file = os::MemoryFile::Create(os::EntryMemoryName(), size.value());

@@ -1,6 +1,7 @@
 // Memory that is touched before it is needed.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -24,9 +25,10 @@ struct LoadMemory {
 // Keeps memfds with touched huge pages ready, because the first touch costs
 // more than reading warm data into them does. Pieces halve in size from half
 // the target on, so that loads of any size find one; a load resizes what it
-// took. All of it is counted in the budget and given back as soon as the budget
-// is wanted. It is filled up by its own thread, never while something loads.
-// Thread-safe.
+// took. Beside them there is one piece for the largest load that is usual, while
+// at least twice as much is free. All of it is counted in the budget and given
+// back as soon as the budget is wanted. It is filled up by its own thread, never
+// while something loads. Thread-safe.
 class MemoryReserve {
  public:
   // What a reserve should be when nothing is configured.
@@ -44,6 +46,11 @@ class MemoryReserve {
   // would be wasted on so little. Does not block.
   std::optional<LoadMemory> Take(ByteCount bytes);
 
+  // Something of that size was loaded from a disk: the largest of the last
+  // kUsualLoads ones is what is usual. Nothing where the target keeps nothing.
+  static constexpr size_t kUsualLoads = 8;
+  void NoteLoad(ByteCount bytes);
+
   // Returns when the reserve is full, or has as much as the budget grants.
   void WaitUntilSettled();
 
@@ -56,16 +63,22 @@ class MemoryReserve {
   void GiveBack(ByteCount missing);
   void OnBudgetChange();
 
-  // The sizes that no piece has, largest first.
+  // Of all pieces there should be, in the order in which they are made.
+  std::vector<ByteCount> WantedSizes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The sizes that no piece has, likewise.
   std::vector<ByteCount> MissingSizes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsWanted(ByteCount size) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out a piece of a size that is not wanted any more.
+  std::optional<LoadMemory> PopUnwanted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ShouldFill() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The smallest piece of at least so much, else the largest.
   std::optional<LoadMemory> PopBestFit(ByteCount bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Budget& budget_;
-  const std::vector<ByteCount> sizes_;  // of all pieces, largest first
+  const std::vector<ByteCount> sizes_;  // of the pieces of the target, largest first
 
   absl::Mutex mutex_;
+  std::deque<ByteCount> loads_ ABSL_GUARDED_BY(mutex_);  // the last ones
   std::vector<LoadMemory> pieces_ ABSL_GUARDED_BY(mutex_);
   bool filling_ ABSL_GUARDED_BY(mutex_) = false;
   bool abandon_ ABSL_GUARDED_BY(mutex_) = false;  // the piece that is being filled

@@ -85,10 +85,41 @@ TEST(MemoryReserveTest, KeepsWhatTheLimitLeaves) {
   EXPECT_LE(budget.Use().total(), MiB(50));
 }
 
+TEST(MemoryReserveTest, KeepsAPieceForTheLargestLoadThatIsUsual) {
+  Budget budget(MiB(1000));
+  MemoryReserve reserve(budget, MiB(64));
+  reserve.NoteLoad(MiB(199) + ByteCount(1));
+  reserve.NoteLoad(MiB(20));
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(64 + 200));
+  {
+    const auto piece = reserve.Take(MiB(199));
+    ASSERT_TRUE(piece.has_value());
+    EXPECT_EQ(piece->file.size(), 200 * kMiB);
+  }
+  for (size_t i = 0; i < MemoryReserve::kUsualLoads; ++i) reserve.NoteLoad(MiB(20));
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(64));  // it was usual
+}
+
+TEST(MemoryReserveTest, GrowsOnlyWhileTwiceAsMuchIsFree) {
+  Budget budget(MiB(500));
+  MemoryReserve reserve(budget, MiB(64));
+  auto entries = budget.Reserve(MemoryKind::kEntries, MiB(100));
+  ASSERT_TRUE(entries.ok());
+  reserve.NoteLoad(MiB(200));
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(64));
+  entries->Release();
+  reserve.WaitUntilSettled();
+  EXPECT_EQ(budget.Use().reserve, MiB(264));
+}
+
 TEST(MemoryReserveTest, ATargetOfZeroKeepsNothing) {
   Budget budget(MiB(100));
   MemoryReserve reserve(budget, ByteCount(0));
   reserve.WaitUntilSettled();
+  reserve.NoteLoad(MiB(40));
   EXPECT_EQ(budget.Use().total(), ByteCount(0));
   EXPECT_FALSE(reserve.Take(MiB(40)).has_value());
 }

@@ -24,6 +24,7 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       catalog_(catalog),
       load_threads_(load_threads),
       events_(std::move(events)),
+      reserve_(reserve),
       store_(budget, reserve, events_.describe, std::move(policy)),
       conversions_(loop, store_,
                    {.strategy_of = [this](const ComponentId& id) { return StrategyOf(id); },
@@ -381,6 +382,7 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
     costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
     return Publish(flight, store_.Publish(*std::move(entry)));
   }
+  reserve_.NoteLoad(ByteCount((*entry)->bytes()));
   publisher_.Publish(*threads_, *std::move(entry), [this, flight](EntryHold hold) {
     Publish(flight, std::move(hold));
   });

@@ -235,6 +235,7 @@ class ComponentCache {
   Catalog& catalog_;
   const unsigned load_threads_;
   const Events events_;
+  MemoryReserve& reserve_;
   EntryStore store_;
   Conversions conversions_;
   StrategyGhosts ghosts_;

@@ -144,6 +144,16 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   return OkStatus();
 }
 
+// What was used last, and would have to be loaded again.
+void Daemon::NoteUsualLoads(std::vector<UseHistoryRow> used) {
+  const size_t count = std::min(used.size(), MemoryReserve::kUsualLoads);
+  std::partial_sort(used.begin(), used.begin() + static_cast<ptrdiff_t>(count), used.end(),
+                    [](const UseHistoryRow& a, const UseHistoryRow& b) {
+                      return a.last_request > b.last_request;
+                    });
+  for (size_t i = 0; i < count; ++i) reserve_->NoteLoad(ByteCount(used[i].bytes));
+}
+
 Status Daemon::OpenPreloader() {
   preloader_ = std::make_unique<Preloader>(
       *loop_, registry_, *cache_, *uses_,
@@ -163,6 +173,7 @@ Status Daemon::OpenPreloader() {
                                 .interval = row.interval},
                     .unwanted = row.unwanted});
   }
+  NoteUsualLoads(history.components);
   for (CompanionRow& row : history.companions) {
     preloader_->companions().Recall(
         {std::move(row.user), row.model, row.uses, std::move(row.together)});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/status.h"
 #include "base/thread_pool.h"
@@ -46,6 +47,7 @@ class Daemon {
   Status Open();
   Status OpenServices(ByteCount limit, uint64_t term);
   Status OpenPreloader();
+  void NoteUsualLoads(std::vector<UseHistoryRow> used);
   void BeginWork();
 
   void OnDropped(const std::vector<ModelId>& models, const std::vector<ComponentId>& components);

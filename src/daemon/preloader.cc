@@ -28,6 +28,11 @@ bool MayBePreloaded(const Model& model, int64_t now_unix_ms) {
          !IsKeptNoLonger(model, now_unix_ms);
 }
 
+// ".fp16" of "unet.fp16" beside "unet"; nothing of what is no variant.
+std::string VariantOf(const ModelSummary& model, const ComponentSummary& component) {
+  return IsVariant(model, component) ? component.name.substr(component.name.find('.')) : "";
+}
+
 }  // namespace
 
 Preloader::Preloader(os::EventLoop& loop, ModelRegistry& registry, ComponentCache& cache,
@@ -47,6 +52,11 @@ void Preloader::Start() {
 void Preloader::Demanded(const ModelUse::Request& request) {
   if (request.whole_files) return;  // entries of another kind, which nobody predicts
   const double now = MonotonicSeconds();
+  const Model* const demanded = registry_.Find(request.model);
+  if (demanded != nullptr && MayBePreloaded(*demanded, UnixMilliseconds())) {
+    std::vector<std::string> rest = RestOf(*demanded, request);
+    if (!rest.empty()) Preload(request.model, std::move(rest), PreloadReason::kPipeline);
+  }
   UsedParts& parts = used_parts_[request.model];
   if (now > parts.seconds + CompanionPredictor::kWindowSeconds) {
     parts.names = {request.components.begin(), request.components.end()};
@@ -68,6 +78,45 @@ void Preloader::Demanded(const ModelUse::Request& request) {
     }
     Preload(companion.model, {}, PreloadReason::kCompanion);
   }
+}
+
+std::vector<std::string> Preloader::RestOf(const Model& model,
+                                           const ModelUse::Request& request) const {
+  std::vector<std::string> rest;
+  const std::set<std::string> asked(request.components.begin(), request.components.end());
+  if (request.passed_file == nullptr || asked.empty()) return rest;
+  const auto used = used_parts_.find(model.summary.id);
+  const auto& lines = cache_.ledger().lines();
+  bool has_habit = used != used_parts_.end();
+  std::set<std::string> variants;  // ".fp16", or nothing
+  for (const ComponentSummary& component : model.summary.components) {
+    if (!asked.contains(component.name)) continue;
+    const auto line = lines.find(component.id);
+    has_habit |= line != lines.end() && line->second.history.requests > 1;
+    variants.insert(VariantOf(model.summary, component));
+  }
+  const auto is_usual = [&](const ComponentSummary& component) {
+    if (!has_habit) return variants.contains(VariantOf(model.summary, component));
+    if (used == used_parts_.end()) return lines.contains(component.id);
+    return used->second.names.empty() || used->second.names.contains(component.name);
+  };
+  std::vector<const ComponentSummary*> usual;
+  bool wanted = false;
+  for (const ComponentSummary& component : model.summary.components) {
+    if (asked.contains(component.name) || !is_usual(component)) continue;
+    usual.push_back(&component);
+    wanted |= !cache_.ledger().IsUnwanted(component.id);
+  }
+  const BudgetUse use = cache_.MemoryUse();
+  uint64_t room = (use.free() + use.reserve).value();
+  for (const ComponentSummary* const component : usual) {
+    // The whole model was taken out of RAM: the first file asks for it again.
+    const bool unwanted = wanted && cache_.ledger().IsUnwanted(component->id);
+    if (unwanted || cache_.HasOrExpects(component->id) || component->entry_bytes > room) continue;
+    room -= component->entry_bytes;
+    rest.push_back(component->name);
+  }
+  return rest;
 }
 
 // By name; else those that were used last, or ever; else all but variants.
@@ -131,7 +180,9 @@ void Preloader::Preload(const ModelId& id, std::vector<std::string> components,
     return item.model == id && item.components == components;
   });
   if (known == queue_.end()) {
-    queue_.push_back({id, std::move(components), reason});
+    // The rest of a pipeline is asked for within the second.
+    const auto place = reason == PreloadReason::kPipeline ? queue_.begin() : queue_.end();
+    queue_.insert(place, {id, std::move(components), reason});
   } else if (IsAskedFor(reason)) {
     known->reason = reason;
   }

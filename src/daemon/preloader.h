@@ -35,8 +35,8 @@ class Preloader {
   // Begins to look at the clock and at free memory.
   void Start();
 
-  // A user waits for the model, which has been asked for: its usual companions are
-  // loaded meanwhile, if they fit.
+  // A user waits for the model, which has been asked for: the rest of a model that is
+  // read file by file, and its usual companions, are loaded meanwhile, if they fit.
   void Demanded(const ModelUse::Request& request);
   // The user took it out of RAM: until somebody asks for it, it stays out.
   void Unwanted(const ModelId& model, const ComponentId& component);
@@ -61,6 +61,9 @@ class Preloader {
   // The components that Preload() would load with these names.
   std::vector<const ComponentSummary*> Wanted(const ModelSummary& model,
                                               const std::vector<std::string>& names) const;
+  // What a program that has passed one file of a pipeline asks for next: what is not in
+  // RAM of the components that were used with it last; else of its variant.
+  std::vector<std::string> RestOf(const Model& model, const ModelUse::Request& request) const;
   // Nobody has taken any of them out of RAM, and what of them is not there fits.
   bool MayBeCompanion(const Model& model) const;
   void Next();

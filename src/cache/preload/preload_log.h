@@ -16,9 +16,10 @@ enum class PreloadReason : uint8_t {
   kHint,       // a client said so
   kSchedule,   // the configuration says so
   kRestart,    // it was in RAM before the daemon ended
+  kPipeline,   // another file of the same model was asked for
 };
-inline constexpr std::array<std::string_view, 5> kPreloadReasonNames = {
-    "companion", "popular", "hint", "schedule", "restart"};
+inline constexpr std::array<std::string_view, 6> kPreloadReasonNames = {
+    "companion", "popular", "hint", "schedule", "restart", "pipeline"};
 
 // Somebody asked for it, so that it counts as a use and may take the place of others.
 constexpr bool IsAskedFor(PreloadReason reason) {
