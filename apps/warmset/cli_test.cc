@@ -123,6 +123,22 @@ TEST_F(CliTest, RunPassesArgumentsEnvironmentAndExitCode) {
   EXPECT_THAT(outcome.err, IsEmpty());
 }
 
+TEST_F(CliTest, RunSaysWhenPythonDoesNotLookForTheHook) {
+  fs::create_directory(folder_ + "/hook");
+  const std::string python = folder_ + "/python3.11";
+  fs::create_symlink("/bin/true", python);
+  const std::string hook = fmt::format("WARMSET_PYTHON_HOOK={}/hook", folder_);
+  for (const char* const options : {"-I x.py", "-uE x.py", "-X dev -S x.py", "-Wonce -IB -m x"}) {
+    const Outcome outcome = Run(fmt::format("run -- {} {}", python, options), hook);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.err, HasSubstr("does not look for Warmset's hook with -")) << options;
+  }
+  for (const char* const options : {"x.py -I", "-m x -I", "-c pass -I", "-X E x.py", "-u x.py"}) {
+    EXPECT_THAT(Run(fmt::format("run -- {} {}", python, options), hook).err, IsEmpty()) << options;
+  }
+  EXPECT_THAT(Run("run -- true -I", hook).err, IsEmpty());
+}
+
 TEST_F(CliTest, RunOfAMissingProgramFailsAsAShellDoes) {
   fs::create_directory(folder_ + "/hook");
   const std::string hook = fmt::format("WARMSET_PYTHON_HOOK={}/hook", folder_);

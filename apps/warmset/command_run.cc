@@ -13,6 +13,25 @@ struct RunArguments {
   bool require = false;
 };
 
+// The option that has the interpreter look at no PYTHONPATH, or import no
+// sitecustomize; empty when there is none, or the program is not called as Python is.
+std::string OptionAgainstHook(const std::vector<std::string>& command) {
+  const std::string name = command[0].substr(command[0].rfind('/') + 1);
+  if (!name.starts_with("python") && !name.starts_with("pypy")) return "";
+  for (size_t i = 1; i < command.size() && command[i].starts_with('-'); ++i) {
+    const std::string& options = command[i];
+    if (options.starts_with("--")) continue;
+    const size_t found = options.find_first_of("IESXWmc");
+    if (found == std::string::npos) continue;
+    if (std::string_view("IES").find(options[found]) != std::string_view::npos) {
+      return std::string("-") + options[found];
+    }
+    if (options[found] == 'm' || options[found] == 'c') break;  // the program's own follow
+    if (found + 1 == options.size()) ++i;  // the value of -X or -W
+  }
+  return "";
+}
+
 void Export(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
 
 StatusOr<int> RunProgram(const Context& context, const RunArguments& arguments) {
@@ -24,6 +43,12 @@ StatusOr<int> RunProgram(const Context& context, const RunArguments& arguments) 
   Export("WARMSET_SOCKET", context.SocketPath());
   if (arguments.require) Export("WARMSET", "require");
 
+  if (const std::string option = OptionAgainstHook(arguments.command); !option.empty()) {
+    fmt::print(stderr,
+               "warmset: Python does not look for Warmset's hook with {0}: the program reads its "
+               "files itself. Leave {0} out, or begin the program with `import warmset.auto`\n",
+               option);
+  }
   const Status failed = os::ReplaceProcess(arguments.command);
   // The codes that shells and env(1) give.
   context.Report(failed);
