@@ -1,4 +1,4 @@
-"""Do tensors from Warmset behave as those from safetensors do?
+"""Do tensors from Warmset behave as those from safetensors, and from torch.load, do?
 
 Does the same things to both and prints a table; exits with 1 if any differs.
 Uses the daemon at $WARMSET_SOCKET or the default place; with $WARMSET_BIN_DIR it
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import multiprocessing
 import os
@@ -28,9 +29,11 @@ import torch
 
 import warmset
 import warmset.safetensors
+from warmset._torch_load import wrap
 
 Tensors = Dict[str, torch.Tensor]
 Load = Callable[[], Tensors]
+LoadFile = Callable[[str], Tensors]
 
 
 class Net(torch.nn.Module):
@@ -257,9 +260,25 @@ def daemon(folder: str) -> Iterator[None]:
         process.wait()
 
 
+def compare(name: str, plain: LoadFile, warm: LoadFile, path: str, extra: str) -> int:
+    """Prints a table. Returns how many differ."""
+    differ = 0
+    print(f"{'':34}{name:24}{'warmset':24}")
+    for check in CHECKS:
+        chosen = extra if check in (view_as_other_dtype, low_precision) else path
+        expected = outcome(check, lambda: plain(chosen))
+        got = outcome(check, lambda: warm(chosen))
+        differ += expected != got
+        mark = "" if expected == got else "DIFFERS"
+        label = check.__name__.replace("_", " ")
+        print(f"{label:34}{expected[0]:24}{got[0]:24}{mark}", flush=True)
+    print(f"{len(CHECKS)} checks, {differ} differ\n")
+    return differ
+
+
 def main() -> int:
     warnings.simplefilter("ignore")
-    os.environ["WARMSET"] = "require"  # nothing may be served by safetensors unseen
+    os.environ["WARMSET"] = "require"  # nothing may be served by the library unseen
     differ = 0
     with tempfile.TemporaryDirectory(prefix="warmset-") as folder, daemon(folder):
         torch.manual_seed(0)
@@ -270,19 +289,16 @@ def main() -> int:
         extra_path = os.path.join(folder, "extra.safetensors")
         safetensors.torch.save_file(extra, extra_path)
 
-        def load_all(load_file: Callable[[str], Tensors], check: object) -> Load:
-            uses_extra = check in (view_as_other_dtype, low_precision)
-            return lambda: load_file(extra_path if uses_extra else path)
+        plain, warm = safetensors.torch.load_file, warmset.safetensors.load_file
+        differ += compare("safetensors", plain, warm, path, extra_path)
 
-        print(f"{'':34}{'safetensors':24}{'warmset':24}")
-        for check in CHECKS:
-            plain = outcome(check, load_all(safetensors.torch.load_file, check))
-            warm = outcome(check, load_all(warmset.safetensors.load_file, check))
-            mark = "" if plain == warm else "DIFFERS"
-            differ += plain != warm
-            name = check.__name__.replace("_", " ")
-            print(f"{name:34}{plain[0]:24}{warm[0]:24}{mark}", flush=True)
-    print(f"{len(CHECKS)} checks, {differ} differ")
+        pickle_path, extra_pickle = (each + ".pt" for each in (path, extra_path))
+        torch.save(Net().state_dict(), pickle_path)
+        torch.save(extra, extra_pickle)
+        # Its storages can't grow either.
+        mapped = functools.partial(torch.load, mmap=True)
+        differ += compare("torch.load(mmap=True)", mapped, wrap(torch.load), pickle_path,
+                          extra_pickle)
     return 1 if differ else 0
 
 

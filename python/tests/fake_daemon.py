@@ -28,7 +28,8 @@ _ALL_SEALS = 0x10 | 0x2 | 0x4 | 0x1  # FUTURE_WRITE, SHRINK, GROW, SEAL
 
 class Refused(Exception):
     def __init__(self, code: str, message: str, candidates: Sequence[str] = ()) -> None:
-        self.answer = {"code": code, "message": message, "candidates": list(candidates)}
+        self.answer: Dict[str, Any] = {"code": code, "message": message}
+        self.answer["candidates"] = list(candidates)
 
 
 def sealed(name: str, content: bytes, seals: int = _ALL_SEALS) -> int:
@@ -44,7 +45,10 @@ class Entry:
     """One component in memory; made once, as in the real daemon."""
 
     def __init__(self, content: bytes, fault: str) -> None:
-        entries, metadata = index_encoder.entries_of_safetensors(content)
+        try:
+            entries, metadata = index_encoder.entries_of_safetensors(content)
+        except ValueError:  # of another format: nothing but its bytes
+            entries, metadata = [], {}
         if fault == "outside":
             entries = [(n, d, s, len(content), b) for n, d, s, _, b in entries]
         if fault == "unknown_dtype":
@@ -209,6 +213,10 @@ class Session(threading.Thread):
             os._exit(1)
         if daemon.fault == "limit":
             raise Refused("ram_limit_exceeded", "needs more RAM than the limit of 1 B leaves")
+        if daemon.fault == "unreadable":
+            refused = Refused("io_error", "read a file at offset 4096: Input/output error")
+            refused.answer["offset"] = "4096"
+            raise refused
         if arguments.get("file"):
             name = ""
             size = os.fstat(fds[0]).st_size
@@ -236,11 +244,22 @@ class Session(threading.Thread):
                     for number, (_, nbytes) in enumerate(entry.chunks)
                 ],
             }
+            if arguments.get("file_runs"):
+                attached["file_runs"] = self.file_runs(entry.bytes)
             descriptors = [entry.index_fd, *(fd for fd, _ in entry.chunks)]
             if daemon.fault == "error_after_attached":
                 self.send(request, {"more": True, "attached": attached}, descriptors)
                 raise Refused("io_error", "the second component can't be read")
             self.send(request, {"more": left > 0, "attached": attached}, descriptors)
+
+    def file_runs(self, size: int) -> List[Dict[str, str]]:
+        """With the fault "gap", what lies in the middle of the file is not in RAM."""
+        begins = [(0, size // 2), (size // 2 + 512, size)]
+        pieces = begins if self.daemon_.fault == "gap" else [(0, size)]
+        return [
+            {"file_offset": str(begin), "offset": str(begin), "bytes": str(end - begin)}
+            for begin, end in pieces
+        ]
 
     def release(self, request: Any, arguments: Any, fds: List[int]) -> None:
         for lease in arguments["leases"]:
@@ -252,8 +271,8 @@ class Session(threading.Thread):
 
 
 faults = (
-    "chunks components die error_after_attached half_frame limit outside short silent "
-    "silent_hello unknown_dtype unsealed version wrong_id"
+    "chunks components die error_after_attached gap half_frame limit outside short silent "
+    "silent_hello unknown_dtype unreadable unsealed version wrong_id"
 ).split()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import pathlib
@@ -20,7 +21,7 @@ import torch
 import warmset
 import warmset.safetensors as warm
 from conftest import DaemonProcess, PACKAGE_PARENT, accepts, mapped_entries, run_python
-from warmset import hook
+from warmset import _serving, hook
 
 PLAIN: Any = safetensors.safe_open
 
@@ -35,8 +36,8 @@ def required(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> DaemonPr
 
 @pytest.fixture(autouse=True)
 def no_warnings_yet() -> Iterator[None]:
-    warm._warned.clear()
-    warm._silent_until.clear()
+    _serving._warned.clear()
+    _serving._silent_until.clear()
     yield
     gc.collect()
 
@@ -203,12 +204,43 @@ def test_slices_fuzzed(required: DaemonProcess, folder: pathlib.Path, framework:
 
 
 def np_would_answer(index: Any, shape: Any, error: Exception) -> bool:
-    """Whether only bounds of slices are at fault, or an empty tensor."""
+    """Whether bounds are negative or reversed, or the tensor is empty."""
     if not isinstance(error, safetensors.SafetensorError):
-        return True  # OverflowError and SystemError: negative and reversed bounds
+        return True  # OverflowError and SystemError
     if "out of bounds" not in str(error) or index is True:  # numpy takes True for a mask
         return False
+    if any(past_the_end(item, size) for item, size in zip(items_of(index, shape), shape)):
+        return False
     return not isinstance(outcome(lambda: np.empty(shape)[index]), Exception)
+
+
+def items_of(index: Any, shape: Any) -> List[Any]:
+    given = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in given:
+        at = given.index(Ellipsis)
+        given[at : at + 1] = [slice(None)] * (len(shape) - len(given) + 1)
+    return given
+
+
+def past_the_end(item: Any, size: int) -> bool:
+    if not isinstance(item, slice):
+        return False
+    start = item.start or 0
+    stop = max(start, size) if item.stop is None else item.stop
+    return 0 <= start <= stop and (stop > size or start >= size > 0 or start > size)
+
+
+def test_a_slice_past_the_end_is_refused_as_safetensors_does(required: DaemonProcess) -> None:
+    with warm.safe_open(small(required), "np") as mine, PLAIN(small(required), "np") as theirs:
+        for index in (
+            slice(0, 100), slice(3, 3), slice(3, 5), slice(4, 4), slice(9, None), slice(None, 4),
+            slice(0, 10, 2), (slice(None), slice(0, 9)), (0, slice(2, 5)), (slice(1, 9), 5),
+        ):  # fmt: skip
+            got, expected = (
+                outcome(lambda: f.get_slice("int32")[index]) for f in (mine, theirs)
+            )
+            assert isinstance(expected, safetensors.SafetensorError), index
+            assert type(got) is type(expected) and str(got) == str(expected), index
 
 
 def test_refusals_in_the_same_words(required: DaemonProcess) -> None:
@@ -359,6 +391,25 @@ def test_whatever_fails_falls_back(
         assert warm.load_file(path)["x"].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("mode", ["auto", "require"])
+def test_a_read_error_is_raised_and_the_file_is_not_mapped(
+    make_daemon: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A page of a mapping that can't be read ends the process by SIGBUS."""
+    daemon = make_daemon(fault="unreadable")
+    daemon.start()
+    monkeypatch.setenv("WARMSET_SOCKET", daemon.socket)
+    monkeypatch.setenv("WARMSET", mode)
+    monkeypatch.setattr(warm, "plain_safe_open", None)
+    path = write(folder)
+    for load in (warm.load_file, warm.load_file_numpy):
+        with pytest.raises(OSError, match="at offset 4096") as caught:
+            load(path)
+        assert isinstance(caught.value, warmset.ModelReadError)
+        assert caught.value.errno == errno.EIO
+        assert caught.value.filename == path and caught.value.offset == 4096
+
+
 def test_a_dtype_that_torch_lacks_falls_back(
     make_daemon: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -439,6 +490,44 @@ def test_hook(daemon: DaemonProcess, folder: pathlib.Path) -> None:
     assert run_python("import warmset.hook", PYTHONPATH=str(PACKAGE_PARENT)).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import warmset.safetensors",
+        "from warmset.safetensors import load_file",
+        "import safetensors.torch, warmset.safetensors",
+        "import pickle; pickle.loads(b'cwarmset.safetensors\\nsafe_open\\n.')",
+    ],
+)
+def test_hook_when_warmset_safetensors_is_imported_first(daemon: DaemonProcess, first: str) -> None:
+    """As in a worker that unpickles what its parent took from safetensors."""
+    served(first + "\n" + CHECK, daemon, PYTHONPATH=hook.path(), PYTHONWARNINGS="error")
+
+
+def test_hook_in_spawned_workers(daemon: DaemonProcess, folder: pathlib.Path) -> None:
+    (folder / "program.py").write_text(
+        "import os, sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from safetensors import safe_open\n"
+        "from safetensors.torch import load_file\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn')) as pool:\n"
+        "        kind = type(pool.submit(safe_open, os.environ['FILE'], 'np').exception())\n"
+        "        assert kind is TypeError, kind  # a handle can't be sent back\n"
+        "        assert pool.submit(load_file, os.environ['FILE']).result()['w'][0, 1] == 1\n"
+        "    print('served')\n"
+    )
+    served(
+        "import runpy, sys; sys.argv[0] = sys.path[0] + '/program.py'\n"
+        "import os; os.execv(sys.executable, [sys.executable, os.environ['PROGRAM']])",
+        daemon,
+        PYTHONPATH=hook.path(),
+        PYTHONWARNINGS="error::UserWarning",
+        PROGRAM=str(folder / "program.py"),
+    )
+
+
 def test_hook_with_a_package_that_does_not_import(folder: pathlib.Path) -> None:
     (folder / "warmset.py").write_text("raise RuntimeError('broken')")
     path = os.pathsep.join([hook.path(), str(folder)])
@@ -450,14 +539,14 @@ def test_hook_with_a_package_that_does_not_import(folder: pathlib.Path) -> None:
 def test_a_daemon_that_is_stopped(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """safetensors serves, with one warning, and the daemon is not waited for again."""
     monkeypatch.setenv("WARMSET_SOCKET", daemon.socket)
-    monkeypatch.setattr(warm, "_local", threading.local())
+    monkeypatch.setattr(_serving, "_local", threading.local())
     file = daemon.models / "wide.safetensors"
     warm.load_file(file)
     with daemon.stopped():
-        monkeypatch.setattr(warm._channel(), "_silence", 0.05)
+        monkeypatch.setattr(_serving.channel(), "_silence", 0.05)
         with pytest.warns(warm.WarmsetWarning, match=r"\[timeout\]") as warned:
             first = warm.load_file(file)
-            monkeypatch.setattr(warm, "Channel", None)  # nobody is asked
+            monkeypatch.setattr(_serving, "Channel", None)  # nobody is asked
             assert_same(warm.load_file(file)["w"], first["w"])
         assert len(warned) == 1
     with PLAIN(file, "pt") as plain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import List, Optional, Sequence, Type
+from typing import List, Optional, Sequence, Tuple, Type
 
 from . import _memory, _wire
 from ._channel import Reply
@@ -31,6 +31,16 @@ class Attachment:
                 (self._fds[int(chunk.get("fd", 0))], int(chunk.get("bytes", 0)))
                 for chunk in attached.get("chunks", ())
             ]
+            # Of a passed file that was asked for with file_runs: where in it, where in the
+            # memory, how many bytes.
+            self.file_runs: List[Tuple[int, int, int]] = [
+                (
+                    int(run.get("file_offset", 0)),
+                    int(run.get("offset", 0)),
+                    int(run.get("bytes", 0)),
+                )
+                for run in attached.get("file_runs", ())
+            ]
             blob = _read(self._fds[int(attached.get("index_fd", 0))])
             self.index = TensorIndex(blob, sum(nbytes for _, nbytes in self._chunks))
         except BaseException as error:
@@ -41,10 +51,12 @@ class Attachment:
 
     def map(self, writable: bool) -> Component:
         """A mapping of its own each time: writes in one are not seen in another."""
-        memory = _memory.map_chunks(self._chunks, writable, self._lease)
-        return Component(
-            self.name, self.type, self.device, self.index, memory.buffer(), not writable
-        )
+        buffer = self.map_memory(writable)
+        return Component(self.name, self.type, self.device, self.index, buffer, not writable)
+
+    def map_memory(self, writable: bool) -> memoryview:
+        """All of its memory, likewise; see Memory.buffer() for `writable`."""
+        return _memory.map_chunks(self._chunks, writable, self._lease).buffer()
 
     def close(self) -> None:
         _wire.close_all(self._fds)

@@ -1,14 +1,14 @@
 """Indexing as safetensors' slices do it for numpy.
 
-What safetensors refuses (lists, None, two ellipses, an index out of bounds) is
-refused in its words. Where it fails for want of support, at negative or
-reversed bounds and at empty tensors, this answers as numpy does.
+What safetensors refuses (lists, None, two ellipses, an index or a slice out of
+bounds) is refused in its words. Where it fails for want of support, at negative
+or reversed bounds and at empty tensors, this answers as numpy does.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, List, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
 
 from safetensors._safetensors_rust import SafetensorError
 
@@ -46,13 +46,27 @@ def _items(index: Any, shape: Tuple[int, ...]) -> Tuple[_Item, ...]:
         raise _refused(items, shape, "more slicing indexes than dimensions in tensor")
     for dimension in reversed(range(len(items))):  # the order in which safetensors looks
         item, size = items[dimension], shape[dimension]
-        if not isinstance(item, slice) and item >= size:
+        beyond = _beyond(item, size)
+        if beyond is not None:
             raise _refused(
                 items,
                 shape,
-                f"index {item} out of bounds for tensor dimension #{dimension} of size {size}",
+                f"index {beyond} out of bounds for tensor dimension #{dimension} of size {size}",
             )
     return tuple(items)
+
+
+def _beyond(item: _Item, size: int) -> Optional[int]:
+    """The index that safetensors finds out of bounds."""
+    if not isinstance(item, slice):
+        return item if item >= size else None
+    start = 0 if item.start is None else operator.index(item.start)
+    stop = max(start, size) if item.stop is None else operator.index(item.stop)
+    if start < 0 or stop < start:
+        return None
+    if start >= size and (start, stop) != (0, 0):
+        return start
+    return stop - 1 if stop > size else None
 
 
 def _item(position: int, item: Any, dimension: int, size: int) -> _Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Type
 
 
@@ -57,6 +58,21 @@ class CorruptedModelError(WarmsetError):
 
 class FileChangedError(WarmsetError):
     default_code = "file_changed"
+
+
+class ModelReadError(WarmsetError, OSError):
+    """The disk or the network did not give a model's bytes: `errno` is EIO, `filename` the
+    file where this process opened it, `offset` where in it."""
+
+    default_code = "io_error"
+
+    def __init__(
+        self, message: str, code: Optional[str] = None, candidates: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, code, candidates)
+        self.errno = errno.EIO
+        self.filename: Optional[str] = None
+        self.offset = 0
 
 
 class UnsupportedFormatError(WarmsetError):
@@ -137,6 +153,10 @@ _BY_CODE: Dict[str, Type[WarmsetError]] = {
 def error_from_message(error: Mapping[str, Any]) -> WarmsetError:
     """From the wire's Error; plain WarmsetError for a code without a class of its own."""
     code = error.get("code", "internal")
+    if code == ModelReadError.default_code and "offset" in error:
+        failed = ModelReadError(error.get("message", ""))
+        failed.offset = int(error["offset"])
+        return failed
     return _BY_CODE.get(code, WarmsetError)(
         error.get("message", ""), code, error.get("candidates", ())
     )

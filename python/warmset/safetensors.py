@@ -2,33 +2,25 @@
 
     from warmset.safetensors import load_file, safe_open
 
-They take, return and raise what safetensors' own do. The daemon gets this
-process's open descriptor, so any file that can be read here is served. Whenever
-the daemon can't serve one, safetensors itself does, with one warning per
-process and reason. The environment variable WARMSET says `off` (always
-safetensors), `auto` (the default) or `require` (raise instead of falling back).
+They take, return and raise what safetensors' own do; when the daemon can't serve
+a file, safetensors itself does (_serving.py). A file whose bytes the daemon can't
+read raises OSError.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
-import threading
-import time
-import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
 
 from safetensors._safetensors_rust import SafetensorError
 from safetensors._safetensors_rust import safe_open as plain_safe_open
 
-from ._attach import attachments
-from ._channel import Channel
 from ._dtypes import torch_dtype
+from ._serving import WarmsetWarning, attach_file, channel, fall_back, is_off
 from ._slicing import numpy_slice
-from ._wire import socket_path
-from .errors import DaemonTimeoutError, UnsupportedFormatError, WarmsetError
+from .errors import ModelReadError, UnsupportedFormatError, WarmsetError
 from .model import Component, Tensor
 
 if TYPE_CHECKING:
@@ -41,16 +33,6 @@ Filename = Union[str, "os.PathLike[str]"]
 
 _TORCH = ("pt", "torch", "pytorch")
 _NUMPY = ("np", "numpy")
-
-# Seconds: shorter than a session's, because safetensors itself is there to serve.
-_TIMEOUT = 5.0
-_SILENCE = 30.0
-_PAUSE = 60.0
-
-
-class WarmsetWarning(UserWarning):
-    """safetensors itself serves what Warmset could have served."""
-
 
 class NotServedError(WarmsetError, SafetensorError):  # type: ignore[misc]
     """WARMSET=require, and the daemon did not serve the file; `code` says why."""
@@ -96,24 +78,22 @@ class safe_open:
             self = object.__new__(cls)
             self._attach(os.fspath(filename), framework, device)
             return self
+        except ModelReadError:
+            raise  # safetensors would map the file, and a page of it that can't be read kills
         except Exception as error:
             # What safetensors can't serve either, it refuses in its own words.
             plain = plain_safe_open(filename, framework, device, **options)
-            _fall_back(os.fspath(filename), error)
+            fall_back("safetensors", os.fspath(filename), error, NotServedError)
             return plain
 
     def _attach(self, filename: str, framework: str, device: Any) -> None:
         self._numpy = framework in _NUMPY
         self._device = None if device in (None, "cpu") else device
         self._closed = False
-        channel = _channel()  # first, because it fails fastest
+        connected = channel()  # first, because it fails fastest
         fd = os.open(filename, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise UnsupportedFormatError(f"{filename} is not a regular file")
-            shown = os.fsencode(filename).decode(errors="replace")
-            arguments = {"file": True, "file_path": shown}
-            made = attachments(channel.call("attach", arguments, fds=[fd]))
+            made = attach_file(connected, fd, filename)
             try:
                 if not self._numpy:
                     for index in (attachment.index for attachment in made):
@@ -231,49 +211,12 @@ def _numpy_array(tensor: Tensor) -> numpy.ndarray[Any, Any]:
 
 def _may_serve(filename: object, framework: object, options: Dict[str, Any]) -> bool:
     return (
-        os.environ.get("WARMSET", "auto").lower() != "off"
+        not is_off()
         and isinstance(filename, (str, os.PathLike))
         and framework in _TORCH + _NUMPY
         # How safetensors reads the file is of no concern when it is in RAM.
         and options in ({}, {"backend": "mmap"}, {"backend": "pread"})
     )
-
-
-def _fall_back(filename: str, error: Exception) -> None:
-    code = error.code if isinstance(error, WarmsetError) else type(error).__name__
-    if code == DaemonTimeoutError.default_code:
-        # A program with many files must not wait for each of them.
-        path, now = socket_path(), time.monotonic()
-        if now >= _silent_until.get(path, 0.0):
-            _silent_until[path] = now + _PAUSE
-    if os.environ.get("WARMSET", "auto").lower() == "require":
-        raise NotServedError(f"{filename}: {error} (WARMSET=require)", code) from error
-    if code not in _warned:
-        _warned.add(code)
-        warnings.warn(
-            f"safetensors itself serves {filename}, not warmset: {error} [{code}]. "
-            "Said once; WARMSET=off turns warmset off",
-            WarmsetWarning,
-            stacklevel=3,  # whoever called safe_open
-        )
-
-
-_warned: Set[str] = set()
-_silent_until: Dict[str, float] = {}  # by socket: when a daemon that was silent is asked again
-_local = threading.local()
-
-
-def _channel() -> Channel:
-    """This thread's own connection, so that a long load in one holds up no other."""
-    path = socket_path()
-    if time.monotonic() < _silent_until.get(path, 0.0):
-        raise DaemonTimeoutError(f"the daemon at {path} did not answer a moment ago")
-    channel: Optional[Channel] = getattr(_local, "channel", None)
-    if channel is None or _local.path != path:
-        channel = Channel(path, _TIMEOUT, _SILENCE)
-        channel.connect()
-        _local.channel, _local.path = channel, path
-    return channel
 
 
 def _names_by_offset(fd: int) -> List[str]:
