@@ -106,27 +106,26 @@ def measure(loader, path, touch):
 
 
 class Daemon:
-    """A private daemon over the file's folder."""
+    """A private daemon over the file's folder. `reserve`: "" for the daemon's own default."""
 
-    def __init__(self, programs, folder, size):
+    def __init__(self, programs, folder, size, model=MODEL, reserve=None):
         self.warmset = programs / "warmset"
         self.home = tempfile.TemporaryDirectory(prefix="peers-")
         self.environment = os.environ | {
             "WARMSET_SOCKET": self.home.name + "/socket", "WARMSET_HOME": self.home.name + "/home",
             "WARMSET": "require", "PYTHONPATH": str(ROOT / "python")}
-        reserve = size + (4 << 20)
+        self.reserve = size + (4 << 20) if reserve is None else 0
+        flags = ["--reserve", str(reserve or self.reserve)] if reserve != "" else []
         self.process = subprocess.Popen(
             [self.warmset, "serve", "--root", folder, "--log-level", "error",
-             "--ram-limit", str(2 * size + (256 << 20)), "--reserve", str(reserve)],
-            env=self.environment)
+             "--ram-limit", str(4 * size + (512 << 20)), *flags], env=self.environment)
         deadline = time.monotonic() + 60
-        while subprocess.run([self.warmset, "show", MODEL], env=self.environment,
+        while subprocess.run([self.warmset, "show", model], env=self.environment,
                              capture_output=True).returncode != 0:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 self.close()
                 raise SystemExit("the daemon does not answer")
             time.sleep(0.05)
-        self.reserve = reserve
 
     def ask(self, *arguments):
         result = subprocess.run([self.warmset, *arguments, "--json"], env=self.environment,
