@@ -18,6 +18,7 @@ import torch
 import warmset
 import warmset.safetensors as warm
 from conftest import BIN_DIR, DaemonProcess, eventually
+from warmset import _serving
 
 pytestmark = pytest.mark.skipif(BIN_DIR is None, reason="WARMSET_BIN_DIR is not set")
 
@@ -101,7 +102,7 @@ def test_a_model_beyond_the_limit_falls_back(
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + size)
     monkeypatch.setenv("WARMSET_SOCKET", real.socket)
-    warm._warned.clear()
+    _serving._warned.clear()
     with pytest.warns(warm.WarmsetWarning, match=r"\[ram_limit_exceeded\]"):
         with warm.safe_open(path, "pt") as f:
             assert f.get_slice("x")[:3].tolist() == [0, 0, 0]
