@@ -64,7 +64,11 @@ constexpr std::array kRules = {
     ModelRule{
         "sdxl", "unet", .95,
         "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=2048 "
+        "!encoder_hid_proj.weight "
         "!down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"},
+    // SDXL's blocks with another text encoder.
+    ModelRule{"kolors", "unet", .95,
+              "$hub_unet encoder_hid_proj.weight[1]=4096 add_embedding.linear_1.weight[1]=5632"},
     ModelRule{
         "sdxl-refiner", "unet", .95,
         "$hub_unet down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight[-1]=1280 "
@@ -96,6 +100,13 @@ constexpr std::array kRules = {
     ModelRule{"flux.1-depth", "transformer", .5, "$flux img_in.weight[1]=128"},
     ModelRule{"flux.1-canny", "transformer", .5, "$flux img_in.weight[1]=128"},
     ModelRule{"flux.1", "transformer", .7, "$flux img_in.weight"},
+    // Nunchaku joins what diffusers has apart.
+    ModelRule{"flux.1-dev", "transformer", .85,
+              "single_transformer_blocks.0.{qkv_proj,attn.to_qkv,mlp_fc1}.qweight "
+              "x_embedder.weight[1]=64 time_text_embed.guidance_embedder.*"},
+    ModelRule{"flux.1-schnell", "transformer", .85,
+              "single_transformer_blocks.0.{qkv_proj,attn.to_qkv,mlp_fc1}.qweight "
+              "x_embedder.weight[1]=64 time_text_embed.* !time_text_embed.guidance_embedder.*"},
     ModelRule{"flux.1-dev", "transformer", .95,
               "$hub_flux x_embedder.weight[1]=64 time_text_embed.guidance_embedder.*"},
     ModelRule{"flux.1-schnell", "transformer", .9,
@@ -136,7 +147,10 @@ constexpr std::array kRules = {
               "!adaln_single.emb.{aspect_ratio,resolution}_embedder.*"},
     ModelRule{"ltx-video", "transformer", .9,
               "adaln_single.emb.timestep_embedder.linear_1.bias !pos_embed.proj.bias "
-              "{patchify_proj,proj_in}.weight"},
+              "patchify_proj.weight !audio_patchify_proj.weight"},
+    ModelRule{"ltx-2", "transformer", .95,
+              "adaln_single.emb.timestep_embedder.linear_1.bias patchify_proj.weight "
+              "audio_patchify_proj.weight"},
     ModelRule{"ltx-video", "transformer", .8, "@general.architecture=ltxv"},
 
     ModelRule{"lumina2", "transformer", .95, "cap_embedder.1.weight[0]=2304 noise_refiner.*"},

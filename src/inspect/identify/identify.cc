@@ -7,6 +7,9 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "inspect/identify/atlas.h"
+#include "inspect/identify/declaration.h"
+#include "inspect/identify/join_candidates.h"
 #include "inspect/identify/rule_book.h"
 #include "inspect/identify/rules.h"
 #include "inspect/identify/tensor_parts.h"
@@ -19,24 +22,14 @@ using Role = PartKey::Role;
 
 // Below that, rules are hints: a prefix says more.
 constexpr double kCertain = 0.7;
-constexpr double kDisagrees = 0.9;
-constexpr double kDeclared = 0.9;  // by a configuration or by metadata that must be right
+constexpr double kLikeNothing = 0.6;  // of an atlas' row
 constexpr size_t kMaxCandidates = 4;
 constexpr size_t kMaxEvidence = 12;
-constexpr size_t kMaxName = 200;
 
 constexpr std::array<std::string_view, 3> kOtherKinds = {"checkpoint", "pipeline", "model"};
 
 bool IsDenoiser(std::string_view type) {
   return type == "unet" || type == "transformer" || type == "prior";
-}
-
-// "text_encoder" for "text_encoder_3".
-std::string_view WithoutNumber(std::string_view name) {
-  const size_t end = name.find_last_not_of("0123456789");
-  const bool numbered =
-      end != std::string_view::npos && end + 1 < name.size() && end > 0 && name[end] == '_';
-  return numbered ? name.substr(0, end) : name;
 }
 
 struct IdentifiedPart {
@@ -67,6 +60,17 @@ std::string TypeOfPart(const TensorPart& part, const std::vector<Candidate>& can
   return candidates.empty() ? "model" : std::string(told);
 }
 
+// A whole model's names may lie below a word of its own ("unet.", "llm."): looked for when
+// they are like nothing as they are.
+std::vector<Likeness> MatchNames(const NameSet& names) {
+  std::vector<Likeness> matches = Atlas::Builtin().Match(names);
+  if (!matches.empty() && matches[0].value() >= kLikeNothing) return matches;
+  const std::string_view word = names.CommonWord();
+  if (word.empty()) return matches;
+  std::vector<Likeness> below = Atlas::Builtin().Match(names.Without(word));
+  return !below.empty() && below[0].value() >= kLikeNothing ? below : matches;
+}
+
 // What one file's tensors, or those of all shards, are as a whole.
 class Survey {
  public:
@@ -75,8 +79,10 @@ class Survey {
         parts_(evidence.tensors, evidence.format == "dduf") {
     const TensorPart* rest = parts_.Find(Role::kRest);
     for (const TensorPart& part : parts_.parts()) {
-      auto candidates = TensorRules().CandidatesFor(
-          part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_);
+      auto candidates = JoinCandidates(
+          TensorRules().CandidatesFor(
+              part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_),
+          MatchNames(part.names));
       std::string type = TypeOfPart(part, candidates);
       // A pair of a DDUF folder's "transformer" is what its tensors say, too.
       std::erase_if(candidates, [&](const Candidate& each) {
@@ -141,96 +147,6 @@ class Survey {
   std::vector<IdentifiedPart> identified_;
   bool is_lora_ = false;
 };
-
-// What may be shown and stored, else nothing.
-std::string_view Plain(std::string_view name) {
-  return name.size() <= kMaxName && IsPrintable(name) ? name : std::string_view();
-}
-
-// GGUF files name their architecture. Those of no rule are language models.
-std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool is_lora) {
-  if (evidence.metadata == nullptr) return std::nullopt;
-  const auto value = [&](const std::string& key) {
-    const auto entry = evidence.metadata->find(key);
-    return entry == evidence.metadata->end() ? std::string_view() : Plain(entry->second);
-  };
-  const std::string name(value("general.architecture"));
-  if (name.empty()) return std::nullopt;
-  const std::string blocks = name + ".block_count";
-  Candidate candidate{name, name, "llm", kDeclared, {"general.architecture is " + name}};
-  if (is_lora || value("general.type") == "adapter") {
-    candidate.type = "lora";
-  } else if (!value(blocks).empty()) {
-    AddEvidence(candidate, 0.5, std::array{fmt::format("{} is {}", blocks, value(blocks))});
-  }
-  return candidate;
-}
-
-// What the configuration's class and type mean for what the tensors said.
-void AddConfiguration(const ModelEvidence& evidence, std::string& type,
-                      std::vector<Candidate>& candidates, std::vector<std::string>& disagreements) {
-  const std::string class_name(Plain(evidence.class_name));
-  const std::string model_type(Plain(evidence.model_type));
-  if (class_name.empty() && model_type.empty() && evidence.folder.empty()) return;
-  const std::string says = !class_name.empty() ? "the configuration names " + class_name
-                           : !model_type.empty()
-                               ? "the configuration names " + model_type
-                               : fmt::format("it lies in the folder {}", Plain(evidence.folder));
-  const ClassRule* rule = FindClass(class_name);
-  const std::string told(rule == nullptr ? "" : rule->type);
-  const std::string_view place = WithoutNumber(evidence.folder);
-  // A pipeline's language model is its text encoder.
-  const bool by_place = !place.empty() && (told.empty() || told == "llm");
-  const std::string declared(by_place ? place : told);
-  if (!declared.empty()) {
-    const bool serves_both = declared == "text_encoder" && type == "llm";
-    if (!candidates.empty() && candidates[0].confidence >= kDisagrees && !serves_both &&
-        RowOfType(candidates[0].type).kind != RowOfType(declared).kind) {
-      disagreements.push_back(fmt::format(
-          "{}, but the tensors are those of a {} ({})", says, RowOfType(candidates[0].type).kind,
-          candidates[0].evidence.empty() ? candidates[0].name : candidates[0].evidence[0]));
-    }
-    type = declared;
-    for (Candidate& each : candidates) {
-      if (serves_both && each.type == "llm") each.type = type;
-    }
-    std::erase_if(candidates, [&](const Candidate& each) { return each.type != type; });
-    const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
-    const auto bars = std::count(named.begin(), named.end(), '|');
-    ForEachWord(named, '|', [&](std::string_view name) {
-      Candidate candidate{std::string(name),
-                          std::string(name),
-                          type,
-                          kDeclared / static_cast<double>(bars + 1),
-                          {says},
-                          std::string(RowOfType(type).lacks)};
-      candidates.push_back(std::move(candidate));
-    });
-  }
-  const bool known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& each) {
-    return !each.name.empty() && each.confidence >= kDeclared / 2;
-  });
-  const bool is_llm = type == "llm" && !model_type.empty();
-  if (is_llm) {
-    std::erase_if(candidates, [&](const Candidate& each) {
-      return each.name != model_type && !IsRefinement(each.name, model_type);
-    });
-  }
-  // Without anything better, the configuration's own words are its name.
-  const std::string name = model_type.empty() ? class_name : model_type;
-  const double confidence = model_type.empty() ? kDeclared / 2 : kDeclared;
-  if (!name.empty() && (is_llm || (!known && evidence.folder.empty()))) {
-    const auto same = std::find_if(candidates.begin(), candidates.end(),
-                                   [&](const Candidate& each) { return each.name == name; });
-    if (same != candidates.end()) {
-      AddEvidence(*same, confidence, std::array{says});
-    } else {
-      candidates.push_back(
-          {name, name, type, confidence, {says}, std::string(RowOfType(type).lacks)});
-    }
-  }
-  RankCandidates(candidates);
-}
 
 std::vector<Architecture> Architectures(const std::vector<Candidate>& candidates) {
   std::vector<Architecture> architectures;
@@ -333,19 +249,15 @@ Identification Identify(const ModelEvidence& evidence) {
 Identification IdentifyPipeline(std::string_view class_name, std::span<const PipelinePart> parts) {
   Identification found;
   found.kind = "pipeline";
-  const std::string name(Plain(class_name));
+  const std::string name(PlainName(class_name));
   const std::string says = "model_index.json names " + name;
   std::vector<Candidate> candidates;
-  const ClassRule* rule = FindPipeline(name);
-  const std::string_view named = rule == nullptr ? std::string_view() : rule->architectures;
-  const auto bars = std::count(named.begin(), named.end(), '|');
-  ForEachWord(named, '|', [&](std::string_view each) {
-    candidates.push_back({std::string(each),
-                          std::string(each),
-                          "pipeline",
-                          kDeclared / static_cast<double>(bars + 1),
-                          {says}});
-  });
+  if (const ClassRule* rule = FindPipeline(name)) {
+    candidates = DeclaredCandidates(rule->architectures, "pipeline", says);
+  } else if (const auto rows = Atlas::Builtin().FindWord(name);
+             !rows.empty() && !rows[0]->name.starts_with('?')) {
+    candidates = DeclaredCandidates(rows[0]->name, "pipeline", says);
+  }
   for (const PipelinePart& part : parts) {
     if (!IsDenoiser(part.type)) continue;
     bool agrees = candidates.empty();
@@ -381,6 +293,7 @@ Identification IdentifyPipeline(std::string_view class_name, std::span<const Pip
 }
 
 std::string_view TypeOfClass(std::string_view class_name) {
+  if (const auto rows = Atlas::Builtin().FindWord(class_name); !rows.empty()) return rows[0]->type;
   const ClassRule* rule = FindClass(class_name);
   return rule == nullptr ? std::string_view() : rule->type;
 }
@@ -388,12 +301,12 @@ std::string_view TypeOfClass(std::string_view class_name) {
 std::string_view KindOfFolder(std::string_view folder_kind) {
   // Names as in ComfyUI's folder_paths.py, which `discover` brings others to.
   static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
-      {"checkpoints", "checkpoint"},  {"diffusion_models", "diffusion_model"},
+      {"checkpoints", "checkpoint"},     {"diffusion_models", "diffusion_model"},
       {"text_encoders", "text_encoder"}, {"vae", "vae"},
-      {"vae_approx", "vae_approx"},   {"loras", "lora"},
-      {"controlnet", "controlnet"},   {"clip_vision", "clip_vision"},
-      {"embeddings", "embedding"},    {"upscale_models", "upscaler"},
-      {"style_models", "style_model"}, {"hypernetworks", "hypernetwork"},
+      {"vae_approx", "vae_approx"},      {"loras", "lora"},
+      {"controlnet", "controlnet"},      {"clip_vision", "clip_vision"},
+      {"embeddings", "embedding"},       {"upscale_models", "upscaler"},
+      {"style_models", "style_model"},   {"hypernetworks", "hypernetwork"},
   };
   for (const auto& [folder, kind] : kKinds) {
     if (folder == folder_kind) return kind;
@@ -416,9 +329,10 @@ Status ValidateOverride(const IdentityOverride& override_) {
     return Error(ErrorCode::kInvalidRequest, fmt::format("'{}' is no kind of model; use one of: {}",
                                                          override_.kind, fmt::join(kinds, ", ")));
   }
-  if (override_.architecture != Plain(override_.architecture)) {
+  if (override_.architecture != PlainName(override_.architecture)) {
     return Error(ErrorCode::kInvalidRequest,
-                 fmt::format("an architecture's name has up to {} printable characters", kMaxName));
+                 fmt::format("an architecture's name has up to {} printable characters",
+                             kMaxArchitectureName));
   }
   return OkStatus();
 }

@@ -48,6 +48,7 @@ struct PartPrefix {
 constexpr std::array kPartPrefixes = {
     PartPrefix{"model.diffusion_model.", Role::kDenoiser},
     PartPrefix{"diffusion_model.", Role::kDenoiser},
+    PartPrefix{"unet.", Role::kDenoiser},
     PartPrefix{"model_ema.", Role::kEma},
     PartPrefix{"first_stage_model.", Role::kVae},
     PartPrefix{"vae.", Role::kVae},
@@ -58,11 +59,11 @@ constexpr std::array kPartPrefixes = {
 };
 
 // Around whole checkpoints, in front of the parts' prefixes.
-constexpr Prefixes<2> kOuterWraps({"state_dict.", "module."});
+constexpr Prefixes<3> kOuterWraps({"state_dict.", "module.", "_orig_mod."});
 // Around the names of one model.
-constexpr Prefixes<10> kWraps({"model.", "net.", "module.", "transformer.", "params.",
+constexpr Prefixes<11> kWraps({"model.", "net.", "module.", "transformer.", "params.",
                                "language_model.", "params_ema.", "adapter.", "diffusion_model.",
-                               "state_dict."});
+                               "state_dict.", "_orig_mod."});
 constexpr int kMaxWraps = 4;
 
 constexpr Prefixes<9> kLoraWraps({"base_model.model.", "lora_unet_", "lora_transformer_",
@@ -172,7 +173,9 @@ TensorParts::TensorParts(std::span<const TensorTable* const> tables, bool archiv
       ++part.hits.tensors;
       if (AddLoraTensor(tensor)) continue;
       if (tensor.shape.size() >= 2) ++other_matrices_;
-      conditions.Look(NormalizedName(name), tensor.shape, tensor, part.hits);
+      const std::string_view plain = NormalizedName(name);
+      conditions.Look(plain, tensor.shape, tensor, part.hits);
+      part.names.Add(plain, tensor.shape);
     }
   }
   std::sort(parts_.begin(), parts_.end(),

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "inspect/identify/name_set.h"
 #include "inspect/identify/rule_book.h"
 #include "tensor/tensor_table.h"
 
@@ -39,6 +40,7 @@ struct TensorPart {
   PartKey key;
   std::vector<uint32_t> tensors;  // places in the table; of one table only
   TermHits hits;                  // by TensorRules()
+  NameSet names = {};             // without wraps and without a LoRA's
 };
 
 // The name without what wraps a whole model's names ("model.", "net.", ...).

@@ -1,0 +1,186 @@
+#include "inspect/identify/atlas.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <string>
+
+#include "inspect/identify/atlas_expression.h"
+#include "inspect/identify/tensor_parts.h"
+
+namespace warmset {
+namespace {
+
+constexpr AtlasRow kRows[] = {
+#include "inspect/identify/atlas_rows.inc"
+};
+constexpr std::string_view kShared[] = {
+#include "inspect/identify/atlas_shared.inc"
+};
+
+constexpr std::string_view kWeight = ".weight";
+constexpr size_t kMatrixRank = 2;
+// A group explains itself by less than that: no use.
+constexpr double kLeast = 0.3;
+
+// Sums of weights in another order differ in their last digits.
+double Rounded(double value) { return std::round(value * 1e6) * 1e-6; }
+
+void SortLikest(std::vector<Likeness>& matches) {
+  const size_t sorted = std::min(matches.size(), size_t{Atlas::kSorted});
+  std::partial_sort(matches.begin(), matches.begin() + static_cast<ptrdiff_t>(sorted),
+                    matches.end(), [](const Likeness& a, const Likeness& b) {
+                      if (a.value() != b.value()) return a.value() > b.value();
+                      const double sum_a = a.explained + a.complete;
+                      const double sum_b = b.explained + b.complete;
+                      return sum_a != sum_b ? sum_a > sum_b : a.row < b.row;
+                    });
+}
+
+// Whether a matrix of that shape is one of a model of that width.
+bool FitsWidth(const LayerShape& layer, uint64_t width) {
+  if (width == 0 || (layer.out == 0 && layer.in == 0)) return true;
+  const auto multiple = [width](uint64_t dim) { return dim != 0 && dim % width == 0; };
+  return multiple(layer.out) || multiple(layer.in);
+}
+
+}  // namespace
+
+Atlas::Atlas(std::span<const AtlasRow> rows, std::span<const std::string_view> shared)
+    : rows_(rows), core_weights_(rows.size()), tells_(rows.size()) {
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    AddNames(i, rows[i].core, true, shared);
+    AddNames(i, rows[i].more, false, shared);
+    AddTells(i);
+    ExpandNames(rows[i].words, shared,
+                [&](const std::string& word, size_t) { words_[word].push_back(&rows[i]); });
+  }
+  WeighNames();
+}
+
+const Atlas& Atlas::Builtin() {
+  static const Atlas* const atlas = new Atlas(kRows, kShared);
+  return *atlas;
+}
+
+void Atlas::AddNames(uint32_t row, std::string_view expression, bool core,
+                     std::span<const std::string_view> shared) {
+  const auto add = [&](std::string_view name, size_t rank, uint64_t plain) {
+    std::vector<Posting>& known = names_[HashOfName(NormalizedName(name), rank)].rows;
+    if (known.empty() || known.back().row != row) known.push_back({row, core, plain});
+    if (rank < kMatrixRank || !name.ends_with(kWeight)) return;
+    name.remove_suffix(kWeight.size());
+    std::vector<uint32_t>& layers = layers_[HashOfLayer(name)];
+    if (layers.empty() || layers.back() != row) layers.push_back(row);
+  };
+  const std::string prefix(rows_[row].prefix);
+  ExpandNames(expression, shared, [&](const std::string& name, size_t rank) {
+    const uint64_t plain = HashOfName(NormalizedName(name), rank);
+    add(name, rank, plain);
+    if (!prefix.empty()) add(prefix + "." + name, rank, plain);
+  });
+}
+
+void Atlas::AddTells(uint32_t row) {
+  const std::string prefix(rows_[row].prefix);
+  ForEachWord(rows_[row].tells, ',', [&](std::string_view text) {
+    const size_t bracket = text.find('[');
+    const size_t equals = text.find('=', bracket);
+    Tell tell{};
+    std::from_chars(&text[bracket + 1], text.data() + equals, tell.dim);
+    std::from_chars(&text[equals + 1], text.data() + text.size(), tell.size);
+    ExpandNames(text.substr(0, bracket), {}, [&](const std::string& name, size_t rank) {
+      tell.names = {HashOfName(NormalizedName(name), rank),
+                    HashOfName(NormalizedName(prefix + "." + name), rank)};
+    });
+    tells_[row].push_back(tell);
+  });
+}
+
+void Atlas::CountTells(const NameSet& names, Likeness& likeness) const {
+  const auto row = static_cast<size_t>(likeness.row - rows_.data());
+  likeness.tells = static_cast<uint32_t>(tells_[row].size());
+  for (const Tell& tell : tells_[row]) {
+    for (const uint64_t hash : tell.names) {
+      const auto found = names.names().find(hash);
+      if (found == names.names().end()) continue;
+      const auto& shape = found->second.shape;
+      if (tell.dim < shape.size() && shape[tell.dim] == tell.size) ++likeness.told;
+      break;
+    }
+  }
+}
+
+void Atlas::WeighNames() {
+  const auto rows = static_cast<double>(rows_.size());
+  unknown_weight_ = std::log(1 + rows);
+  for (auto& [hash, known] : names_) {
+    known.weight = std::log(1 + rows / static_cast<double>(known.rows.size()));
+  }
+  for (const auto& [hash, known] : names_) {
+    for (const Posting& each : known.rows) {
+      if (each.core && each.plain == hash) core_weights_[each.row] += known.weight;
+    }
+  }
+}
+
+std::vector<Likeness> Atlas::Match(const NameSet& names) const {
+  struct Sums {
+    double explained = 0;
+    double core = 0;
+  };
+  std::vector<Sums> sums(rows_.size());
+  double all = static_cast<double>(names.left_out()) * unknown_weight_;
+  for (const auto& [hash, name] : names.names()) {
+    const auto found = names_.find(name.weight);
+    if (found == names_.end()) {
+      if (!name.packing) all += unknown_weight_;
+      continue;
+    }
+    all += found->second.weight;
+    for (const Posting& each : found->second.rows) {
+      sums[each.row].explained += found->second.weight;
+      if (each.core) sums[each.row].core += names_.at(each.plain).weight;
+    }
+  }
+  std::vector<Likeness> matches;
+  if (all == 0) return matches;
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    const double explained = sums[row].explained / all;
+    if (explained < kLeast || core_weights_[row] == 0) continue;
+    matches.push_back({&rows_[row], Rounded(explained),
+                       Rounded(std::min(1.0, sums[row].core / core_weights_[row]))});
+  }
+  SortLikest(matches);
+  for (size_t i = 0; i < std::min(matches.size(), size_t{kSorted}); ++i) {
+    CountTells(names, matches[i]);
+  }
+  return matches;
+}
+
+std::vector<Likeness> Atlas::MatchLayers(std::span<const LayerShape> layers) const {
+  std::vector<uint64_t> fitting(rows_.size());
+  for (const LayerShape& layer : layers) {
+    const auto found = layers_.find(HashOfLayer(layer.name));
+    if (found == layers_.end()) continue;
+    for (const uint32_t row : found->second) {
+      if (FitsWidth(layer, rows_[row].width)) ++fitting[row];
+    }
+  }
+  std::vector<Likeness> matches;
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (fitting[row] == 0) continue;
+    const double share = static_cast<double>(fitting[row]) / static_cast<double>(layers.size());
+    matches.push_back({&rows_[row], share, 1});
+  }
+  SortLikest(matches);
+  return matches;
+}
+
+std::span<const AtlasRow* const> Atlas::FindWord(std::string_view word) const {
+  const auto found = words_.find(word);
+  if (found == words_.end()) return {};
+  return found->second;
+}
+
+}  // namespace warmset

@@ -1,0 +1,156 @@
+#include "inspect/identify/declaration.h"
+
+#include <algorithm>
+#include <array>
+
+#include "fmt/format.h"
+#include "inspect/identify/atlas.h"
+#include "inspect/identify/join_candidates.h"
+#include "inspect/identify/rules.h"
+#include "inspect/shard_index.h"
+
+namespace warmset {
+namespace {
+
+// Is left of what tensors say of a model whose class no library knows.
+constexpr double kUnknownClass = 0.5;
+
+// What a configuration says, from the atlas or from the patterns of class names.
+struct Declaration {
+  std::string type;           // empty: not told
+  std::string architectures;  // with '|' between; empty: any
+  bool known = false;         // its class or its model type
+};
+
+Declaration Declared(std::string_view class_name, std::string_view model_type) {
+  const Atlas& atlas = Atlas::Builtin();
+  auto rows = atlas.FindWord(class_name);
+  if (rows.empty()) rows = atlas.FindWord(model_type);
+  Declaration declared;
+  if (const ClassRule* rule = FindClass(class_name)) {
+    declared = {std::string(rule->type), std::string(rule->architectures), true};
+  }
+  if (rows.empty()) return declared;
+  declared = {std::string(rows[0]->type), "", true};
+  std::vector<std::string_view> names;
+  for (const AtlasRow* row : rows) {
+    if (row->name.starts_with('?')) continue;  // only rules tell
+    ForEachWord(row->name, '|', [&](std::string_view name) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) return;
+      declared.architectures += (names.empty() ? "" : "|") + std::string(name);
+      names.push_back(name);
+    });
+  }
+  return declared;
+}
+
+}  // namespace
+
+std::string_view PlainName(std::string_view name) {
+  return name.size() <= kMaxArchitectureName && IsPrintable(name) ? name : std::string_view();
+}
+
+std::string_view WithoutNumber(std::string_view name) {
+  const size_t end = name.find_last_not_of("0123456789");
+  const bool numbered =
+      end != std::string_view::npos && end + 1 < name.size() && end > 0 && name[end] == '_';
+  return numbered ? name.substr(0, end) : name;
+}
+
+std::vector<Candidate> DeclaredCandidates(std::string_view architectures, std::string_view type,
+                                          const std::string& says) {
+  std::vector<Candidate> candidates;
+  const auto bars = std::count(architectures.begin(), architectures.end(), '|');
+  ForEachWord(architectures, '|', [&](std::string_view name) {
+    candidates.push_back({std::string(name),
+                          std::string(name),
+                          std::string(type),
+                          kDeclared / static_cast<double>(bars + 1),
+                          {says},
+                          std::string(RowOfType(type).lacks)});
+  });
+  return candidates;
+}
+
+std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool is_lora) {
+  if (evidence.metadata == nullptr) return std::nullopt;
+  const auto value = [&](const std::string& key) {
+    const auto entry = evidence.metadata->find(key);
+    return entry == evidence.metadata->end() ? std::string_view() : PlainName(entry->second);
+  };
+  const std::string name(value("general.architecture"));
+  if (name.empty()) return std::nullopt;
+  const std::string blocks = name + ".block_count";
+  Candidate candidate{name, name, "llm", kDeclared, {"general.architecture is " + name}};
+  if (is_lora || value("general.type") == "adapter") {
+    candidate.type = "lora";
+  } else if (!value(blocks).empty()) {
+    AddEvidence(candidate, 0.5, std::array{fmt::format("{} is {}", blocks, value(blocks))});
+  }
+  return candidate;
+}
+
+void AddConfiguration(const ModelEvidence& evidence, std::string& type,
+                      std::vector<Candidate>& candidates, std::vector<std::string>& disagreements) {
+  const std::string class_name(PlainName(evidence.class_name));
+  const std::string model_type(PlainName(evidence.model_type));
+  if (class_name.empty() && model_type.empty() && evidence.folder.empty()) return;
+  const std::string says =
+      !class_name.empty()   ? "the configuration names " + class_name
+      : !model_type.empty() ? "the configuration names " + model_type
+                            : fmt::format("it lies in the folder {}", PlainName(evidence.folder));
+  const Declaration declaration = Declared(class_name, model_type);
+  const std::string_view place = WithoutNumber(evidence.folder);
+  // A pipeline's language model is its text encoder.
+  const bool by_place = !place.empty() && (declaration.type.empty() || declaration.type == "llm");
+  const std::string declared(by_place ? place : declaration.type);
+  const std::string_view named = declaration.architectures;
+  const auto is_declared = [&](const Candidate& each) {
+    bool is = named.empty() || each.name.empty();
+    ForEachWord(named, '|', [&](std::string_view name) { is = is || IsRelated(each.name, name); });
+    return is;
+  };
+  if (!declared.empty()) {
+    const bool serves_both = declared == "text_encoder" && type == "llm";
+    for (Candidate& each : candidates) {
+      if (serves_both && each.type == "llm") each.type = declared;
+    }
+    const auto agrees = [&](const Candidate& each) {
+      return each.type == declared && is_declared(each);
+    };
+    if (!candidates.empty() && candidates[0].confidence >= kDisagrees && !agrees(candidates[0])) {
+      disagreements.push_back(fmt::format(
+          "{}, but the tensors are those of a {} ({})", says, RowOfType(candidates[0].type).kind,
+          candidates[0].evidence.empty() ? candidates[0].name : candidates[0].evidence[0]));
+    }
+    type = declared;
+    std::erase_if(candidates, [&](const Candidate& each) { return !agrees(each); });
+    for (Candidate& each : DeclaredCandidates(named, type, says)) {
+      const auto same =
+          std::find_if(candidates.begin(), candidates.end(),
+                       [&](const Candidate& other) { return other.name == each.name; });
+      if (same != candidates.end()) {
+        AddEvidence(*same, each.confidence, each.evidence);
+      } else {
+        candidates.push_back(std::move(each));
+      }
+    }
+  }
+  const bool unknown_class = !declaration.known && !(class_name.empty() && model_type.empty());
+  if (unknown_class) {
+    for (Candidate& each : candidates) each.confidence *= kUnknownClass;
+  }
+  // Without anything better, the configuration's own words are its name.
+  const bool known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& each) {
+    return !each.name.empty() && each.confidence >= kDeclared / 2;
+  });
+  const std::string& name = model_type.empty() ? class_name : model_type;
+  if (!name.empty() && !known && evidence.folder.empty()) {
+    const double confidence = model_type.empty() ? kDeclared / 2 : kDeclared;
+    candidates.push_back(
+        {name, name, type, confidence, {says}, std::string(RowOfType(type).lacks)});
+  }
+  RankCandidates(candidates);
+}
+
+}  // namespace warmset

@@ -1,0 +1,138 @@
+#include "inspect/identify/join_candidates.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "fmt/format.h"
+#include "inspect/identify/rules.h"
+
+namespace warmset {
+namespace {
+
+constexpr double kLike = 0.8;     // from there on the names decide the family
+constexpr double kGuess = 0.6;    // below, likeness names nothing
+constexpr double kAsLike = 0.02;  // rows that close to the first can't be told from it
+constexpr double kDenied = 0.25;  // of its confidence is left to a rule that the names deny
+constexpr double kSure = 0.95;
+constexpr double kUntold = 0.55;  // of the confidence has the first of several that are as like
+constexpr double kTold = 0.75;    // at most, when a size or two told it
+constexpr uint32_t kManyTells = 3;
+constexpr double kSlope = 2;  // of confidence over likeness
+
+bool ByRules(const AtlasRow& row) { return row.name.starts_with('?'); }
+
+std::string EvidenceOf(const Likeness& likeness) {
+  const std::string_view words = likeness.row->words;
+  const std::string_view first = words.substr(0, words.find_first_of(",}", 1));
+  const std::string_view name =
+      ByRules(*likeness.row) ? first.substr(first.starts_with('{') ? 1 : 0) : likeness.row->name;
+  return fmt::format("{:.0f} % of the names are those of {}, {:.0f} % of its names are there",
+                     likeness.explained * 100, name, likeness.complete * 100);
+}
+
+// The row's architectures are related to that one, or there is none.
+bool Has(const AtlasRow& row, std::string_view name) {
+  bool has = name.empty();
+  ForEachWord(row.name.substr(ByRules(row) ? 1 : 0), '|',
+              [&](std::string_view each) { has = has || IsRelated(each, name); });
+  return has;
+}
+
+// One for each architecture of rows that are equally like, which share the confidence:
+// shapes as in the library's defaults tell them apart, else the best known comes first.
+std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
+  const auto is_told = [](const Likeness& each) {
+    return each.tells > 0 && each.told == each.tells;
+  };
+  double most = kUntold;
+  if (std::any_of(rows.begin(), rows.end(), is_told)) {
+    std::erase_if(rows, [&](const Likeness& each) { return !is_told(each); });
+    most = rows[0].tells >= kManyTells ? kSure : kTold;
+  }
+  std::vector<Candidate> candidates;
+  for (const Likeness& each : rows) {
+    const auto add = [&](std::string_view name) {
+      const std::string_view type = each.row->type;
+      // Rows of one name are layouts of it: the likest counts.
+      const auto same = [&](const Candidate& other) {
+        return other.name == name && other.type == type;
+      };
+      if (std::any_of(candidates.begin(), candidates.end(), same)) return;
+      candidates.push_back({std::string(name),
+                            std::string(name),
+                            std::string(type),
+                            ConfidenceOf(each),
+                            {EvidenceOf(each)},
+                            std::string(RowOfType(type).lacks)});
+    };
+    if (ByRules(*each.row)) {
+      add("");
+    } else {
+      ForEachWord(each.row->name, '|', add);
+    }
+  }
+  if (candidates.size() == 1) {
+    if (most != kUntold) candidates[0].confidence = std::min(candidates[0].confidence, most);
+    return candidates;
+  }
+  const double rest = (1 - most) / static_cast<double>(candidates.size() - 1);
+  for (Candidate& each : candidates) {
+    each.confidence *= &each == &candidates[0] ? most : rest;
+  }
+  return candidates;
+}
+
+// What is left of the confidence of a rule.
+double Left(const Candidate& candidate, std::span<const Likeness> by_names, bool decided,
+            std::span<const Likeness> first) {
+  const auto supports = [&](const Likeness& each) {
+    return each.row->type == candidate.type && Has(*each.row, candidate.name);
+  };
+  if (decided) {
+    return std::any_of(first.begin(), first.end(), supports) ? 1 : kDenied;
+  }
+  double explained = 0;
+  for (const Likeness& each : by_names) {
+    if (supports(each)) explained = std::max(explained, each.explained);
+  }
+  return explained == 0 ? 1 : explained;
+}
+
+}  // namespace
+
+bool IsRelated(std::string_view a, std::string_view b) {
+  return a == b || IsRefinement(a, b) || IsRefinement(b, a);
+}
+
+double ConfidenceOf(const Likeness& likeness) {
+  return std::max(0.0, kSure - kSlope * (1 - likeness.value()));
+}
+
+std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
+                                      std::span<const Likeness> by_names) {
+  const double best = by_names.empty() ? 0 : by_names[0].value();
+  const auto is_first = [best](const Likeness& each) { return each.value() >= best - kAsLike; };
+  std::vector<Likeness> first;
+  std::copy_if(by_names.begin(), by_names.end(), std::back_inserter(first), is_first);
+  for (Candidate& each : by_rules) {
+    each.confidence *= Left(each, by_names, best >= kLike, first);
+  }
+  std::vector<Candidate> joined = std::move(by_rules);
+  if (best >= kGuess) {
+    for (Candidate& each : CandidatesOf(first)) {
+      const auto known = std::find_if(joined.begin(), joined.end(), [&](const Candidate& other) {
+        return other.name == each.name && other.type == each.type;
+      });
+      if (known != joined.end()) {
+        AddEvidence(*known, each.confidence, each.evidence);
+      } else {
+        joined.push_back(std::move(each));
+      }
+    }
+  }
+  RankCandidates(joined);
+  return joined;
+}
+
+}  // namespace warmset
