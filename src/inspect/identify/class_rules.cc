@@ -27,7 +27,6 @@ constexpr std::array kTypes = {
     TypeRow{"control_lora", "control_lora", true},
     TypeRow{"t2i_adapter", "t2i_adapter", true},
     TypeRow{"ip_adapter", "ip_adapter", true},
-    TypeRow{"gligen", "gligen", true},
     TypeRow{"style_model", "style_model", true},
     TypeRow{"gligen", "gligen", true},
     TypeRow{"motion_adapter", "motion_adapter", true},
