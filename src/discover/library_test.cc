@@ -380,7 +380,7 @@ TEST_F(LibraryTest, TransformersAndLooseFilesInOneFolder) {
   Scan();
   EXPECT_THAT(Names(), ElementsAre("consolidated.safetensors", "llama"));
   EXPECT_EQ(Named("llama").layout, ModelLayout::kTransformers);
-  EXPECT_EQ(Named("llama").architecture, "LlamaForCausalLM");
+  EXPECT_EQ(Named("llama").architecture, "llama");
   EXPECT_EQ(Named("llama").files.size(), 2u);
   fs::remove(root_ + "/llama/model-00002-of-00002.safetensors");
   EXPECT_EQ(Scan().changed.size(), 1u);

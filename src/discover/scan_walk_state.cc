@@ -7,6 +7,7 @@
 #include "discover/hub_names.h"
 #include "fmt/format.h"
 #include "inspect/access_record.h"
+#include "inspect/model_config.h"
 #include "inspect/weight_sets.h"
 
 namespace warmset {
@@ -14,7 +15,8 @@ namespace {
 
 bool IsOfInterest(std::string_view name) {
   return MayBeWeightsFile(name) || ParseIndexName(name) || IsOnnxData(name) ||
-         name == "config.json" || name == "model_index.json" || name == kAccessRecordName;
+         name == "config.json" || name == "model_index.json" || name == kAdapterConfigName ||
+         name == kAccessRecordName;
 }
 
 // Paths go into messages as they are only when they can be shown.

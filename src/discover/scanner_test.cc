@@ -49,6 +49,12 @@ class ScannerTest : public testing::Test {
   InProcessInspector lister_;
 };
 
+TEST_F(ScannerTest, APeftFolderIsAModelWithItsConfiguration) {
+  tree_.Add({{"tuned/adapter_config.json", "{}"}, {"tuned/adapter_model.safetensors", "x"}});
+  EXPECT_THAT(Shown(Scan()), ElementsAre("tuned (transformers): adapter_config.json "
+                                         "adapter_model.safetensors"));
+}
+
 TEST_F(ScannerTest, EveryFormatByItsName) {
   for (const char* name : {"a.safetensors", "b.gguf", "c.pt", "d.pth", "e.ckpt", "f.onnx",
                            "g.dduf", "h.jit", "i.sft", "learned_embeds.bin", "firmware.bin",

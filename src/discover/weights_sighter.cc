@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "inspect/access_record.h"
+#include "inspect/model_config.h"
 
 namespace warmset {
 namespace {
@@ -35,14 +36,17 @@ void WeightsSighter::SightFile(const std::string& name) {
     // A part of a split GGUF file is nothing without the others; a shard of
     // safetensors is a file like any other.
     return candidate.suffix == ".gguf" && candidate.files.size() + candidate.missing_count > 1 &&
-           std::find(candidate.files.begin(), candidate.files.end(), name) !=
-               candidate.files.end();
+           std::find(candidate.files.begin(), candidate.files.end(), name) != candidate.files.end();
   });
   if (set != sets.end()) {
     SightSet(*set);
   } else {
-    SightSet({.stem = std::string(StemOf(name)), .suffix = "", .index = "", .files = {name},
-              .missing_count = 0, .first_missing = ""});
+    SightSet({.stem = std::string(StemOf(name)),
+              .suffix = "",
+              .index = "",
+              .files = {name},
+              .missing_count = 0,
+              .first_missing = ""});
   }
 }
 
@@ -74,10 +78,13 @@ void WeightsSighter::SightWeights() {
   const auto belongs = [&](const WeightSet& set) {
     return in_library_format(set) && (IsLibraryStem(set.stem) || only_one);
   };
-  const bool is_model = has_config && !folder_.files.contains(kModelIndexName);
+  const std::string adapter_config(kAdapterConfigName);
+  const bool is_adapter = folder_.files.contains(adapter_config);
+  const bool is_model = (has_config || is_adapter) && !folder_.files.contains(kModelIndexName);
   if (is_model && std::any_of(sets.begin(), sets.end(), belongs)) {
     Sighting together = Start(ModelLayout::kTransformers);
-    AddFile(together, folder_, kConfigName, "");
+    if (has_config) AddFile(together, folder_, kConfigName, "");
+    if (is_adapter) AddFile(together, folder_, adapter_config, "");
     for (const WeightSet& set : sets) {
       if (belongs(set)) AddSet(together, folder_, set, "");
     }

@@ -80,6 +80,7 @@ class Inspection {
 
   Status AddOwnFolder() {
     const ModelConfig config = ReadConfig(kConfigName);
+    adapter_ = ReadAdapterConfig();
     class_name_ = config.class_name.empty() ? config.model_type : config.class_name;
     return AddFolder("", config);
   }
@@ -288,7 +289,9 @@ class Inspection {
                      .file_name = BaseName(manifest_.files[parts.front().files.front()].path),
                      .class_name = config.class_name,
                      .model_type = config.model_type,
-                     .folder = folder});
+                     .folder = folder,
+                     .adapter_base = adapter_.base_model,
+                     .peft_type = adapter_.peft_type});
   }
 
   void TakeOver(const Identification& identification) {
@@ -459,6 +462,16 @@ class Inspection {
     return *std::move(config);
   }
 
+  AdapterConfig ReadAdapterConfig() {
+    const std::string path(kAdapterConfigName);
+    if (!sighted_.contains(path)) return {};
+    const auto json = ReadText(path, kMaxConfigBytes);
+    auto config = json.ok() ? ParseAdapterConfig(*json) : json.status();
+    if (config.ok()) return *std::move(config);
+    Warn(path, std::string(Message(config.status())));
+    return {};
+  }
+
   void WarnOfCode(const std::string& path, const std::vector<std::string>& settings) {
     for (const std::string& setting : settings) {
       AddFinding({.path = path,
@@ -584,6 +597,7 @@ class Inspection {
   const ModelFiles& model_;
   FileProvider& provider_;
   std::map<std::string, const ManifestFile*> sighted_;  // by path
+  AdapterConfig adapter_;  // beside an adapter's weights
   std::string class_name_;  // as the model's own configuration says it
   std::vector<PipelinePart> pipeline_parts_;
   Manifest manifest_;

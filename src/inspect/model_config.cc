@@ -90,6 +90,13 @@ StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
   return config;
 }
 
+StatusOr<AdapterConfig> ParseAdapterConfig(std::string_view json) {
+  ObjectFile file;
+  RETURN_IF_ERROR(file.Parse(json));
+  return AdapterConfig{WordAt(file.object(), "base_model_name_or_path"),
+                       WordAt(file.object(), "peft_type")};
+}
+
 StatusOr<ModelIndex> ParseModelIndex(std::string_view json) {
   ObjectFile file;
   RETURN_IF_ERROR(file.Parse(json));

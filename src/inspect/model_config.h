@@ -21,6 +21,15 @@ struct ModelConfig {
 // kCorruptedModel when it is no JSON object.
 StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json);
 
+// PEFT's adapter_config.json, beside the weights of an adapter.
+inline constexpr std::string_view kAdapterConfigName = "adapter_config.json";
+struct AdapterConfig {
+  std::string base_model;  // base_model_name_or_path: a hub repository or a folder
+  std::string peft_type;   // "LORA", "IA3", "PROMPT_TUNING", ...
+};
+// kCorruptedModel when it is no JSON object.
+StatusOr<AdapterConfig> ParseAdapterConfig(std::string_view json);
+
 struct ModelIndex {
   std::string pipeline;                           // _class_name
   std::map<std::string, std::string> components;  // folder → class, without the absent ones

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "fmt/format.h"
 #include "inspect/identify/atlas.h"
@@ -42,6 +43,31 @@ Declaration Declared(std::string_view class_name, std::string_view model_type) {
     });
   }
   return declared;
+}
+
+// The model type that the last part of "org/Qwen2.5-7B" begins or goes on with: "qwen2".
+const AtlasRow* FamilyIn(std::string_view base) {
+  const std::string_view last = base.substr(base.find_last_of('/') + 1);
+  std::vector<std::string> words(1);
+  for (const char c : last) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte)) {
+      words.back() += static_cast<char>(std::tolower(byte));
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  const auto find = [](const std::string& word) -> const AtlasRow* {
+    const auto rows = Atlas::Builtin().FindWord(word);
+    return rows.empty() || rows[0]->name.starts_with('?') ? nullptr : rows[0];
+  };
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i + 1 < words.size()) {
+      if (const AtlasRow* row = find(words[i] + words[i + 1])) return row;  // "gemma-2"
+    }
+    if (const AtlasRow* row = find(words[i])) return row;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -88,6 +114,23 @@ std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool 
     AddEvidence(candidate, 0.5, std::array{fmt::format("{} is {}", blocks, value(blocks))});
   }
   return candidate;
+}
+
+std::string AddAdapterBase(const ModelEvidence& evidence, std::string& type,
+                           std::vector<Candidate>& candidates) {
+  const std::string_view peft_type = PlainName(evidence.peft_type);
+  if (type == "model" && !peft_type.empty()) {
+    const bool is_prompt = peft_type.ends_with("_TUNING");
+    type = is_prompt ? "embedding" : "lora";
+    for (Candidate& each : candidates) each.type = type;
+  }
+  const std::string base(PlainName(evidence.adapter_base));
+  if (base.empty() || !RowOfType(type).needs_base) return {};
+  const AtlasRow* family = FamilyIn(base);
+  if (family != nullptr && (candidates.empty() || candidates[0].name.empty())) {
+    candidates = DeclaredCandidates(family->name, type, "adapter_config.json names " + base);
+  }
+  return base;
 }
 
 void AddConfiguration(const ModelEvidence& evidence, std::string& type,

@@ -36,4 +36,9 @@ std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool 
 void AddConfiguration(const ModelEvidence& evidence, std::string& type,
                       std::vector<Candidate>& candidates, std::vector<std::string>& disagreements);
 
+// Adds the base that PEFT's adapter_config.json names, and makes an adapter of what no
+// rule knows. Returns what the adapter needs: that base, or nothing.
+std::string AddAdapterBase(const ModelEvidence& evidence, std::string& type,
+                           std::vector<Candidate>& candidates);
+
 }  // namespace warmset

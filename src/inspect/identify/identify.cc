@@ -135,6 +135,11 @@ class Survey {
   std::vector<Candidate> LoraCandidates() const {
     const LoraTensors& lora = parts_.lora();
     auto candidates = LayerRules().CandidatesFor(lora.hits, nullptr, facts_);
+    if (candidates.empty() || candidates[0].name.empty()) {
+      auto bases = BasesWithLayers(lora.layers);
+      candidates.insert(candidates.begin(), std::make_move_iterator(bases.begin()),
+                        std::make_move_iterator(bases.end()));
+    }
     for (Candidate& candidate : candidates) {
       candidate.evidence.insert(candidate.evidence.begin(),
                                 fmt::format("names of LoRAs, {}: {}", lora.family, lora.example));
@@ -235,10 +240,11 @@ Identification Identify(const ModelEvidence& evidence) {
     RankCandidates(candidates);
   }
   AddConfiguration(evidence, type, candidates, found.disagreements);
+  const std::string base = AddAdapterBase(evidence, type, candidates);
   found.kind = RowOfType(type).kind;
   found.type = survey.is_one() ? type : "model";
   found.architectures = Architectures(candidates);
-  found.requires_models = Requires(type, candidates);
+  found.requires_models = base.empty() ? Requires(type, candidates) : std::vector{base};
   if (IsDenoiser(type)) {
     if (survey.Has("vae") || survey.Has("text_encoder")) found.kind = "checkpoint";
     std::erase_if(found.requires_models, [&](const std::string& each) { return survey.Has(each); });

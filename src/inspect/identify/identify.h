@@ -25,6 +25,9 @@ struct ModelEvidence {
   std::string_view class_name = {};
   std::string_view model_type = {};
   std::string_view folder = {};  // of a pipeline's component: "text_encoder_2"
+  // As PEFT's adapter_config.json says it, or empty.
+  std::string_view adapter_base = {};
+  std::string_view peft_type = {};
 };
 
 // Tensors of one file that make a component.

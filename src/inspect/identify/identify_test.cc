@@ -320,5 +320,39 @@ TEST(OverrideTest, IsChecked) {
             ErrorCode::kInvalidRequest);
 }
 
+TEST(IdentifyTest, PeftsConfigurationNamesTheBase) {
+  const TestTensors tensors = Peft("base_model.model.model.layers.0.self_attn.q_proj", 4096, 4096);
+  const Identification found =
+      IdentifyTensors(tensors, {.adapter_base = "meta-llama/Meta-Llama-3-8B", .peft_type = "LORA"});
+  EXPECT_EQ(found.kind, "lora");
+  ASSERT_FALSE(found.architectures.empty());
+  EXPECT_EQ(found.architectures[0].name, "llama");
+  EXPECT_THAT(found.requires_models, ElementsAre("meta-llama/Meta-Llama-3-8B"));
+  const Identification gemma =
+      IdentifyTensors(tensors, {.adapter_base = "google/gemma-2-9b", .peft_type = "LORA"});
+  EXPECT_EQ(gemma.architectures[0].name, "gemma2");
+}
+
+TEST(IdentifyTest, PeftsOtherAdaptersAreAdapters) {
+  const Identification prompts =
+      IdentifyTensors({{"prompt_embeddings", {20, 4096}}},
+                      {.adapter_base = "org/Mistral-7B-v0.1", .peft_type = "PROMPT_TUNING"});
+  EXPECT_EQ(prompts.kind, "embedding");
+  EXPECT_THAT(prompts.requires_models, ElementsAre("org/Mistral-7B-v0.1"));
+  const Identification vera =
+      IdentifyTensors({{"base_model.vera_A", {256, 4096}}, {"base_model.vera_B", {4096, 256}}},
+                      {.adapter_base = "/models/mine", .peft_type = "VERA"});
+  EXPECT_EQ(vera.kind, "lora");
+  EXPECT_THAT(vera.requires_models, ElementsAre("/models/mine"));
+}
+
+TEST(IdentifyTest, TheLayersOfALoraThatNoRuleKnowsTellItsBase) {
+  const Identification found =
+      IdentifyTensors(Peft("transformer.transformer_blocks.0.attn1.to_q", 3072, 3072) +
+                      Peft("transformer.transformer_blocks.0.attn1.norm_added_q", 3072, 3072));
+  ASSERT_FALSE(found.architectures.empty());
+  EXPECT_LE(found.architectures[0].confidence, 0.6);
+}
+
 }  // namespace
 }  // namespace warmset

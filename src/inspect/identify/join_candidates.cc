@@ -18,7 +18,8 @@ constexpr double kSure = 0.95;
 constexpr double kUntold = 0.55;  // of the confidence has the first of several that are as like
 constexpr double kTold = 0.75;    // at most, when a size or two told it
 constexpr uint32_t kManyTells = 3;
-constexpr double kSlope = 2;  // of confidence over likeness
+constexpr size_t kMaxBases = 3;  // more that have a LoRA's layers tell nothing
+constexpr double kSlope = 2;     // of confidence over likeness
 
 bool ByRules(const AtlasRow& row) { return row.name.starts_with('?'); }
 
@@ -133,6 +134,36 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
   }
   RankCandidates(joined);
   return joined;
+}
+
+std::vector<Candidate> BasesWithLayers(std::span<const LayerShape> layers) {
+  std::vector<Candidate> bases;
+  std::vector<Likeness> rows = Atlas::Builtin().MatchLayers(layers);
+  if (rows.empty() || rows[0].explained < kLike) return bases;
+  std::erase_if(rows, [least = rows[0].explained - kAsLike](const Likeness& each) {
+    const std::string_view type = each.row->type;
+    // What steers a model has its layers, too.
+    const bool is_base =
+        type == "unet" || type == "transformer" || type == "llm" || type == "prior";
+    return each.explained < least || !is_base || ByRules(*each.row);
+  });
+  for (const Likeness& each : rows) {
+    ForEachWord(each.row->name, '|', [&](std::string_view name) {
+      const bool known = std::any_of(bases.begin(), bases.end(), [&](const Candidate& other) {
+        return IsRelated(other.name, name);
+      });
+      if (known) return;
+      bases.push_back(
+          {std::string(name),
+           std::string(name),
+           "lora",
+           kUntold,
+           {fmt::format("{:.0f} % of the layers are those of {}", each.explained * 100, name)}});
+    });
+  }
+  if (bases.size() > kMaxBases) return {};
+  for (Candidate& each : bases) each.confidence /= static_cast<double>(bases.size());
+  return bases;
 }
 
 }  // namespace warmset

@@ -22,4 +22,8 @@ double ConfidenceOf(const Likeness& likeness);
 std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
                                       std::span<const Likeness> by_names);
 
+// The bases that have a LoRA's layers, where few have: hints, since another model may
+// have the same layers.
+std::vector<Candidate> BasesWithLayers(std::span<const LayerShape> layers);
+
 }  // namespace warmset

@@ -144,7 +144,7 @@ const RuleBook& LayerRules() {
 std::string_view NormalizedName(std::string_view name) { return Unwrap(name, kWraps); }
 
 TensorParts::TensorParts(std::span<const TensorTable* const> tables, bool archive)
-    : lora_{LayerRules().conditions().NoHits(), 0, "", ""} {
+    : lora_{LayerRules().conditions().NoHits(), 0, "", "", {}} {
   const ConditionSet& conditions = TensorRules().conditions();
   for (const TensorTable* table : tables) {
     for (uint32_t i = 0; i < table->size(); ++i) {
@@ -203,6 +203,17 @@ TensorPart& TensorParts::PartFor(Role role, std::string_view label) {
   return parts_[last_];
 }
 
+// A layer's tensors follow each other in most files.
+void TensorParts::AddLayer(const LayerShape& layer) {
+  auto& layers = lora_.layers;
+  if (!layers.empty() && layers.back().name == layer.name) {
+    layers.back().out = std::max(layers.back().out, layer.out);
+    layers.back().in = std::max(layers.back().in, layer.in);
+  } else if (layers.size() < LoraTensors::kMaxLayers) {
+    layers.push_back(layer);
+  }
+}
+
 bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   if (tensor.name.size() > kMaxMatchedName) return false;
   const LoraSuffix* suffix = nullptr;
@@ -229,6 +240,7 @@ bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   const bool tells_in = suffix->tells == Tells::kIn || suffix->tells == Tells::kBoth;
   const std::array<uint64_t, 2> layer = {tells_out ? dim(0) : 0, tells_in ? dim(1) : 0};
   LayerRules().conditions().Look(stem, layer, tensor, lora_.hits);
+  if (!kLoraEncoders.Has(stem)) AddLayer({stem, layer[0], layer[1]});
   ++lora_.hits.tensors;
   if (suffix->family.empty()) return true;
   if (lora_.tensors++ == 0) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "inspect/identify/atlas.h"
 #include "inspect/identify/name_set.h"
 #include "inspect/identify/rule_book.h"
 #include "tensor/tensor_table.h"
@@ -48,10 +49,12 @@ std::string_view NormalizedName(std::string_view name);
 
 // Tensors named as LoRAs name theirs.
 struct LoraTensors {
-  TermHits hits;         // by LayerRules()
-  uint64_t tensors = 0;  // that tell a family
-  std::string family;    // "kohya", "PEFT", ...: of the first that tells
-  std::string example;   // the first tensor's text
+  TermHits hits;                   // by LayerRules()
+  uint64_t tensors = 0;            // that tell a family
+  std::string family;              // "kohya", "PEFT", ...: of the first that tells
+  std::string example;             // the first tensor's text
+  std::vector<LayerShape> layers;  // of the main model; kMaxLayers at most
+  static constexpr size_t kMaxLayers = 4096;
 };
 
 // Movable; const methods are thread-safe. The tables must outlive it.
@@ -67,6 +70,7 @@ class TensorParts {
   uint64_t other_matrices() const { return other_matrices_; }
 
  private:
+  void AddLayer(const LayerShape& layer);
   bool AddLoraTensor(const TensorView& tensor);
   TensorPart& PartFor(PartKey::Role role, std::string_view label);
 
