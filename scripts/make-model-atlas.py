@@ -104,8 +104,7 @@ def transformers_rows(forms, tasks, heirs):
                 if (core, more) not in seen:
                     seen.add((core, more))
                     tells = {(plain_name(name, prefix), dim): size for form in of
-                             for (name, dim), size in form.tells.items()
-                             if heirs[folder] >= naming.FOLLOWED}
+                             for (name, dim), size in form.tells.items()}
                     rows.append((-heirs[folder], Row(architecture, type_, (model_type, *words), prefix,
                                                      of[0].width, core, more, tells)))
     return rows
@@ -132,31 +131,34 @@ def class_rows(forms):
     return rows
 
 
-def tells_of(row, rows):
-    """The sizes of a row that its relatives do not have."""
+def tells_of(row, known, rows):
+    """The sizes of a row that its relatives do not have. known: how many follow it."""
     names = row.core | row.more
     relatives = []
     for other in rows:
         others = other.core | other.more
-        if other.name != row.name and other.type == row.type and \
+        if other.name != row.name and \
                 len(names & others) >= RELATED * len(names | others):
             relatives.append(other)
+    if known < naming.FOLLOWED and any(r.name in naming.MANY_VOCABULARIES for r in relatives):
+        return ""
     differing = [(sum(other.tells.get(key) != size for other in relatives), key, size)
                  for key, size in row.tells.items()]
     best = sorted((-count, key, size) for count, key, size in differing if count)
     return ",".join(f"{name}[{dim}]={size}" for _, (name, dim), size in best[:MOST_TELLS])
 
 
-def text_of(rows):
+def text_of(ranked):
     writer = Writer()
+    rows = [row for _, row in ranked]
     trees = [(writer.read(row.core), writer.read(row.more)) for row in rows]
     lines, told = [], set()
-    for row, (core, more) in zip(rows, trees):
+    for (rank, row), (core, more) in zip(ranked, trees):
         words = [word for word in row.words if word not in told]  # a word finds its first row
         told.update(row.words)
         lines.append('{{"{}", "{}", "{}", "{}", {}, "{}", "{}", "{}"}},\n'.format(
             row.name, row.type, words_expression(words), row.prefix, row.width,
-            writer.write(core), writer.write(more), tells_of(row, rows)))
+            writer.write(core), writer.write(more), tells_of(row, -rank, rows)))
     return lines, [f'"{text}",\n' for text in writer.shared]
 
 
@@ -177,7 +179,7 @@ def main():
     rows += class_rows([f for f in forms if f.library != "transformers"])
     rows += [(0, Row(*row)) for row in original.rows()]
     rows.sort(key=lambda r: (r[1].name not in naming.WELL_KNOWN, r[0], r[1].type, r[1].name, r[1].words, sorted(r[1].core)))
-    lines, shared = text_of([row for _, row in rows])
+    lines, shared = text_of(rows)
     head = HEAD.format(", ".join(f"{n} {v}" for n, v in sorted(data["versions"].items())))
     differs = False
     for file, text in (("atlas_rows.inc", lines), ("atlas_shared.inc", shared)):

@@ -79,9 +79,11 @@ LEFT_OUT = {"Transformer2DModel", "TransformerTemporalModel", "MultiAdapter"}
 # Those that come first among models that nothing tells apart.
 WELL_KNOWN = {
     "bert", "clip", "cogvideox", "cogview4", "flux.1", "gpt2", "hunyuan-video", "llama", "ltx-video",
-    "pixart-sigma|pixart-alpha", "qwen2", "qwen3", "t5", "vit", "wan", "whisper",
+    "pixart-sigma|pixart-alpha", "qwen2", "qwen3", "t5", "vit", "wan", "wan2.1-vae|wan2.2-vae", "whisper",
 }
 FOLLOWED = 2  # heirs that make a model of transformers known enough to be told by its vocabulary
+# Models of these names come with many vocabularies: one tells little.
+MANY_VOCABULARIES = {"llama", "qwen2", "qwen3", "qwen3-moe", "deepseek-v3"}
 
 AUTOENCODERS = {
     "AutoencoderTiny": "taesd",
@@ -195,7 +197,7 @@ TASK_TYPES = (
     ("text_encoder", ("MASKED_LM", "TEXT_ENCODING")),
     ("llm", ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SEQ_TO_SEQ_CAUSAL_LM",
              "VISUAL_QUESTION_ANSWERING")),
-    ("vision", ("IMAGE_CLASSIFICATION", "MASKED_IMAGE_MODELING", "BACKBONE")),
+    ("vision", ("IMAGE", "IMAGE_CLASSIFICATION", "MASKED_IMAGE_MODELING", "BACKBONE")),
 )
 # Text encoders of diffusion models, whatever else they do.
 TEXT_ENCODERS = {"t5", "umt5", "mt5", "byt5", "clip", "longt5", "roberta", "xlm-roberta"}

@@ -94,7 +94,7 @@ constexpr std::array kRules = {
     // Many have Llama's names. The words that they know tell some apart.
     ModelRule{"mistral", "llm", .55, "$llama norm.weight[0]=5120 !embed_tokens.weight[0]=32000"},
     ModelRule{"mistral", "llm", .6, "$llama embed_tokens.weight[0]=32768|131072"},
-    ModelRule{"llama", "llm", .6, "$llama embed_tokens.weight[0]=128256|128258"},
+    ModelRule{"llama", "llm", .3, "$llama embed_tokens.weight[0]=128256|128258"},
     ModelRule{"gemma", "llm", .6,
               "$llama embed_tokens.weight[0]=256000 layers.0.input_layernorm.*"},
     ModelRule{"gemma2", "llm", .9,

@@ -100,6 +100,12 @@ double Left(const Candidate& candidate, std::span<const Likeness> by_names, bool
   return explained == 0 ? 1 : explained;
 }
 
+// Whether the rows are of no other family than that of the name.
+bool AllAre(std::span<const Likeness> rows, std::string_view name) {
+  return std::all_of(rows.begin(), rows.end(),
+                     [&](const Likeness& each) { return Has(*each.row, name); });
+}
+
 }  // namespace
 
 bool IsRelated(std::string_view a, std::string_view b) {
@@ -120,19 +126,25 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
     each.confidence *= Left(each, by_names, best >= kLike, first);
   }
   std::vector<Candidate> joined = std::move(by_rules);
-  if (best >= kGuess) {
-    for (Candidate& each : CandidatesOf(first)) {
-      const auto known = std::find_if(joined.begin(), joined.end(), [&](const Candidate& other) {
-        return other.name == each.name && other.type == each.type;
-      });
-      if (known != joined.end()) {
-        AddEvidence(*known, each.confidence, each.evidence);
-      } else {
-        joined.push_back(std::move(each));
-      }
+  if (best < kGuess) {
+    RankCandidates(joined);
+    return joined;
+  }
+  for (Candidate& each : CandidatesOf(first)) {
+    const auto known = std::find_if(joined.begin(), joined.end(), [&](const Candidate& other) {
+      return other.name == each.name && other.type == each.type;
+    });
+    if (known != joined.end()) {
+      AddEvidence(*known, each.confidence, each.evidence);
+    } else {
+      joined.push_back(std::move(each));
     }
   }
   RankCandidates(joined);
+  // A rule does not tell relatives apart that have the same names.
+  for (Candidate& each : joined) {
+    if (!AllAre(first, each.name)) each.confidence = std::min(each.confidence, kTold);
+  }
   return joined;
 }
 
