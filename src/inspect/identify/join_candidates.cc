@@ -48,8 +48,8 @@ std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
   };
   double most = kUntold;
   if (std::any_of(rows.begin(), rows.end(), is_told)) {
-    std::erase_if(rows, [&](const Likeness& each) { return !is_told(each); });
-    most = rows[0].tells >= kManyTells ? kSure : kTold;
+    std::erase_if(rows, [&](const Likeness& each) { return each.tells > 0 && !is_told(each); });
+    if (is_told(rows[0])) most = rows[0].tells >= kManyTells ? kSure : kTold;
   }
   std::vector<Candidate> candidates;
   for (const Likeness& each : rows) {
