@@ -22,7 +22,7 @@ using testing::UnorderedElementsAre;
 constexpr std::string_view kShared[] = {"{bias,weight}", "attn.{to_k,to_q}.$0"};
 constexpr AtlasRow kRows[] = {
     {"old", "llm", "{old,OldModel}", "", 8,
-     "{norm.weight:1,layers.#.{attn.{k,q}.weight,mlp.weight}}", "", ""},
+     "{norm.weight:1,layers.#.{attn.{k,q}.weight,mlp.weight}}", "", "layers.#.mlp.weight[0]=32"},
     {"new", "llm", "NewModel", "", 8, "{norm.weight:1,layers.#.{attn.{k,q}.weight,mlp.weight}}", "",
      "layers.#.mlp.weight[0]=64"},
     {"picture", "transformer", "PictureModel", "body", 16, "{blocks.#.$1,conv_in.weight:4}",
@@ -163,7 +163,7 @@ std::vector<std::string> NamesOf(const std::vector<Candidate>& candidates) {
 }
 
 TEST(JoinCandidatesTest, RelativesThatNothingTellsApartAreUncertain) {
-  const auto joined = JoinCandidates({}, TestAtlas().Match(Old()));
+  const auto joined = JoinCandidates({}, TestAtlas().Match(Old(48)));
   EXPECT_THAT(NamesOf(joined), UnorderedElementsAre("old", "new"));
   EXPECT_EQ(joined[0].name, "old");
   EXPECT_LT(joined[0].confidence, 0.6);
