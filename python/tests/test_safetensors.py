@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import gc
 import os
 import pathlib
+import pickle
 import random
 import threading
 import warnings
@@ -253,6 +255,9 @@ def test_refusals_in_the_same_words(required: DaemonProcess) -> None:
                 lambda f: f.get_tensor("nope"),
                 lambda f: f.get_slice("nope"),
                 lambda f: f.get_tensor(1),
+                pickle.dumps,
+                copy.deepcopy,
+                lambda f: copy.copy(f.get_slice("int8")),
             ):
                 got, expected = outcome(lambda: action(mine)), outcome(lambda: action(theirs))
                 assert type(got) is type(expected) and str(got) == str(expected)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, List, NoReturn, Optional, Type, Union
 
 from safetensors._safetensors_rust import SafetensorError
 from safetensors._safetensors_rust import safe_open as plain_safe_open
@@ -169,6 +169,9 @@ class safe_open:
             raise SafetensorError(f"File does not contain tensor {name}")
         return Slice(self._components[part], name, self._numpy, self._device)
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("cannot pickle 'builtins.safe_open' object")  # safetensors' words
+
     def _check_open(self) -> None:
         if self._closed:
             raise SafetensorError("File is closed")
@@ -181,6 +184,9 @@ class Slice:
         self._tensor: Tensor = component[name]
         self._numpy = numpy
         self._device = device
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("cannot pickle 'builtins.PySafeSlice' object")
 
     def get_shape(self) -> List[int]:
         return list(self._tensor.shape)
