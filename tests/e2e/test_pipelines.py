@@ -90,6 +90,18 @@ def test_a_program_that_uses_one_part_gets_one(serve, pipeline):
     assert in_ram(daemon) == {VAE} and preloads(daemon, "issued") == 0
 
 
+def test_the_first_shard_brings_them_all(serve, models, fixtures):
+    fixtures.make_sharded(models, 8)
+    daemon = serve()
+    shards = sorted(models.rglob("*-of-*.safetensors"))
+    load(daemon, shards[0])
+    [model] = daemon.cli("list")["models"]
+    assert model["cache_state"] == "CACHED"
+    reads = daemon.log.read_text().count(" read in ")
+    load(daemon, shards[-1])
+    assert daemon.log.read_text().count(" read in ") == reads == 1
+
+
 def test_torch_load_of_a_checkpoint_of_several_parts(serve, models, tmp_path):
     """Its parts' memory serves, and what is in none of them is read from the file."""
     daemon = serve()
