@@ -30,12 +30,17 @@ namespace {
 constexpr uint64_t kCollapseBytes = 4 * kHugePageBytes;
 constexpr uint64_t kSmallPageBytes = 4 * kKiB;
 
-bool Advise(std::span<std::byte> range, int advice, const char* name) {
-  if (InjectedFault(name) != 0) return false;
+// 0, or why the kernel did not.
+int AdviceError(std::span<std::byte> range, int advice, const char* name) {
+  if (const int fault = InjectedFault(name)) return fault;
   while (::madvise(range.data(), range.size(), advice) != 0) {
-    if (errno != EINTR) return false;
+    if (errno != EINTR) return errno;
   }
-  return true;
+  return 0;
+}
+
+bool Advise(std::span<std::byte> range, int advice, const char* name) {
+  return AdviceError(range, advice, name) == 0;
 }
 
 // A write that changes nothing makes the kernel allocate the page.
@@ -48,6 +53,13 @@ void TouchEvery(std::span<std::byte> range, uint64_t step) {
 
 void TouchSmallPages(std::span<std::byte> range) {
   if (!Advise(range, MADV_POPULATE_WRITE, "madvise_populate")) TouchEvery(range, kSmallPageBytes);
+}
+
+// Instead of the SIGBUS that an access would give.
+Status Populate(std::span<std::byte> range) {
+  const int error = AdviceError(range, MADV_POPULATE_WRITE, "madvise_populate");
+  if (error == 0) return OkStatus();
+  return ErrnoError(error == EFAULT ? ENOSPC : error, "get memory for a file");
 }
 
 // Linux 6.7's linux/fs.h has these; Debian 12's does not.
@@ -136,6 +148,21 @@ void TouchMemory(std::span<std::byte> range) {
   }
   const auto rest = range.subspan(huge_bytes);
   if (!rest.empty()) TouchSmallPages(rest);
+}
+
+Status AllocateMemory(std::span<std::byte> range, const std::stop_token& stop) {
+  const uint64_t huge_bytes = AlignDown(range.size(), kHugePageBytes);
+  if (huge_bytes > 0) Advise(range.first(huge_bytes), MADV_HUGEPAGE, "madvise_huge");
+  for (uint64_t at = 0; at < huge_bytes; at += kCollapseBytes) {
+    if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "the load was stopped");
+    const auto part = range.subspan(at, std::min(kCollapseBytes, huge_bytes - at));
+    for (uint64_t page = 0; page < part.size(); page += kHugePageBytes) {
+      RETURN_IF_ERROR(Populate(part.subspan(page, kSmallPageBytes)));
+    }
+    if (!Advise(part, MADV_COLLAPSE, "madvise_collapse")) RETURN_IF_ERROR(Populate(part));
+  }
+  const auto rest = range.subspan(huge_bytes);
+  return rest.empty() ? OkStatus() : Populate(rest);
 }
 
 uint64_t HugePageBytes(const Mapping& mapping) {
