@@ -93,6 +93,47 @@ StatusOr<std::unique_ptr<Entry>> FilledEntry::VerifyAndSeal(std::span<const Chun
   return entry;
 }
 
+StatusOr<std::unique_ptr<Entry>> CopyEntry(const Entry& entry, const ComponentManifest& component,
+                                           LoadMemory memory) {
+  RETURN_IF_ERROR(FitMemory(memory, component).status());
+  ASSIGN_OR_RETURN(const os::Mapping from,
+                   os::Mapping::Create(entry.data_fd(), entry.bytes(),
+                                       os::Mapping::Kind::kSharedReadOnly));
+  if (from.size() != memory.file.size()) {
+    return Error(ErrorCode::kInternal, "an entry and its copy differ in size");
+  }
+  std::copy(from.span().begin(), from.span().end(), memory.file.writable().data());
+  return FilledEntry{.component = component,
+                     .memory = std::move(memory),
+                     .chunks = entry.chunks(),
+                     .load_time = entry.load_time()}
+      .VerifyAndSeal({});
+}
+
+StatusOr<std::unique_ptr<Entry>> AdoptEntry(const ComponentManifest& component, LoadMemory memory,
+                                            std::span<const ChunkDigest> known,
+                                            const std::stop_token& stop) {
+  const auto started = std::chrono::steady_clock::now();
+  if (known.empty() || memory.file.size() != component.entry_bytes) {
+    return Error(ErrorCode::kCorruptedModel, "it is not known what the file should hold");
+  }
+  memory.reservation.ShrinkTo(EntryMemory(component));
+  ASSIGN_OR_RETURN(const os::Mapping view,
+                   os::Mapping::Create(memory.file.fd(), memory.file.size(),
+                                       os::Mapping::Kind::kSharedReadOnly));
+  std::vector<ChunkDigest> chunks;
+  for (uint64_t at = 0; at < view.size(); at += kDigestChunkBytes) {
+    if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "the check was stopped");
+    chunks.push_back(DigestOf<ChunkDigest>(
+        view.span().subspan(at, std::min(kDigestChunkBytes, view.size() - at))));
+  }
+  return FilledEntry{.component = component,
+                     .memory = std::move(memory),
+                     .chunks = std::move(chunks),
+                     .load_time = std::chrono::steady_clock::now() - started}
+      .VerifyAndSeal(known);
+}
+
 StatusOr<bool> SameContent(const Entry& a, const Entry& b) {
   if (a.bytes() != b.bytes() || a.index_bytes() != b.index_bytes()) return false;
   ASSIGN_OR_RETURN(const bool same_index, SameBytes(a.index_fd(), b.index_fd(), a.index_bytes()));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,13 @@ class Entry {
 
   // The component that it was loaded as; others may share it (EntryStore).
   const ComponentId& component() const { return component_; }
-  // Sealed memfds: the tensors' bytes, and the index that says where each lies
-  // (docs/formats/tensor-index.md).
+  // The tensors' bytes, sealed or guarded, and the index that says where each lies
+  // (docs/formats/tensor-index.md), sealed.
+  const os::MemoryFile& data() const { return data_; }
   int data_fd() const { return data_.fd(); }
   int index_fd() const { return index_.fd(); }
+  // Its bytes can have a name, and are not sealed (os::MemoryFile).
+  bool guarded() const { return data_.guarded(); }
   uint64_t bytes() const { return data_.size(); }
   uint64_t index_bytes() const { return index_.size(); }
   // What it takes from the budget.
@@ -71,6 +75,18 @@ class Entry {
 // them, so it takes time: for a thread that may block.
 StatusOr<bool> SameContent(const Entry& a, const Entry& b);
 
+// The same bytes in other memory, which is reserved for EntryMemory(component). The
+// component is the entry's own, or has the same content. Blocks.
+StatusOr<std::unique_ptr<Entry>> CopyEntry(const Entry& entry, const ComponentManifest& component,
+                                           LoadMemory memory);
+
+// An entry of a guarded file that an earlier daemon filled: its bytes are trusted when
+// they have the digests of the first load. kCorruptedModel when they do not, or when none
+// are known; kCancelled. Blocks as long as hashing takes.
+StatusOr<std::unique_ptr<Entry>> AdoptEntry(const ComponentManifest& component, LoadMemory memory,
+                                            std::span<const ChunkDigest> known,
+                                            const std::stop_token& stop);
+
 // What an entry becomes, filled but not trusted yet.
 struct FilledEntry {
   const ComponentManifest& component;
@@ -79,7 +95,7 @@ struct FilledEntry {
   std::chrono::nanoseconds load_time{0};
 
   // The only way to an Entry: compares with the digests of the first load, if
-  // known, and seals. kCorruptedModel names the first chunk that differs and the
+  // known, and seals, or guards, what it lies in. kCorruptedModel names the first chunk that differs and the
   // tensors in it.
   StatusOr<std::unique_ptr<Entry>> VerifyAndSeal(std::span<const ChunkDigest> known) &&;
 };

@@ -74,12 +74,12 @@ ByteCount EntryStore::Reachable(const FormsLeft& left) const {
   return use.limit - std::min(use.limit, stays);
 }
 
-StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes) {
+StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes, bool touched) {
   const ByteCount reachable = Reachable([](const Record& record) { return record.forms(); });
   if (bytes > reachable) return NoRoom(bytes, reachable);
 
   Room room;
-  if (auto piece = reserve_.Take(bytes)) room.memory = *std::move(piece);
+  if (auto piece = touched ? reserve_.Take(bytes) : std::nullopt) room.memory = *std::move(piece);
   RETURN_IF_ERROR(
       ClaimWithRoom(room.memory.reservation, MemoryKind::kLoading, bytes, room.evicted));
   return room;
@@ -211,6 +211,9 @@ EntryHold EntryStore::Publish(std::unique_ptr<Entry> entry) {
   const ComponentId id = entry->component();
   if (Record* known = FindRecord(id);
       known != nullptr && known->content() == entry->content()) {
+    if (known->entry && entry->guarded() && !known->entry->guarded()) {
+      return Exchange(*known, std::move(entry));
+    }
     if (!known->entry) known->entry = std::move(entry);
     return EntryHold(*this, *known, HoldKind::kPin);
   }
@@ -287,6 +290,34 @@ EntryHold EntryStore::PublishWith(const ComponentId& twin, std::unique_ptr<Entry
   }
   record->entry = std::move(entry);
   return EntryHold(*this, *record, HoldKind::kPin);
+}
+
+EntryHold EntryStore::PublishInstead(const ComponentId& other, std::unique_ptr<Entry> entry) {
+  Record* record = FindRecord(other);
+  if (record == nullptr || !record->entry || record->entry->guarded() ||
+      record->content() != entry->content()) {
+    return Publish(std::move(entry));
+  }
+  const ComponentId id = entry->component();
+  if (FindRecord(id) != record) {
+    Drop(id);
+    Show(*record, id);
+  }
+  return Exchange(*record, std::move(entry));
+}
+
+EntryHold EntryStore::Exchange(Record& old, std::unique_ptr<Entry> entry) {
+  auto made = std::make_unique<Record>();
+  Record& record = *made;
+  record.entry = std::move(entry);
+  record.compressed = std::move(old.compressed);
+  record.ids = std::exchange(old.ids, {});
+  record.key = old.key;  // the policy goes on with what it knows
+  for (const ComponentId& id : record.ids) visible_[id] = &record;
+  records_.emplace(&record, std::move(made));
+  if (old.held()) old.entry->SetMemoryKind(MemoryKind::kDropped);
+  Settle(old);
+  return EntryHold(*this, record, HoldKind::kPin);
 }
 
 void EntryStore::Show(Record& record, const ComponentId& id) {

@@ -61,7 +61,9 @@ class EntryStore {
   // evicting what nobody holds, at last by giving up compressed copies of what is
   // held. kRamLimitExceeded names the entries that fill the limit and their
   // holders; then nothing was evicted, unless a compressing took the budget meanwhile.
-  StatusOr<Room> MakeRoom(ByteCount bytes);
+  // Without `touched` the room is for memory that is made elsewhere, and the reserve of
+  // touched memory keeps its own as far as the budget allows.
+  StatusOr<Room> MakeRoom(ByteCount bytes, bool touched = true);
 
   // The same for a compressed form, which is written into memory of its own: the reserve
   // of touched memory stays with the loads, as far as the budget allows.
@@ -121,8 +123,12 @@ class EntryStore {
 
   // Makes the entry visible under its component's id, and returns a hold on it. Where
   // an entry of the same content is there under that id, that one stays, and only
-  // gets its raw form where it lacks one; any other one is dropped.
+  // gets its raw form where it lacks one; any other one is dropped. A guarded entry takes
+  // the place of one that is not.
   EntryHold Publish(std::unique_ptr<Entry> entry);
+  // Puts a guarded entry in the place of one with the same content that is not, under
+  // all of its ids and its own. Holds keep the other's memory as dropped.
+  EntryHold PublishInstead(const ComponentId& other, std::unique_ptr<Entry> entry);
   // Makes a published entry visible under one more id.
   EntryHold PublishAs(const ComponentId& component, const EntryHold& twin);
   // Publishes an entry together with a component of the same content that was there
@@ -188,6 +194,8 @@ class EntryStore {
 
   Record* FindRecord(const ComponentId& component) const;
   void Show(Record& record, const ComponentId& id);
+  // The record with this entry in the place of its own.
+  EntryHold Exchange(Record& old, std::unique_ptr<Entry> entry);
   void Unhold(Record& record, HoldKind kind);
   // Of a record, as they are or as a plan leaves them.
   using FormsLeft = std::function<Forms(const Record&)>;

@@ -1,5 +1,8 @@
 #include "cache/entry_store.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "cache/entry_loader.h"
@@ -50,6 +53,66 @@ class EntryStoreTest : public ::testing::Test {
   const ComponentId b_id_ = b_.component().id;
   const ComponentId c_id_ = c_.component().id;
 };
+
+// Entries whose memory can have a name.
+class GuardedEntryTest : public EntryStoreTest {
+ protected:
+  void SetUp() override {
+    folder_ = "/dev/shm/warmset-entry-test-XXXXXX";
+    if (::mkdtemp(folder_.data()) == nullptr) GTEST_SKIP() << "no /dev/shm to write to";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  LoadMemory Memory(const ModelForTest& model) {
+    auto room = store_.MakeRoom(EntryMemory(model.component()), /*touched=*/false);
+    EXPECT_TRUE(room.ok()) << room.status();
+    auto file = os::MemoryFile::CreateOnTmpfs(folder_, kModelBytes, {});
+    EXPECT_TRUE(file.ok()) << file.status();
+    room->memory.file = *std::move(file);
+    return std::move(room->memory);
+  }
+
+  std::string folder_;
+};
+
+TEST_F(GuardedEntryTest, ACopyTakesThePlaceOfASealedEntryAndLeasesKeepThat) {
+  std::optional<EntryHold> lease;
+  {
+    store_.Publish(Load(a_));
+    lease = store_.Hold(a_id_, HoldKind::kLease);
+  }
+  auto copy = CopyEntry(lease->entry(), a_.component(), Memory(a_));
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  EXPECT_TRUE((*copy)->guarded());
+  EXPECT_TRUE(*SameContent(**copy, lease->entry()));
+  store_.Publish(*std::move(copy));
+  ASSERT_NE(store_.Find(a_id_), nullptr);
+  EXPECT_TRUE(store_.Find(a_id_)->guarded());
+  EXPECT_FALSE(lease->entry().guarded());
+  EXPECT_GT(store_.MemoryUse().dropped, ByteCount(0));
+  lease.reset();
+  EXPECT_EQ(store_.MemoryUse().dropped, ByteCount(0));
+  EXPECT_TRUE(store_.Find(a_id_)->guarded());
+  EXPECT_EQ(store_.Drop(a_id_), Dropped::kFreed);
+  EXPECT_EQ(store_.MemoryUse().entries, ByteCount(0));
+}
+
+TEST_F(GuardedEntryTest, AnEarlierDaemonsFileIsTrustedByItsDigests) {
+  const auto first = Load(a_);
+  auto memory = Memory(a_);
+  std::copy_n(a_.Expected().data(), kModelBytes,
+              reinterpret_cast<char*>(memory.file.writable().data()));
+  ASSERT_TRUE(memory.file.Seal().ok());
+  auto adopted = AdoptEntry(a_.component(), std::move(memory), first->chunks(), {});
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ((*adopted)->content(), first->content());
+  adopted->reset();
+
+  auto other = Memory(b_);  // zeros
+  ASSERT_TRUE(other.file.Seal().ok());
+  EXPECT_EQ(CodeOf(AdoptEntry(b_.component(), std::move(other), first->chunks(), {}).status()),
+            ErrorCode::kCorruptedModel);
+}
 
 TEST_F(EntryStoreTest, PublishedEntriesAreFoundUntilDropped) {
   EXPECT_EQ(store_.Find(a_id_), nullptr);
