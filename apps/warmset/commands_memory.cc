@@ -1,10 +1,14 @@
 // What is in RAM and on devices: cache, preload, uncache, path, load, unload.
 #include <chrono>
+#include <filesystem>
 #include <optional>
+#include <system_error>
+#include <utility>
 
 #include "base/units.h"
 #include "commands.h"
 #include "fmt/format.h"
+#include "os/file.h"
 #include "render.h"
 
 namespace warmset::cli {
@@ -32,6 +36,29 @@ Call& Fill(Call& call, const ModelArguments& arguments) {
   return call;
 }
 
+// What is written as a path is that file; no model's name begins so. A folder is left to
+// the daemon, which knows it by name.
+bool IsFile(const std::string& model) {
+  const bool is_path =
+      model.starts_with('/') || model.starts_with("./") || model.starts_with("../");
+  std::error_code error;
+  return is_path && !std::filesystem::is_directory(model, error);
+}
+
+// Makes the request about the model that `call`, a part of it, names, or about the file
+// that is passed along.
+template <typename Call>
+StatusOr<v1::Response> CallAbout(const Context& context, const ModelArguments& arguments,
+                                 v1::Request& request, Call& call) {
+  if (!IsFile(arguments.model)) return context.Call(std::move(request));
+  call.clear_model();
+  call.set_file(true);
+  std::error_code error;
+  call.set_file_path(std::filesystem::absolute(arguments.model, error).lexically_normal());
+  ASSIGN_OR_RETURN(os::UniqueFd file, os::OpenForRead(arguments.model));
+  return context.Call(std::move(request), {wire::Share(std::move(file))});
+}
+
 StatusOr<v1::CacheSettings> SettingsOf(const ModelArguments& arguments) {
   v1::CacheSettings settings;
   const auto or_default = [](const std::string& name) { return name == "default" ? "" : name; };
@@ -50,15 +77,15 @@ StatusOr<int> RunCache(const Context& context, const ModelArguments& arguments) 
   v1::Cache& cache = Fill(*request.mutable_cache(), arguments);
   cache.set_force(arguments.force);
   ASSIGN_OR_RETURN(*cache.mutable_settings(), SettingsOf(arguments));
-  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  ASSIGN_OR_RETURN(const v1::Response response, CallAbout(context, arguments, request, cache));
   return context.Show(response.cache(),
                       [&](const Screen&) { return RenderCached(response.cache()); });
 }
 
 StatusOr<int> RunPreload(const Context& context, const ModelArguments& arguments) {
   v1::Request request;
-  Fill(*request.mutable_preload_model(), arguments);
-  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
+  v1::PreloadModel& preload = Fill(*request.mutable_preload_model(), arguments);
+  ASSIGN_OR_RETURN(const v1::Response response, CallAbout(context, arguments, request, preload));
   return context.Show(response.preload(),
                       [&](const Screen&) { return RenderPreload(response.preload()); });
 }
@@ -74,10 +101,16 @@ StatusOr<int> RunUncache(const Context& context, const ModelArguments& arguments
 
 StatusOr<int> RunPath(const Context& context, const ModelArguments& arguments) {
   v1::Request request;
-  request.mutable_get_path()->set_model(arguments.model);
-  ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
-  return context.Show(response.path(),
-                      [&](const Screen&) { return response.path().path() + "\n"; });
+  v1::GetPath& path = *request.mutable_get_path();
+  path.set_model(arguments.model);
+  ASSIGN_OR_RETURN(const v1::Response response, CallAbout(context, arguments, request, path));
+  const v1::PathReply& reply = response.path();
+  if (!reply.reason().empty() && !context.json) {
+    PrintNote(fmt::format("no file of its own, but a link that opens for programs of this user "
+                          "while the daemon runs: {}",
+                          Printable(reply.reason())));
+  }
+  return context.Show(reply, [&](const Screen&) { return reply.path() + "\n"; });
 }
 
 StatusOr<int> RunLoad(const Context& context, const ModelArguments& arguments) {
@@ -129,6 +162,13 @@ void AddModel(CLI::App* command, const ModelArgumentsPtr& arguments) {
       ->required();
 }
 
+void AddModelOrFile(CLI::App* command, const ModelArgumentsPtr& arguments) {
+  command
+      ->add_option("MODEL", arguments->model,
+                   "its name or id, or a unique start of one; or a file, as ./FILE or /FILE")
+      ->required();
+}
+
 void AddComponents(CLI::App* command, const ModelArgumentsPtr& arguments) {
   command->add_option("-c,--component", arguments->components, "only this part; may be repeated")
       ->type_name("NAME")
@@ -155,7 +195,7 @@ void AddCache(CLI::App& app, Context& context) {
   CLI::App* const command = AddClientCommand(app, context, "cache", "Read a model into RAM",
                                              "warmset cache sdxl --component unet\n"
                                              "  warmset cache llama --strategy memory --keep 30m");
-  AddModel(command, arguments);
+  AddModelOrFile(command, arguments);
   AddComponents(command, arguments);
   command
       ->add_option("--strategy", arguments->strategy,
@@ -181,7 +221,7 @@ void AddPreload(CLI::App& app, Context& context) {
   CLI::App* const command = AddClientCommand(
       app, context, "preload", "Have a model read into RAM in the background, and go on",
       "warmset preload sdxl");
-  AddModel(command, arguments);
+  AddModelOrFile(command, arguments);
   AddComponents(command, arguments);
   OnCommand(command, context, RunPreload, arguments);
 }
@@ -200,7 +240,7 @@ void AddPath(CLI::App& app, Context& context) {
   CLI::App* const command = AddClientCommand(
       app, context, "path", "Print a path of the cached model that any program can open and mmap",
       "llama-server --model \"$(warmset path tinyllama)\"");
-  AddModel(command, arguments);
+  AddModelOrFile(command, arguments);
   OnCommand(command, context, RunPath, arguments);
 }
 

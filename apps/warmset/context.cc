@@ -38,11 +38,11 @@ StatusOr<wire::Channel> Context::Connect() const {
   return channel;
 }
 
-StatusOr<v1::Response> Context::Call(v1::Request request) const {
+StatusOr<v1::Response> Context::Call(v1::Request request, std::vector<wire::SharedFd> fds) const {
   ASSIGN_OR_RETURN(wire::Channel channel, Connect());
   ProgressBar bar;
   ASSIGN_OR_RETURN(wire::Answer answer,
-                   channel.Call(std::move(request), {},
+                   channel.Call(std::move(request), std::move(fds),
                                 [&bar](const v1::Progress& progress) { bar.Update(progress); }));
   return std::move(answer.response);
 }
@@ -65,6 +65,10 @@ int Context::Report(const Status& error) const {
   }
   ReportError(error);
   return kExitFailure;
+}
+
+void PrintNote(std::string_view note) {
+  std::fputs(fmt::format("warmset: {}\n", note).c_str(), stderr);
 }
 
 void ReportError(const Status& error) {

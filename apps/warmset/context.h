@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "base/status.h"
@@ -31,7 +32,7 @@ class Context {
   // kDaemonUnavailable says how to start one.
   StatusOr<wire::Channel> Connect() const;
   // One request in a session of its own, with a progress bar on a terminal.
-  StatusOr<v1::Response> Call(v1::Request request) const;
+  StatusOr<v1::Response> Call(v1::Request request, std::vector<wire::SharedFd> fds = {}) const;
 
   // Prints the reply: as one JSON document, or as text() makes it. Returns 0.
   StatusOr<int> Show(const google::protobuf::Message& reply,
@@ -65,6 +66,8 @@ StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 // The text as a JSON string, quotes included.
 std::string JsonQuote(std::string_view text);
 
+// A line on stderr that is no failure.
+void PrintNote(std::string_view note);
 // The failure as a line on stderr.
 void ReportError(const Status& error);
 

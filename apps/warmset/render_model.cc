@@ -59,8 +59,8 @@ std::string CandidateLines(const v1::ModelDetail& detail, const Screen& screen) 
   if (detail.architectures().empty()) return "";
   std::string text = screen.style.Bold("Candidates") + "\n";
   for (const v1::ArchitectureCandidate& candidate : detail.architectures()) {
-    text += fmt::format("  {} ({}%)\n", Printable(candidate.name()),
-                        Percent(candidate.confidence()));
+    text +=
+        fmt::format("  {} ({}%)\n", Printable(candidate.name()), Percent(candidate.confidence()));
     for (const std::string& line : candidate.evidence()) {
       text += fmt::format("    {}\n", Printable(line));
     }
@@ -78,6 +78,16 @@ std::string FormatLine(const v1::ModelDetail& detail) {
   const v1::ModelState& state = detail.state();
   return fmt::format("{}{}{} ({})", state.format(), detail.format_version().empty() ? "" : " ",
                      detail.format_version(), state.layout());
+}
+
+// A path's files are guarded, or links to sealed memory.
+std::string PathLine(const v1::ModelDetail& detail) {
+  if (detail.ram_path().empty()) return "";
+  const bool guarded = std::all_of(
+      detail.files().begin(), detail.files().end(),
+      [](const v1::ModelFile& file) { return file.ram_path().empty() || file.guarded(); });
+  return fmt::format("{} ({})", detail.ram_path(),
+                     guarded ? "guarded" : "links to the daemon's memory, sealed");
 }
 
 }  // namespace
@@ -121,7 +131,7 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
                            detail.files_size() == 1 ? "" : "s")},
       {"Path", detail.path()},
-      {"Path in RAM", detail.ram_path()},
+      {"Path in RAM", PathLine(detail)},
       {"Root", detail.root()},
       {"Components", fmt::format("{}", fmt::join(components, ", "))},
       {"Not mappable", detail.unplaced_tensors() == 0

@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import stat
 import sys
 from typing import Any, Sequence, Tuple
 
@@ -80,7 +81,7 @@ def map_chunks(chunks: Sequence[Tuple[int, int]], writable: bool, owner: object)
     """
     total = 0
     for number, (fd, nbytes) in enumerate(chunks):
-        _check_sealed(fd, nbytes)
+        _check_read_only(fd, nbytes)
         if number + 1 < len(chunks) and nbytes % mmap.PAGESIZE:
             raise CorruptedModelError(f"chunk {number} of {nbytes} bytes does not end with a page")
         total += nbytes
@@ -101,18 +102,27 @@ def map_chunks(chunks: Sequence[Tuple[int, int]], writable: bool, owner: object)
 _nothing = ctypes.c_ubyte()
 
 
-def _check_sealed(fd: int, nbytes: int) -> None:
-    """Without the seals, a page could vanish (SIGBUS) or change under a reader."""
+def _check_read_only(fd: int, nbytes: int) -> None:
+    """Of other memory, a page could vanish (SIGBUS) or change under a reader."""
     try:
         seals = fcntl.fcntl(fd, _F_GET_SEALS)
     except OSError as error:
         raise CorruptedModelError(f"the daemon passed memory without seals: {error}") from None
-    if not seals & _SEAL_SHRINK or not seals & (_SEAL_WRITE | _SEAL_FUTURE_WRITE):
+    sealed = seals & _SEAL_SHRINK and seals & (_SEAL_WRITE | _SEAL_FUTURE_WRITE)
+    if not sealed and not _is_guarded(fd):
         raise CorruptedModelError(f"the daemon passed memory that is not sealed (seals {seals:#x})")
     if os.fstat(fd).st_size < nbytes:
         raise CorruptedModelError(
             f"the daemon passed {os.fstat(fd).st_size} bytes of memory and said {nbytes}"
         )
+
+
+def _is_guarded(fd: int) -> bool:
+    """A file of `warmset path`: nobody may write it, and the daemon withdraws it from
+    whoever does so nevertheless. It can't be sealed, as it has a name."""
+    mode = os.fstat(fd).st_mode
+    read_only = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    return stat.S_ISREG(mode) and not mode & 0o222 and read_only
 
 
 def _page_aligned(nbytes: int) -> int:

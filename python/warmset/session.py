@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from types import TracebackType
-from typing import Dict, List, Optional, Sequence, Type
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Type, Union
 
 from ._attach import attachments
 from ._channel import Channel, ProgressCallback
@@ -28,13 +30,33 @@ def connect(socket: Optional[str] = None, timeout: float = 10.0, silence: float 
     return Session(channel)
 
 
+# A model by its name, or as a path object: the file itself, whatever its name.
+ModelOrFile = Union[str, "os.PathLike[Any]"]
+
+
+@contextlib.contextmanager
+def _subject(model: ModelOrFile) -> Iterator[Tuple[Message, List[int]]]:
+    """The fields of a request that say what it is about, and the descriptors with it."""
+    if isinstance(model, str):
+        yield {"model": model}, []
+        return
+    path = os.path.abspath(os.fsencode(model))
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield {"file": True, "file_path": path.decode(errors="replace")}, [fd]
+    finally:
+        os.close(fd)
+
+
 class Session:
     """One connection to the daemon; it reconnects by itself after a restart.
 
     Thread-safe, one call at a time: a long cache() keeps other threads' calls
     waiting, so give them sessions of their own. After a fork, the child's next
     call connects anew. Names are those of `warmset list`, or a unique prefix of
-    a name or id. Every method raises WarmsetError.
+    a name or id; attach(), cache(), preload() and path() also take a file as a
+    path object (pathlib.Path): that very file is meant, in the roots or not, and
+    OSError is raised where it can't be opened. Every method raises WarmsetError.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -42,7 +64,7 @@ class Session:
 
     def attach(
         self,
-        name: str,
+        name: ModelOrFile,
         component: Optional[str] = None,
         device: Optional[str] = None,
         writable: bool = True,
@@ -57,14 +79,15 @@ class Session:
         `tensors`: only these, of one component. Of what is in RAM compressed
         nothing else is decoded. TensorNotFoundError when one is not there.
         """
-        arguments: Message = {"model": name}
+        arguments: Message = {}
         if component is not None:
             arguments["components"] = [component]
         if device is not None:
             arguments["device"] = device
         if tensors:
             arguments["tensors"] = list(tensors)
-        made = attachments(self._channel.call("attach", arguments))
+        with _subject(name) as (subject, fds):
+            made = attachments(self._channel.call("attach", {**subject, **arguments}, fds))
         components: Dict[str, Component] = {}
         try:
             for attachment in made:
@@ -72,7 +95,7 @@ class Session:
         finally:
             for attachment in made:
                 attachment.close()
-        return Model(made[0].model or name, components)
+        return Model(made[0].model or str(name), components)
 
     def models(self, filter: str = "") -> List[ModelState]:
         """The models that the daemon knows; with `filter`, whose names contain it."""
@@ -87,7 +110,7 @@ class Session:
 
     def cache(
         self,
-        name: str,
+        name: ModelOrFile,
         progress: Optional[ProgressCallback] = None,
         component: Optional[str] = None,
         force: bool = False,
@@ -98,24 +121,28 @@ class Session:
         IncompatibleModelError or CorruptedModelError for one that can't be used;
         `force` takes what of it can be read, and the result says what was skipped.
         """
-        arguments: Message = {"model": name}
+        arguments: Message = {}
         if force:
             arguments["force"] = True
         if component is not None:
             arguments["components"] = [component]
-        return decode(CacheResult, self._ask("cache", "cache", arguments, progress))
+        with _subject(name) as (subject, fds):
+            reply = self._ask("cache", "cache", {**subject, **arguments}, progress, fds)
+        return decode(CacheResult, reply)
 
-    def preload(self, name: str, component: Optional[str] = None) -> ModelState:
+    def preload(self, name: ModelOrFile, component: Optional[str] = None) -> ModelState:
         """Has a model read into RAM behind what others wait for, and returns at once.
 
         Without `component`: the components that were used last, else all. A later
         attach() or cache() joins the read. It may take the place of other models,
         as cache() may; `warmset ps --usage` tells what preloads were good for.
         """
-        arguments: Message = {"model": name}
+        arguments: Message = {}
         if component is not None:
             arguments["components"] = [component]
-        return decode(ModelState, self._ask("preload_model", "preload", arguments)["state"])
+        with _subject(name) as (subject, fds):
+            reply = self._ask("preload_model", "preload", {**subject, **arguments}, None, fds)
+        return decode(ModelState, reply["state"])
 
     def validate_compatibility(self, name: str, device: str = "") -> Compatibility:
         """Whether a model can be used, and why not: on a device of the daemon
@@ -126,10 +153,12 @@ class Session:
             Compatibility, self._ask("validate_compatibility", "compatibility", arguments)
         )
 
-    def path(self, name: str) -> str:
-        """A read-only file, or folder of files, with the model's bytes in RAM;
-        valid until `warmset uncache`."""
-        return str(self._ask("get_path", "path", {"model": name})["path"])
+    def path(self, name: ModelOrFile) -> str:
+        """A read-only file, or folder of files, with the model's bytes in RAM, which any
+        program can open; valid until `warmset uncache`. Of a split GGUF, its first part.
+        For a file: that file, with those that belong to it beside it."""
+        with _subject(name) as (subject, fds):
+            return str(self._ask("get_path", "path", subject, None, fds)["path"])
 
     def status(self) -> DaemonStatus:
         return decode(DaemonStatus, self._ask("get_status", "status"))
@@ -140,8 +169,9 @@ class Session:
         result: str,
         arguments: Optional[Message] = None,
         progress: Optional[ProgressCallback] = None,
+        fds: Sequence[int] = (),
     ) -> Message:
-        reply = self._channel.call(call, arguments, on_progress=progress)[-1]
+        reply = self._channel.call(call, arguments, fds, progress)[-1]
         answer: Optional[Message] = reply.message.get(result)
         if answer is None:
             raise WarmsetError(f"the daemon answered {call} with {sorted(reply.message)}")

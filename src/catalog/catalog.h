@@ -119,6 +119,22 @@ struct HistoryRows {
   std::vector<CalibrationRow> calibration{};  // by bin
 };
 
+// A model that is open by path, and what its files in RAM are.
+struct OpenPathRow {
+  struct File {
+    ComponentId component;
+    uint64_t device = 0;  // of the file on tmpfs
+    uint64_t inode = 0;   // 0: it has no name there
+    uint64_t size = 0;
+
+    friend bool operator==(const File&, const File&) = default;
+  };
+  ModelId model;
+  std::vector<File> files;
+
+  friend bool operator==(const OpenPathRow&, const OpenPathRow&) = default;
+};
+
 struct CatalogChanges {
   std::vector<ModelRow> models;  // added, or replacing the row of the same id
   std::vector<ModelId> removed;
@@ -171,6 +187,10 @@ class Catalog {
   Status SetDesired(const DesiredModel& desired);
   // Most recently used first.
   StatusOr<std::vector<DesiredModel>> Desired();
+
+  // Replaces what is known of that model's path; one without files forgets it.
+  Status SetOpenPath(const OpenPathRow& row);
+  StatusOr<std::vector<OpenPathRow>> OpenPaths();
 
   // Replaces what was set for that model; an empty one forgets it. It stays when
   // the model goes: its drive may come back.

@@ -191,6 +191,22 @@ TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
   EXPECT_TRUE(catalog_->History()->components.empty());
 }
 
+TEST_F(CatalogTest, OpenPathsAreKnownUntilTheyAreForgotten) {
+  const OpenPathRow sharded{Id<ModelId>("sharded"),
+                            {{.component = Id<ComponentId>("one"), .device = 3, .inode = 7, .size = 9},
+                             {.component = Id<ComponentId>("two"), .device = 3, .size = 1}}};
+  ASSERT_TRUE(catalog_->SetOpenPath(sharded).ok());
+  auto rows = catalog_->OpenPaths();
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().model, sharded.model);
+  EXPECT_THAT(rows->front().files, testing::UnorderedElementsAreArray(sharded.files));
+  ASSERT_TRUE(catalog_->SetOpenPath({sharded.model, {sharded.files[0]}}).ok());
+  EXPECT_EQ(catalog_->OpenPaths()->front().files.size(), 1u);
+  ASSERT_TRUE(catalog_->SetOpenPath({sharded.model, {}}).ok());
+  EXPECT_TRUE(catalog_->OpenPaths()->empty());
+}
+
 TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
   const DesiredModel old{Id<ModelId>("old"), {"unet", "vae"}, {}};
   const DesiredModel recent{Id<ModelId>("recent"), {"model"}, {{"model", "host:0", "dedicated"}}};
@@ -244,7 +260,7 @@ TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
   ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(connection,
                          "DROP TABLE overrides; DROP TABLE cache_settings; DROP TABLE use_history; "
-                         "DROP TABLE companions; DROP TABLE use_calibration; "
+                         "DROP TABLE companions; DROP TABLE use_calibration; DROP TABLE open_paths; "
                          "PRAGMA user_version = 1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);

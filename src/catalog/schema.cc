@@ -87,6 +87,16 @@ CREATE TABLE use_calibration (
   used      REAL NOT NULL
 );
 )sql",
+    R"sql(
+CREATE TABLE open_paths (
+  model     BLOB NOT NULL,
+  component BLOB NOT NULL,
+  device    INTEGER NOT NULL,
+  inode     INTEGER NOT NULL,
+  size      INTEGER NOT NULL,
+  PRIMARY KEY (model, component)
+) WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

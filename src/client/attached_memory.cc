@@ -1,8 +1,10 @@
 #include "client/attached_memory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -34,6 +36,22 @@ std::optional<uint64_t> SealedBytes(int fd) {
   return sealed ? std::optional(static_cast<uint64_t>(found.st_size)) : std::nullopt;
 }
 
+// The same, also of a guarded file: one on tmpfs that nobody may write and that this
+// descriptor can't. The daemon withdraws it from whoever does so nevertheless.
+std::optional<uint64_t> ReadOnlyBytes(int fd) {
+  if (const auto sealed = SealedBytes(fd)) return sealed;
+  struct stat found{};
+  struct statfs filesystem{};
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fstat(fd, &found) != 0 || ::fstatfs(fd, &filesystem) != 0) {
+    return std::nullopt;
+  }
+  constexpr mode_t kWrite = S_IWUSR | S_IWGRP | S_IWOTH;
+  const bool guarded = (flags & O_ACCMODE) == O_RDONLY && S_ISREG(found.st_mode) &&
+                       (found.st_mode & kWrite) == 0 && filesystem.f_type == TMPFS_MAGIC;
+  return guarded ? std::optional(static_cast<uint64_t>(found.st_size)) : std::nullopt;
+}
+
 Result<std::vector<std::byte>> ReadIndex(int fd) {
   const std::optional<uint64_t> bytes = SealedBytes(fd);
   if (!bytes || *bytes > kMaxIndexBytes) {
@@ -61,11 +79,10 @@ MappedRange::~MappedRange() {
 bool MappedRange::MapAtLeftPlace(const Part& part, int protection) {
   std::byte* const place = left_place.exchange(nullptr);
   if (place == nullptr) return false;
-  void* const mapped =
-      ::mmap(place, part.bytes, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-             part.fd, 0);
+  void* const mapped = ::mmap(place, part.bytes, protection,
+                              MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, part.fd, 0);
   if (mapped == MAP_FAILED) return false;  // something else lies there by now
-  if (mapped != place) {  // an old kernel takes the place for a hint
+  if (mapped != place) {                   // an old kernel takes the place for a hint
     ::munmap(mapped, part.bytes);
     return false;
   }
@@ -80,8 +97,8 @@ Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writab
   const uint64_t page = PageBytes();
   uint64_t total = 0;
   for (const Part& part : parts) {
-    const std::optional<uint64_t> sealed = SealedBytes(part.fd);
-    if (!sealed || *sealed < part.bytes) {
+    const std::optional<uint64_t> bytes = ReadOnlyBytes(part.fd);
+    if (!bytes || *bytes < part.bytes) {
       return BadReply("a part of the memory could change or end early");
     }
     // All but the last must end where the next can be mapped.
@@ -96,16 +113,16 @@ Result<MappedRange> MappedRange::Create(std::span<const Part> parts, bool writab
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   if (parts.size() == 1 && range.MapAtLeftPlace(parts[0], protection)) return range;
   const uint64_t reserved = (total + page - 1) / page * page + kHugePageBytes;
-  void* const start = ::mmap(nullptr, reserved, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const start =
+      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) {
     return ErrnoError(errno, "reserve " + std::to_string(reserved) + " bytes of address space");
   }
   range.reserved_ = start;
   range.reserved_bytes_ = reserved;
   // What is left over before and after stays without access, and costs nothing.
-  range.data_ = static_cast<std::byte*>(start) +
-                -reinterpret_cast<uintptr_t>(start) % kHugePageBytes;
+  range.data_ =
+      static_cast<std::byte*>(start) + -reinterpret_cast<uintptr_t>(start) % kHugePageBytes;
   range.size_ = total;
   std::byte* at = range.data_;
   for (const Part& part : parts) {

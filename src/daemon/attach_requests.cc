@@ -83,6 +83,10 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
       return Fail(call, Error(ErrorCode::kInvalidRequest,
                               "attaching a file needs exactly one descriptor"));
     }
+    if (!request.device().empty()) {
+      return Fail(call, Error(ErrorCode::kInvalidRequest,
+                              "a passed file is attached in RAM; load its model on a device"));
+    }
     return AttachPassedFile(call, std::make_shared<os::UniqueFd>(std::move(fds[0])), request);
   }
   const auto model = services_.registry.Find(request.model());
@@ -136,10 +140,18 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
 
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
                                          const v1::Attach& request) {
-  services_.passed_files.Resolve(file, request.file_path(), [this, call, file,
+  const std::set<std::string> only(request.components().begin(), request.components().end());
+  services_.passed_files.Resolve(file, request.file_path(), [this, call, file, only,
                                                              runs = request.file_runs()](
                                                                 StatusOr<PassedFile> passed) {
     if (!passed.ok()) return Fail(call, passed.status());
+    std::erase_if(passed->parts, [&](const FilePart& part) {
+      return !only.empty() && !only.contains(part.component);
+    });
+    if (!only.empty() && passed->parts.empty()) {
+      return Fail(call, Error(ErrorCode::kComponentNotFound,
+                              "the passed file has nothing of that component"));
+    }
     auto attach = std::make_shared<AttachCall>();
     attach->call = call;
     attach->wants_file_runs = runs;

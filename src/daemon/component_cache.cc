@@ -1,6 +1,7 @@
 #include "daemon/component_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/units.h"
@@ -29,10 +30,11 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       conversions_(loop, store_,
                    {.strategy_of = [this](const ComponentId& id) { return StrategyOf(id); },
                     .changed = events_.changed,
-                    .may_evict_for = [this](const ComponentId& id) {
-                      room_for_ = "room for compressing another";
-                      return !preloads_.IsUnused(id);
-                    },
+                    .may_evict_for =
+                        [this](const ComponentId& id) {
+                          room_for_ = "room for compressing another";
+                          return !preloads_.IsUnused(id);
+                        },
                     .ended = [this] { StartLoads(); },
                     .label = [this](const ComponentId& id) { return LabelOf(id); }}),
       ghosts_(budget.Use().limit.value()),
@@ -44,9 +46,8 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
     return events_.strategy_of(id) == CacheStrategy::kAdaptive && ghosts_.IsExpendable(id);
   });
   store_.SetLeft([this](const auto& components, bool whole) { OnLeft(components, whole); });
-  store_.SetReleased([this](const ComponentId& id) {
-    loop_.Post([this, id] { conversions_.Consider(id); });
-  });
+  store_.SetReleased(
+      [this](const ComponentId& id) { loop_.Post([this, id] { conversions_.Consider(id); }); });
 }
 
 void ComponentCache::StopLoads() {
@@ -98,12 +99,26 @@ bool ComponentCache::AnswerFromRam(const ComponentId& component, bool counts, co
 void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done) {
   const ComponentId id = source.component.id;
   const bool counts = !wish.preload || IsAskedFor(*wish.preload);
-  if (AnswerFromRam(id, counts, done)) return;
+  const Entry* const raw = Find(id);
+  const bool serves = !wish.guarded || (raw != nullptr && raw->guarded());
+  if (serves && AnswerFromRam(id, counts, done)) return;
+  if (const auto joined = flights_.find(id);
+      wish.guarded && joined != flights_.end() && !joined->second->guarded) {
+    // What is under way is copied when it is there.
+    joined->second->may_evict |= wish.may_evict;
+    joined->second->demanded |= !wish.preload;
+    joined->second->waiting.push_back(
+        [this, source = std::move(source), wish, done](StatusOr<Loaded> loaded) mutable {
+          if (!loaded.ok()) return done(loaded.status());
+          Ensure(std::move(source), wish, std::move(done));
+        });
+    return;
+  }
   auto compressed = store_.Compressed(id);
   if (counts) {
     const CachedObject object = ObjectOf(id, EntryMemory(source.component).value());
     CountRequest(object, /*as_raw=*/true);
-    if (compressed != nullptr) {
+    if (compressed != nullptr || raw != nullptr) {
       store_.CountUse(id);
     } else {
       store_.NoteMiss(object);
@@ -112,8 +127,14 @@ void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done)
   SharedFlight& flight = flights_[id];
   if (flight == nullptr && wish.preload) preloads_.Issued(id, *wish.preload);
   if (flight == nullptr) {
-    flight = compressed != nullptr ? DecodingFlight(id, std::move(compressed), source.label)
-                                   : std::make_shared<Flight>();
+    const bool decodes = compressed != nullptr && raw == nullptr;
+    flight = decodes ? DecodingFlight(id, std::move(compressed), source.label)
+                     : std::make_shared<Flight>();
+    flight->guarded = wish.guarded;
+    // A raw entry that does not serve is one that is not guarded.
+    if (auto hold = store_.HoldForWork(id)) {
+      flight->copied = std::make_shared<const EntryHold>(*std::move(hold));
+    }
     if (flight->compressed == nullptr) flight->source = std::move(source);
     queue_.push_back(flight);
     loop_.Post([this] { StartLoads(); });
@@ -122,6 +143,43 @@ void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done)
   flight->may_evict |= wish.may_evict;
   flight->demanded |= !wish.preload;
   flight->waiting.push_back(std::move(done));
+}
+
+bool ComponentCache::GoOnUnguarded(const SharedFlight& flight, const Status& why) {
+  if (!flight->guarded || CodeOf(why) == ErrorCode::kCancelled) return false;
+  if (std::exchange(flight->adopted, false)) {
+    spdlog::info("{}: an earlier daemon's file does not serve: {}", flight->source.label,
+                 Message(why));
+    queue_.push_front(flight);
+    return true;
+  }
+  constexpr std::array kOfTheModel = {ErrorCode::kFileChanged, ErrorCode::kFileNotFound,
+                                      ErrorCode::kCorruptedModel};
+  const bool of_the_model = std::count(kOfTheModel.begin(), kOfTheModel.end(), CodeOf(why)) > 0;
+  if (of_the_model && flight->copied == nullptr) return false;
+  spdlog::info("{}: it gets no file of its own: {}", flight->source.label, Message(why));
+  flight->unguarded = why;
+  if (flight->copied == nullptr) {
+    flight->guarded = false;
+    queue_.push_front(flight);
+    return true;
+  }
+  const auto copied = std::exchange(flight->copied, nullptr);
+  flights_.erase(flight->source.component.id);
+  for (const Done& done : std::exchange(flight->waiting, {})) {
+    auto held = std::make_shared<const EntryHold>(copied->Again(EntryStore::HoldKind::kPin));
+    done(Loaded{std::move(held), 0, false, {}, why});
+  }
+  return true;
+}
+
+std::vector<ComponentId> ComponentCache::Breached() const {
+  std::vector<ComponentId> breached;
+  for (const ComponentId& component : store_.Owners()) {
+    const Entry* const entry = store_.Find(component);
+    if (entry != nullptr && entry->data().lease().broken()) breached.push_back(component);
+  }
+  return breached;
 }
 
 ComponentCache::SharedFlight ComponentCache::DecodingFlight(
@@ -142,8 +200,7 @@ void ComponentCache::Reconsider(const ComponentId& component) {
       StrategyOf(component) != CacheStrategy::kSpeed) {
     return;
   }
-  SharedFlight flight =
-      DecodingFlight(component, store_.Compressed(component), LabelOf(component));
+  SharedFlight flight = DecodingFlight(component, store_.Compressed(component), LabelOf(component));
   flights_[component] = flight;
   queue_.push_back(flight);
   loop_.Post([this] { StartLoads(); });
@@ -159,9 +216,8 @@ ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStor
 void ComponentCache::CountUse(const ComponentId& component) {
   if (!Has(component)) return;
   const Entry* const raw = Find(component);
-  const uint64_t bytes = raw != nullptr
-                             ? raw->memory().value()
-                             : EntryMemory(Compressed(component)->component()).value();
+  const uint64_t bytes = raw != nullptr ? raw->memory().value()
+                                        : EntryMemory(Compressed(component)->component()).value();
   CountRequest(ObjectOf(component, bytes), /*as_raw=*/raw != nullptr);
   store_.CountUse(component);
 }
@@ -179,14 +235,14 @@ void ComponentCache::CountRequest(const CachedObject& object, bool as_raw) {
   if (!codec_measured_ && events_.strategy_of(object.id) == CacheStrategy::kAdaptive) {
     MeasureCodec();
   }
-  const std::vector<ComponentId> concerned = ghosts_.Request(
-      object.id,
-      {.raw_bytes = object.bytes,
-       .compressed_bytes = conversions_.CompressedSize(object.id, object.bytes),
-       .load_seconds = object.load_seconds,
-       .decode_seconds = costs_.DecodeSeconds(object.id, object.bytes),
-       .encode_seconds = conversions_.EncodeSeconds(object.bytes)},
-      as_raw);
+  const std::vector<ComponentId> concerned =
+      ghosts_.Request(object.id,
+                      {.raw_bytes = object.bytes,
+                       .compressed_bytes = conversions_.CompressedSize(object.id, object.bytes),
+                       .load_seconds = object.load_seconds,
+                       .decode_seconds = costs_.DecodeSeconds(object.id, object.bytes),
+                       .encode_seconds = conversions_.EncodeSeconds(object.bytes)},
+                      as_raw);
   for (const ComponentId& id : concerned) {
     loop_.Post([this, id] { conversions_.Consider(id); });
   }
@@ -266,18 +322,21 @@ void ComponentCache::StartLoads() {
     if (!fits && !flight->may_evict) {
       if (conversions_.running()) return;
       queue_.pop_front();
-      Fail(flight, Error(ErrorCode::kRamLimitExceeded,
-                         fmt::format("{} does not fit beside what is in RAM now",
-                                     flight->source.label)));
+      Fail(flight,
+           Error(ErrorCode::kRamLimitExceeded,
+                 fmt::format("{} does not fit beside what is in RAM now", flight->source.label)));
       continue;
     }
     room_for_ = "room for " + flight->source.label;
-    auto room = store_.MakeRoom(needed);
+    auto room = store_.MakeRoom(needed, /*touched=*/!flight->guarded);
     // What is being loaded or compressed can be evicted when nobody holds it any more.
     if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return;
     queue_.pop_front();
     if (!room.ok()) {
-      Fail(flight, room.status());
+      // What is to be copied is in RAM, only not twice.
+      if (flight->copied == nullptr || !GoOnUnguarded(flight, room.status())) {
+        Fail(flight, room.status());
+      }
       continue;
     }
     for (const ComponentId& evicted : room->evicted) flight->evicted.push_back(LabelOf(evicted));
@@ -293,9 +352,9 @@ void ComponentCache::OnLeft(const std::vector<ComponentId>& components, bool who
       continue;
     }
     const auto used = last_used_.find(component);
-    const auto age = used == last_used_.end() ? std::chrono::seconds(0)
-                                              : std::chrono::floor<std::chrono::seconds>(
-                                                    now - used->second);
+    const auto age = used == last_used_.end()
+                         ? std::chrono::seconds(0)
+                         : std::chrono::floor<std::chrono::seconds>(now - used->second);
     usage_.AddEviction({LabelOf(component), age, room_for_});
     preloads_.Left(component);
     users_.erase(component);
@@ -315,7 +374,7 @@ void ComponentCache::CountReading(int change) {
 
 void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
   ++running_;
-  const bool reads = flight->compressed == nullptr;
+  const bool reads = flight->compressed == nullptr && flight->copied == nullptr;
   if (reads) CountReading(1);
   // std::function wants copyable captures.
   auto shared_memory = std::make_shared<LoadMemory>(std::move(memory));
@@ -335,6 +394,17 @@ void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
 StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory memory,
                                                       std::stop_token stop) {
   const ComponentSource& source = flight.source;
+  if (flight.guarded) {
+    ASSIGN_OR_RETURN(memory.file, events_.nameable_memory(source.component.id,
+                                                          source.component.entry_bytes, stop));
+    flight.adopted = memory.file.guarded();
+    if (flight.adopted) {
+      return AdoptEntry(source.component, std::move(memory), source.known_digests, stop);
+    }
+    if (flight.copied != nullptr) {
+      return CopyEntry(flight.copied->entry(), source.component, std::move(memory));
+    }
+  }
   if (flight.compressed != nullptr) {
     const auto started = std::chrono::steady_clock::now();
     auto decoded =
@@ -365,8 +435,8 @@ StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory
   return entry;
 }
 
-void ComponentCache::OnLoaded(const SharedFlight& flight,
-                              StatusOr<std::unique_ptr<Entry>> entry) {
+void ComponentCache::OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry) {
+  if (!entry.ok() && GoOnUnguarded(flight, entry.status())) return;
   const auto compressed = std::exchange(flight->compressed, nullptr);
   const bool decoded = compressed != nullptr;
   if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
@@ -377,15 +447,16 @@ void ComponentCache::OnLoaded(const SharedFlight& flight,
     return queue_.push_front(flight);
   }
   if (!entry.ok()) return Fail(flight, entry.status());
-  flight->read_bytes = decoded ? 0 : flight->source.component.entry_bytes;
+  flight->from_ram = std::exchange(flight->copied, nullptr) != nullptr;
+  const bool read = !decoded && !flight->from_ram && !flight->adopted;
+  flight->read_bytes = !read ? 0 : flight->source.component.entry_bytes;
   if (decoded) {
     costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
     return Publish(flight, store_.Publish(*std::move(entry)));
   }
-  reserve_.NoteLoad(ByteCount((*entry)->bytes()));
-  publisher_.Publish(*threads_, *std::move(entry), [this, flight](EntryHold hold) {
-    Publish(flight, std::move(hold));
-  });
+  if (read && !flight->guarded) reserve_.NoteLoad(ByteCount((*entry)->bytes()));
+  publisher_.Publish(*threads_, *std::move(entry),
+                     [this, flight](EntryHold hold) { Publish(flight, std::move(hold)); });
 }
 
 void ComponentCache::DropDamaged(const ComponentId& component,
@@ -406,8 +477,8 @@ void ComponentCache::DecodeTensors(const ComponentId& component,
     return loop_.Post([done = std::move(done), why = part.status()] { done(why); });
   }
   CountUse(component);
-  parts_.push_back(std::make_shared<PartRequest>(PartRequest{
-      component, std::move(compressed), *std::move(part), std::move(done)}));
+  parts_.push_back(std::make_shared<PartRequest>(
+      PartRequest{component, std::move(compressed), *std::move(part), std::move(done)}));
   loop_.Post([this] { StartLoads(); });
 }
 
@@ -441,25 +512,30 @@ bool ComponentCache::StartPart(const SharedPart& request) {
   return true;
 }
 
+const char* ComponentCache::HowItCame(const Flight& flight) {
+  if (flight.adopted) return "taken over";
+  if (flight.from_ram) return "copied";
+  if (flight.read_bytes == 0) return "decoded";
+  return flight.demanded ? "read" : "preloaded";
+}
+
 void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
   const ComponentId id = flight->source.component.id;
   costs_.SetLoad(id, std::chrono::duration<double>(hold.entry().load_time()).count());
   labels_[id] = flight->source.label;
   flights_.erase(id);
-  const double took =
-      flight->read_bytes == 0
-          ? flight->decode_seconds
-          : std::chrono::duration<double>(hold.entry().load_time()).count();
+  const double took = flight->read_bytes == 0
+                          ? flight->decode_seconds
+                          : std::chrono::duration<double>(hold.entry().load_time()).count();
   spdlog::info("{}: {} {} in {:.1f} ms", flight->source.label,
-               FormatSize(ByteCount(hold.entry().bytes())),
-               flight->read_bytes == 0 ? "decoded" : flight->demanded ? "read" : "preloaded",
-               took * 1e3);
+               FormatSize(ByteCount(hold.entry().bytes())), HowItCame(*flight), took * 1e3);
   preloads_.Ended(id, true);
   events_.changed(id);
   conversions_.Consider(id);
   for (const Done& done : std::exchange(flight->waiting, {})) {
     auto held = std::make_shared<const EntryHold>(hold.Again(EntryStore::HoldKind::kPin));
-    done(Loaded{std::move(held), flight->read_bytes, flight->read_bytes == 0, flight->evicted});
+    done(Loaded{std::move(held), flight->read_bytes, flight->read_bytes == 0, flight->evicted,
+                flight->unguarded});
   }
 }
 

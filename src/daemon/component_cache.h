@@ -63,6 +63,7 @@ class ComponentCache {
     uint64_t read_bytes = 0;           // 0: it was in RAM, in some form
     bool decoded = false;              // it was there only compressed
     std::vector<std::string> evicted;  // labels of what made room
+    Status unguarded{};                // why the entry can't have a name, if one was wanted
   };
   using Done = std::function<void(StatusOr<Loaded>)>;
 
@@ -84,6 +85,11 @@ class ComponentCache {
     std::function<CacheStrategy(const ComponentId&)> strategy_of;
     // How much it matters that it stays.
     EntryStore::RetentionOf retention_of;
+    // Memory that can have a name, of so many bytes; or, guarded already, a file with the
+    // component's bytes of an earlier daemon. Called on any thread.
+    std::function<StatusOr<os::MemoryFile>(const ComponentId&, uint64_t bytes,
+                                           const std::stop_token& stop)>
+        nameable_memory{};
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
@@ -91,13 +97,15 @@ class ComponentCache {
                  unsigned load_threads, Events events);
 
   struct Wish {
-    bool may_evict = true;  // other entries, to make room
+    bool may_evict = true;                   // other entries, to make room
     std::optional<PreloadReason> preload{};  // nothing: somebody waits for it
+    bool guarded = false;                    // in memory that can have a name, if that can be had
   };
   // Calls done, later and exactly once, with the component's raw entry: as it is
   // there, decoded from its compressed form, or loaded. A call for one that is
   // being made joins the others; what somebody waits for starts before what is
-  // preloaded. Errors are those of LoadEntry(), and kRamLimitExceeded naming what
+  // preloaded. A guarded entry takes the place of one that is not; where none can be had,
+  // the answer says why. Errors are those of LoadEntry(), and kRamLimitExceeded naming what
   // holds the memory (or, unless other entries may be evicted, when there is not
   // that much free); then nothing remains.
   void Ensure(ComponentSource source, const Wish& wish, Done done);
@@ -138,6 +146,8 @@ class ComponentCache {
                    const std::shared_ptr<const CompressedEntry>& damaged);
   // Nothing unless the component is being loaded or waits to be.
   std::optional<LoadProgress> ProgressOf(const ComponentId& component) const;
+  // Entries whose guarded file a program wants to write, or may write by now.
+  std::vector<ComponentId> Breached() const;
   // See EntryStore::SharedBy().
   std::vector<ComponentId> SharedBy(const ComponentId& component) const {
     return store_.SharedBy(component);
@@ -188,10 +198,15 @@ class ComponentCache {
     std::optional<ComponentSource> with_files;
     bool may_evict = false;
     bool demanded = false;  // not only preloaded
+    bool guarded = false;   // as wanted
+    Held copied;            // what a guarded entry is copied from
+    bool from_ram = false;  // it was copied
+    bool adopted = false;   // its memory is a file of an earlier daemon
+    Status unguarded;       // why it is not guarded
     std::vector<Done> waiting;
     std::vector<std::string> evicted;
     std::atomic<uint64_t> done_bytes = 0;
-    uint64_t read_bytes = 0;  // from disk
+    uint64_t read_bytes = 0;    // from disk
     double decode_seconds = 0;  // set by the thread that decodes
   };
   using SharedFlight = std::shared_ptr<Flight>;
@@ -216,6 +231,9 @@ class ComponentCache {
   void MeasureCodec();
   // An answer with the raw entry; false unless it is there.
   bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
+  // A guarded entry can't be had: the flight goes on without, or ends with what was to be
+  // copied. False when there is another reason for its failure.
+  bool GoOnUnguarded(const SharedFlight& flight, const Status& why);
   static SharedFlight DecodingFlight(const ComponentId& component,
                                      std::shared_ptr<const CompressedEntry> compressed,
                                      std::string label);
@@ -228,6 +246,7 @@ class ComponentCache {
   // As the models of all components want it that share its entry; never kAdaptive.
   CacheStrategy StrategyOf(const ComponentId& component) const;
   void OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry);
+  static const char* HowItCame(const Flight& flight);
   void Publish(const SharedFlight& flight, EntryHold hold);
   void Fail(const SharedFlight& flight, const Status& why);
   std::string LabelOf(const ComponentId& component) const;
@@ -249,9 +268,9 @@ class ComponentCache {
   bool codec_measured_ = false;
   std::unordered_map<ComponentId, std::string> labels_;  // of what is or was in RAM
   std::unordered_map<ComponentId, std::set<ModelId>> users_;
-  std::map<ComponentId, SharedFlight> flights_;          // queued and running
-  std::deque<SharedFlight> queue_;                       // of flights_, not started
-  std::deque<SharedPart> parts_;                         // that wait for room
+  std::map<ComponentId, SharedFlight> flights_;  // queued and running
+  std::deque<SharedFlight> queue_;               // of flights_, not started
+  std::deque<SharedPart> parts_;                 // that wait for room
   unsigned running_ = 0;
   unsigned reading_ = 0;  // of running_: from disk
   EntryPublisher publisher_;

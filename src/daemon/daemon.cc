@@ -42,6 +42,7 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
 
 Status Daemon::Open() {
   ASSIGN_OR_RETURN(signals_, os::MakeSignalFd({SIGINT, SIGTERM}));
+  ASSIGN_OR_RETURN(lease_signals_, os::MakeSignalFd({SIGIO}));
   RETURN_IF_ERROR(os::MakePrivateDirectory(options_.home));
   ASSIGN_OR_RETURN(home_lock_, os::LockFile(options_.home + "/daemon.lock"));
   RETURN_IF_ERROR(wire::PrepareSocketFolder(options_.socket));
@@ -54,6 +55,11 @@ Status Daemon::Open() {
     os::TakeSignal(signals_.get());
     ShutDown();
   }));
+  RETURN_IF_ERROR(loop_->Watch(lease_signals_.get(), EPOLLIN, [this](uint32_t) {
+    while (os::TakeSignal(lease_signals_.get()) != 0) {
+    }
+    WithdrawBreached();
+  }));
   RETURN_IF_ERROR(OpenServices(limit, term));
   spdlog::info("RAM limit {}, {} models known, listening on {}", FormatSize(limit),
                registry_.size(), options_.socket);
@@ -62,7 +68,23 @@ Status Daemon::Open() {
 }
 
 Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
-  os::SetEntryMemoryTag(DigestOf<ModelId>(AsBytes(options_.home)).Hex().substr(0, 12));
+  const std::string tag = DigestOf<ModelId>(AsBytes(options_.home)).Hex().substr(0, 12);
+  os::SetEntryMemoryTag(tag);
+  std::vector<PathFolder::KnownFile> known;
+  ASSIGN_OR_RETURN(const auto open_paths, catalog_->OpenPaths());
+  for (const OpenPathRow& row : open_paths) {
+    for (const OpenPathRow::File& file : row.files) {
+      known.push_back({file.component, file.device, file.inode, file.size});
+    }
+  }
+  ASSIGN_OR_RETURN(PathFolder folder,
+                   PathFolder::Create({.tmpfs = options_.path_dir,
+                                       .required = options_.sources.contains("path_dir"),
+                                       .name = tag,
+                                       .instead = PathsFolder(options_.socket),
+                                       .users = options_.allowed_uids},
+                                      known));
+  path_folder_ = std::make_unique<PathFolder>(std::move(folder));
   budget_ = std::make_unique<Budget>(limit);
   // Before anything is loaded: what an earlier daemon's clients keep counts.
   budget_->SetOrphaned(os::ForeignEntryMemory());
@@ -89,6 +111,10 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               [this](const ComponentId& id) {
                 return RetentionOf(registry_.UsersOf(id), UnixMilliseconds());
               },
+          .nameable_memory =
+              [this](const ComponentId& id, uint64_t bytes, const std::stop_token& stop) {
+                return path_folder_->MakeMemory(id, bytes, stop);
+              },
       });
   inspectors_ = std::make_unique<InspectorPool>(
       InspectorPoolOptions{.program = options_.inspect_program});
@@ -108,9 +134,8 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   passed_files_ = std::make_unique<PassedFiles>(
       *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
-  ASSIGN_OR_RETURN(PathFolder folder, PathFolder::Create(PathsFolder(options_.socket)));
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
-                                         std::move(folder));
+                                         *path_folder_, *catalog_);
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
   ASSIGN_OR_RETURN(const auto wanted, desired_->Read());
   devices_ = std::make_unique<DeviceService>(
@@ -191,8 +216,10 @@ void Daemon::BeginWork() {
   }
   library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
     if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));
-    desired_->BringBack();
-    preloader_->Start();
+    paths_->Restore([this] {
+      desired_->BringBack();
+      preloader_->Start();
+    });
   });
   loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
   loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
@@ -273,6 +300,18 @@ void Daemon::FetchForDevice(const ComponentId& component, bool compressed_serves
     }
     done(ComponentCache::AnyForm{first.held, first.compressed});
   });
+}
+
+// The kernel holds such a program back until the lease yields: until then no byte of
+// the file has changed.
+void Daemon::WithdrawBreached() {
+  if (paths_ == nullptr) return;
+  for (const ComponentId& component : cache_->Breached()) {
+    spdlog::warn("{}: a program opens its file in RAM for writing: it is withdrawn and filled "
+                 "again; whoever has it mapped may see changed bytes",
+                 Describe(component));
+    paths_->Withdraw(component);
+  }
 }
 
 // A client may have kept a mapping without a lease, by a fork for example.
@@ -358,6 +397,7 @@ void Daemon::ShutDown() {
   if (std::exchange(shutting_down_, true)) return;
   spdlog::info("shutting down");
   RecordUses();
+  paths_->LeavePinned();
   server_->Drain([this] { devices_->Shutdown([this] { loop_->Stop(); }); });
 }
 

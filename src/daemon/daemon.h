@@ -54,6 +54,7 @@ class Daemon {
   std::string Describe(const ComponentId& component) const;
   void FetchForDevice(const ComponentId& component, bool compressed_serves,
                       const DeviceService::FormDone& done);
+  void WithdrawBreached();
   void CountOrphansSoon();
   void CountOrphans();
   void DropExpired();
@@ -64,6 +65,7 @@ class Daemon {
   const Options options_;
   os::UniqueFd home_lock_;
   os::UniqueFd signals_;
+  os::UniqueFd lease_signals_;  // a program opens a file of path_folder_ for writing
   std::unique_ptr<os::EventLoop> loop_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Budget> budget_;
@@ -77,6 +79,7 @@ class Daemon {
   std::unique_ptr<LibraryService> library_;
   std::unique_ptr<ModelUse> uses_;
   std::unique_ptr<PassedFiles> passed_files_;
+  std::unique_ptr<PathFolder> path_folder_;
   std::unique_ptr<PathService> paths_;
   std::unique_ptr<Preloader> preloader_;
   std::unique_ptr<DesiredState> desired_;

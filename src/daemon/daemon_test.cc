@@ -6,10 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "base/byte_reader.h"
 #include "fmt/format.h"
@@ -396,6 +400,94 @@ TEST_F(DaemonTest, ASecondDaemonOnTheSameHomeIsTold) {
   Options second = options_;
   second.socket = folder_ / "other.sock";
   EXPECT_EQ(CodeOf(Daemon::Start(second).status()), ErrorCode::kAlreadyRunning);
+}
+
+// With files of `warmset path` on tmpfs, as by default.
+class DaemonPathTest : public DaemonTest {
+ protected:
+  void SetUp() override {
+    DaemonTest::SetUp();
+    std::string folder = "/dev/shm/warmset-daemon-test-XXXXXX";
+    if (::mkdtemp(folder.data()) == nullptr) GTEST_SKIP() << "no /dev/shm to write to";
+    options_.path_dir = folder;
+  }
+  void TearDown() override {
+    os::DisarmFault();
+    DaemonTest::TearDown();
+    fs::remove_all(options_.path_dir);
+  }
+
+  static v1::PathReply PathOf(wire::Channel& channel, const std::string& model) {
+    v1::Request request;
+    request.mutable_get_path()->set_model(model);
+    auto answer = channel.Call(request);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.ok() ? answer->response.path() : v1::PathReply();
+  }
+  static std::string ContentOf(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+};
+
+TEST_F(DaemonPathTest, WithoutAFileOfItsOwnAPathIsALinkAndSaysWhy) {
+  WriteModel(folder_ / "models/a.safetensors", 'a');
+  const std::string content = ContentOf(folder_ / "models/a.safetensors");
+  StartDaemon();
+  wire::Channel client = Connect();
+  const std::pair<const char*, int> kFaults[] = {{"statvfs", EIO},
+                                                 {"open_unnamed", ENOSPC},
+                                                 {"madvise_populate", ENOSPC},
+                                                 {"fcntl_lease", EAGAIN},
+                                                 {"linkat", ENOSPC}};
+  for (const bool cached_before : {false, true}) {
+    for (const auto& [call, error] : kFaults) {
+      SCOPED_TRACE(fmt::format("{}, {}", call, cached_before ? "cached" : "not in RAM"));
+      if (cached_before) {
+        ASSERT_TRUE(Cache(client, "a").ok());
+      }
+      os::ArmFault({.call = call, .nth = 1, .error_number = error, .keep_failing = true});
+      const v1::PathReply linked = PathOf(client, "a");
+      EXPECT_GT(os::DisarmFault(), 0);
+      EXPECT_NE(linked.reason(), "");
+      ASSERT_EQ(linked.parts_size(), 1);
+      EXPECT_FALSE(linked.parts(0).guarded());
+      EXPECT_TRUE(fs::is_symlink(linked.path())) << linked.path();
+      EXPECT_EQ(ContentOf(linked.path()), content);
+      EXPECT_LE(Memory(client).entries(), content.size() + 64 * kKiB);
+
+      // The next one finds room, and takes the link's place.
+      if (std::string_view(call) != "linkat") {
+        const v1::PathReply named = PathOf(client, "a");
+        EXPECT_EQ(named.reason(), "");
+        EXPECT_EQ(named.path(), linked.path());
+        EXPECT_FALSE(fs::is_symlink(named.path()));
+        EXPECT_EQ(ContentOf(named.path()), content);
+      }
+      Uncache(client, "a");
+      EXPECT_EQ(Memory(client).entries(), 0u);
+      EXPECT_FALSE(fs::exists(fs::symlink_status(linked.path())));
+    }
+  }
+}
+
+TEST_F(DaemonPathTest, AFileThatIsOpenedForWritingIsWithdrawnBeforeAByteChanges) {
+  WriteModel(folder_ / "models/a.safetensors", 'a');
+  const std::string content = ContentOf(folder_ / "models/a.safetensors");
+  StartDaemon();
+  wire::Channel client = Connect();
+  const std::string path = PathOf(client, "a").path();
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  {
+    std::ofstream writer(path, std::ios::binary | std::ios::in);  // blocks until it is withdrawn
+    ASSERT_TRUE(writer.is_open());
+    writer << "harm";
+  }
+  // It was unlinked before the writer went on; what is asked for now is filled again.
+  EXPECT_EQ(ContentOf(PathOf(client, "a").path()), content);
+  auto attached = Attach(client, "a");
+  ASSERT_TRUE(attached.ok()) << attached.status();
+  EXPECT_EQ(FirstByteOf(*attached), 'a');
 }
 
 TEST_F(DaemonTest, AStateIsSmall) {

@@ -8,6 +8,10 @@
 namespace warmset {
 
 void EntryPublisher::Publish(ThreadPool& threads, std::unique_ptr<Entry> entry, Done done) {
+  const Entry* const same = store_.Find(entry->component());
+  if (same != nullptr && same->content() == entry->content()) {
+    return done(store_.Publish(std::move(entry)));
+  }
   if (auto twin = store_.FindTwin(*entry)) {
     return CompareWithRaw(threads, std::move(entry), *std::move(twin), std::move(done));
   }
@@ -30,6 +34,9 @@ void EntryPublisher::CompareWithRaw(ThreadPool& threads, std::unique_ptr<Entry> 
                 same = same.ok() && *same] {
       if (!same) return done(store_.Publish(std::move(*fresh)));
       const ComponentId component = (*fresh)->component();
+      if ((*fresh)->guarded() && !held->entry().guarded()) {
+        return done(store_.PublishInstead(held->entry().component(), std::move(*fresh)));
+      }
       fresh->reset();
       done(store_.PublishAs(component, *held));
     });

@@ -18,7 +18,8 @@ class EntryPublisher {
   EntryPublisher(os::EventLoop& loop, EntryStore& store) : loop_(loop), store_(store) {}
 
   // Makes the entry visible, or, where one with equal digests is in RAM in any form and
-  // all bytes turn out to be the same, that one under the entry's component as well.
+  // all bytes turn out to be the same, that one under the entry's component as well; a
+  // guarded entry then takes that one's place.
   // Calls done exactly once: at once where nothing is like it, else when it was compared
   // on a thread of the pool.
   void Publish(ThreadPool& threads, std::unique_ptr<Entry> entry, Done done);

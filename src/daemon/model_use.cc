@@ -258,7 +258,8 @@ void ModelUse::NotePreloadUse(const Operation& operation, const ComponentId& com
 
 void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source) {
   const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
-                                  .preload = operation->request.preload};
+                                  .preload = operation->request.preload,
+                                  .guarded = operation->request.whole_files};
   const ComponentId id = source.component.id;
   cache_.Ensure(std::move(source), wish,
                 [this, operation, index, id](StatusOr<ComponentCache::Loaded> loaded) {
@@ -268,7 +269,8 @@ void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSou
                   // Nobody waits for a preload: it must not keep others from the memory.
                   const bool preload = operation->request.preload.has_value();
                   Arrived(operation, Component{index, preload ? nullptr : std::move(loaded->held),
-                                               loaded->read_bytes, loaded->decoded, id});
+                                               loaded->read_bytes, loaded->decoded, id,
+                                               loaded->unguarded});
                 });
 }
 
@@ -316,7 +318,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   const bool no_room = CodeOf(status) == ErrorCode::kRamLimitExceeded && !status.ok();
   if (Model* model = registry_.Find(operation->request.model)) {
     if (!preload || !no_room) model->last_error = status;
-    if (status.ok() && (!preload || IsAskedFor(*preload))) {
+    if (status.ok() && operation->request.is_use && (!preload || IsAskedFor(*preload))) {
       model->last_used_unix_ms = UnixMilliseconds();
       ++uses_[operation->request.model];
     }
@@ -334,7 +336,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   std::sort(result.components.begin(), result.components.end(),
             [](const Component& a, const Component& b) { return a.index < b.index; });
   result.took = std::chrono::steady_clock::now() - operation->started;
-  if (!preload) LogAccess(result);
+  if (!preload && operation->request.is_use) LogAccess(result);
   operation->done(std::move(result));
 }
 

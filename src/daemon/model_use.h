@@ -39,12 +39,14 @@ class ModelUse {
     std::vector<std::string> tensors{};
     // What is in RAM only compressed need not be decoded.
     bool compressed_serves = false;
-    // Instead of components: an entry for each file, byte for byte.
+    // Instead of components: an entry for each file, byte for byte, in memory that can
+    // have a name where that can be had.
     bool whole_files = false;
     // Whether other entries may be evicted to make room.
     bool may_evict = true;
     // Nobody waits: what is in RAM in any form is left as it is.
     std::optional<PreloadReason> preload{};
+    bool is_use = true;  // false: it brings back what was there, and nobody used it
     std::string user{};  // who asks; empty: the daemon itself
     // A file of the model that a client passed, read instead of the path: it
     // may be one that this process can't open.
@@ -57,6 +59,7 @@ class ModelUse {
     uint64_t read_bytes = 0;
     bool decoded = false;
     ComponentId file{};  // of a whole file: by which the cache knows it
+    Status unguarded{};  // and why it can't have a name
     // Instead of held: the tensors that were wanted, or the compressed form.
     std::shared_ptr<const Entry> part{};
     std::shared_ptr<const CompressedEntry> compressed{};

@@ -66,6 +66,13 @@ constexpr std::array kTable = {
                 return OkStatus();
               },
               [](const Options& options) { return options.home; }},
+    OptionRow{"path_dir", "--path-dir", "DIR",
+              "folder on tmpfs for the files that `warmset path` prints", OptionShape::kPath,
+              [](Options& options, const Texts& texts) {
+                options.path_dir = texts[0];
+                return OkStatus();
+              },
+              [](const Options& options) { return options.path_dir; }},
     OptionRow{
         "models.roots", "--root", "DIR", "folder with models; may be repeated", OptionShape::kPaths,
         [](Options& options, const Texts& texts) {

@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -73,6 +74,7 @@ class Loader {
   explicit Loader(const Environment& environment) : environment_(environment) {
     options_.socket = wire::SocketPath();
     options_.home = HomeDirectory(environment) + "/.local/share/warmset";
+    options_.path_dir = fmt::format("/dev/shm/warmset-{}", ::geteuid());
     options_.roots = DefaultRoots(environment);
   }
 
@@ -187,6 +189,9 @@ Status Options::Validate() const {
   }
   if (!home.starts_with('/')) {
     return InvalidKey("home", fmt::format("'{}' is not an absolute path", home));
+  }
+  if (!path_dir.starts_with('/')) {
+    return InvalidKey("path_dir", fmt::format("'{}' is not an absolute path", path_dir));
   }
   for (const std::string& root : roots) {
     if (!root.starts_with('/')) {

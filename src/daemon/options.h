@@ -35,6 +35,7 @@ struct Options {
   // Behaviour. Paths are absolute.
   std::string socket;
   std::string home;                // the catalog's folder
+  std::string path_dir;            // where `warmset path` keeps files, on tmpfs
   std::vector<std::string> roots;  // folders that are scanned for models
   bool deep_scan = true;           // the folders below the roots too
   std::vector<std::string> extra_model_paths;  // files of ComfyUI whose folders are roots, too

@@ -91,6 +91,7 @@ TEST_F(OptionsTest, FileSetsEveryKey) {
   const std::string path = WriteFile("conf/warmset.toml", R"(
 socket = "run/w.sock"
 home = "~/state"
+path_dir = "/dev/shm/models"
 log_level = "debug"
 [models]
 roots = ["models", "~/more", "/srv/models/"]
@@ -123,6 +124,7 @@ pool = "dedicated"
   EXPECT_EQ(options->config_file, path);
   EXPECT_EQ(options->socket, folder_ + "/conf/run/w.sock");
   EXPECT_EQ(options->home, folder_ + "/state");
+  EXPECT_EQ(options->path_dir, "/dev/shm/models");
   EXPECT_EQ(options->log_level, "debug");
   EXPECT_THAT(options->roots,
               ElementsAre(folder_ + "/conf/models", folder_ + "/more", "/srv/models"));

@@ -5,6 +5,9 @@
 #include <system_error>
 #include <utility>
 
+#include "os/file.h"
+#include "spdlog/spdlog.h"
+
 namespace warmset {
 namespace {
 
@@ -47,8 +50,9 @@ std::string FileToOpen(const ModelSummary& summary) {
 
 }  // namespace
 
-void PathService::Open(const ModelId& model, std::string user, Done done) {
-  ModelUse::Request request{.model = model, .whole_files = true, .user = std::move(user)};
+void PathService::Open(ModelUse::Request request, Done done) {
+  const ModelId model = request.model;
+  request.whole_files = true;
   uses_.Use(std::move(request), [this, model, done = std::move(done)](auto files) {
     if (!files.ok()) return done(files.status());
     Link(model, *files, done);
@@ -81,31 +85,117 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
     if (file.index >= summary.files.size()) {
       return done(Error(ErrorCode::kFileChanged, summary.name + " changed meanwhile"));
     }
-    targets[summary.files[file.index].path] = PathTarget{.memory_fd = file.entry().data_fd()};
-    opened.files.push_back({file.file, file.held});
+    if (file.entry().guarded() && file.entry().data().lease().broken()) {
+      return done(Error(ErrorCode::kFileChanged,
+                        summary.name + ": a program writes its file in RAM; ask again"));
+    }
+    targets[summary.files[file.index].path] = PathTarget{.memory = &file.entry().data()};
+    opened.files.push_back({file.file, file.held, summary.files[file.index].path});
   }
   const std::string file_to_open = FileToOpen(summary);
   if (summary.layout == ModelLayout::kSharded && file_to_open.empty()) {
     targets[fs::path(summary.path).filename().string()] = PathTarget{.on_disk = summary.path};
   }
-  const auto folder = folder_.Update(id, targets);
-  if (!folder.ok()) return done(folder.status());
-  opened.path.folder = *folder;
-  opened.path.path = file_to_open.empty() ? *folder : *folder + "/" + file_to_open;
+  const auto placed = folder_.Update(id, targets);
+  if (!placed.ok()) return done(placed.status());
+  opened.path.folder = placed->folder;
+  opened.path.path = file_to_open.empty() ? placed->folder : placed->folder + "/" + file_to_open;
   for (const ModelUse::Component& file : files.components) {
-    opened.path.parts.push_back(
-        {*folder + "/" + summary.files[file.index].path, file.entry().bytes()});
+    const std::string& name = summary.files[file.index].path;
+    const auto link = placed->links.find(name);
+    const Status why = link != placed->links.end() ? link->second : file.unguarded;
+    opened.path.parts.push_back({name, file.entry().bytes(), file.entry().guarded() && why.ok()});
+    if (opened.path.reason.empty() && !why.ok()) opened.path.reason = Message(why);
   }
   std::swap(opened_[id], opened);
   DropUnused(std::move(opened.files));
+  Record(id);
   done(opened_[id].path);
+}
+
+void PathService::Withdraw(const ComponentId& component) {
+  const std::vector<ComponentId> ids = cache_.SharedBy(component);
+  const auto affected = [&](const File& file) {
+    return std::count(ids.begin(), ids.end(), file.id) > 0;
+  };
+  std::vector<ModelId> again;
+  for (auto& [model, opened] : opened_) {
+    for (const File& file : opened.files) {
+      if (affected(file)) folder_.RemoveName(model, file.name);
+    }
+    if (std::erase_if(opened.files, affected) > 0) again.push_back(model);
+  }
+  if (const Entry* const entry = cache_.Find(component)) entry->data().lease().Yield();
+  for (const ComponentId& id : ids) cache_.Drop(id);
+  for (const ModelId& model : again) {
+    Open(model, "", [](const StatusOr<OpenedPath>& opened) {
+      if (!opened.ok()) spdlog::warn("a path is gone: {}", Message(opened.status()));
+    });
+  }
 }
 
 uint64_t PathService::Close(const ModelId& id) {
   auto node = opened_.extract(id);
   if (node.empty()) return 0;
   folder_.Remove(id);
+  Record(id);
   return DropUnused(std::move(node.mapped().files));
+}
+
+void PathService::Restore(std::function<void()> done) {
+  auto models = std::make_shared<std::vector<ModelId>>();
+  const auto rows = catalog_.OpenPaths();
+  if (!rows.ok()) spdlog::warn("paths are not opened again: {}", Message(rows.status()));
+  for (const OpenPathRow& row : rows.value_or(std::vector<OpenPathRow>())) {
+    models->push_back(row.model);
+  }
+  RestoreNext(models, done);
+}
+
+void PathService::RestoreNext(const std::shared_ptr<std::vector<ModelId>>& models,
+                              const std::function<void()>& done) {
+  if (models->empty()) {
+    std::vector<ModelId> open;
+    for (const auto& [model, opened] : opened_) open.push_back(model);
+    folder_.RemoveAllBut(open);
+    return done();
+  }
+  const ModelId model = models->back();
+  models->pop_back();
+  Open({.model = model, .may_evict = false, .is_use = false},
+       [this, model, models, done](const StatusOr<OpenedPath>& opened) {
+         if (!opened.ok()) {
+           spdlog::info("a path is not opened again: {}", Message(opened.status()));
+           Record(model);  // that it is not open
+         }
+         RestoreNext(models, done);
+       });
+}
+
+void PathService::LeavePinned() {
+  for (const auto& [id, opened] : opened_) {
+    const Model* const model = registry_.Find(id);
+    if (model != nullptr && model->cache_settings.pinned) folder_.Keep(id);
+  }
+}
+
+void PathService::Record(const ModelId& id) const {
+  OpenPathRow row{id, {}};
+  const Model* const model = registry_.Find(id);
+  const auto opened = opened_.find(id);
+  // What was passed is not known to the next daemon.
+  if (opened != opened_.end() && model != nullptr && !model->ad_hoc) {
+    for (const File& file : opened->second.files) {
+      const Entry& entry = file.held->entry();
+      const auto identity = entry.guarded() ? os::Identify(entry.data_fd())
+                                            : StatusOr<os::FileIdentity>(os::FileIdentity());
+      if (!identity.ok()) continue;
+      row.files.push_back({file.id, identity->device, identity->inode, identity->size});
+    }
+  }
+  if (const Status recorded = catalog_.SetOpenPath(row); !recorded.ok()) {
+    spdlog::warn("the catalog does not remember a path: {}", Message(recorded));
+  }
 }
 
 uint64_t PathService::DropUnused(std::vector<File> files) {

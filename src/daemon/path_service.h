@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "catalog/catalog.h"
 #include "daemon/component_cache.h"
 #include "daemon/model_registry.h"
 #include "daemon/model_use.h"
@@ -21,12 +23,14 @@ namespace warmset {
 // What a program opens.
 struct OpenedPath {
   struct Part {
-    std::string path;
+    std::string name;  // relative to the folder
     uint64_t bytes = 0;
+    bool guarded = false;  // a file of its own; else a link to this process's memory
   };
   std::string path;         // a file, or the folder of a model of several files
   std::string folder;       // that the file lies in
   std::vector<Part> parts;  // the weights, in the order of the model's files
+  std::string reason;       // why some part is a link; else empty
 };
 
 // Programs that open a file by path hold no lease, so its entries stay pinned
@@ -36,17 +40,30 @@ class PathService {
   using Done = std::function<void(StatusOr<OpenedPath>)>;
 
   PathService(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry, ComponentCache& cache,
-              ModelUse& uses, PathFolder folder)
+              ModelUse& uses, PathFolder& folder, Catalog& catalog)
       : loop_(loop),
         pool_(pool),
         registry_(registry),
         cache_(cache),
         uses_(uses),
-        folder_(std::move(folder)) {}
+        folder_(folder),
+        catalog_(catalog) {}
 
   // Caches the model's files byte for byte and calls done, later and exactly
   // once. What is open already stays as it is.
-  void Open(const ModelId& model, std::string user, Done done);
+  void Open(const ModelId& model, std::string user, Done done) {
+    Open(ModelUse::Request{.model = model, .user = std::move(user)}, std::move(done));
+  }
+  // The same with a file that a client passed, see ModelUse::Request.
+  void Open(ModelUse::Request request, Done done);
+  // An entry's file is not to be trusted any more: removes its names, lets it go, and
+  // opens its models again.
+  void Withdraw(const ComponentId& component);
+  // Opens what was open in an earlier daemon, as far as there is room, taking over the
+  // files that it left, and then removes those that nobody took. Calls done at the end.
+  void Restore(std::function<void()> done);
+  // The daemon ends: leaves the files of pinned models to the next one.
+  void LeavePinned();
   // Removes the path, if there is one, and unpins its entries; those that were
   // made for it alone are dropped. Returns how many bytes that gave back.
   uint64_t Close(const ModelId& model);
@@ -66,6 +83,7 @@ class PathService {
   struct File {
     ComponentId id;
     ComponentCache::Held held;  // pinned
+    std::string name;
   };
   struct Opened {
     OpenedPath path;
@@ -74,6 +92,10 @@ class PathService {
   bool IsOwn(const ComponentId& file) const { return registry_.UsersOf(file).empty(); }
   // Drops what no open path holds and no model has. Returns the bytes given back.
   uint64_t DropUnused(std::vector<File> files);
+  void RestoreNext(const std::shared_ptr<std::vector<ModelId>>& models,
+                   const std::function<void()>& done);
+  // Writes what is open into the catalog.
+  void Record(const ModelId& model) const;
   void Link(const ModelId& model, const ModelUse::Result& files, const Done& done);
   void Finish(const ModelId& model, const ModelUse::Result& files,
               const std::map<std::string, PathTarget>& beside, const Done& done);
@@ -83,7 +105,8 @@ class PathService {
   ModelRegistry& registry_;
   ComponentCache& cache_;
   ModelUse& uses_;
-  PathFolder folder_;
+  PathFolder& folder_;
+  Catalog& catalog_;
   std::map<ModelId, Opened> opened_;
 };
 

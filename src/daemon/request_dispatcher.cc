@@ -93,7 +93,7 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
     case v1::Request::kScan:
       return Scan(call, request.scan());
     case v1::Request::kCache:
-      return Cache(call, request.cache());
+      return Cache(call, request.cache(), std::move(fds));
     case v1::Request::kUncache:
       return Uncache(call, request.uncache());
     case v1::Request::kLoad:
@@ -105,7 +105,7 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
     case v1::Request::kRelease:
       return Release(session, request.release());
     case v1::Request::kGetPath:
-      return GetPath(call, request.get_path());
+      return GetPath(call, request.get_path(), std::move(fds));
     case v1::Request::kGetWorkerState:
       return GetWorkerState(call, request.get_worker_state());
     case v1::Request::kGetConfig:
@@ -117,7 +117,7 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
     case v1::Request::kGetCacheUsage:
       return GetCacheUsage(call);
     case v1::Request::kPreloadModel:
-      return PreloadModel(call, request.preload_model());
+      return PreloadModel(call, request.preload_model(), std::move(fds));
     case v1::Request::kPlan:
       return Plan(call, request.plan());
     case v1::Request::kConfigureModelCache:
@@ -261,41 +261,6 @@ void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
   });
 }
 
-void RequestDispatcher::Cache(Call call, const v1::Cache& request) {
-  const auto model = services_.registry.Find(request.model());
-  if (!model.ok()) return Fail(call, model.status());
-  const ModelId id = (*model)->summary.id;
-  if (const Status set = ApplySettings(**model, request.settings()); !set.ok()) {
-    return Fail(call, set);
-  }
-  services_.uses.Use(
-      {.model = id,
-       .components = ToVector(request.components()),
-       .admission = request.force() ? Admission::kForced : Admission::kRefused,
-       .user = services_.view.UserOf(call.session)},
-      [this, call, id](auto used) {
-        if (!used.ok()) return Fail(call, used.status());
-        v1::Response response;
-        v1::CacheReply* reply = response.mutable_cache();
-        for (const ModelUse::Component& component : used->components) {
-          reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
-          if (component.read_bytes == 0) {
-            reply->set_already_bytes(reply->already_bytes() + component.entry().bytes());
-          }
-          reply->set_huge_page_bytes(reply->huge_page_bytes() +
-                                     component.entry().huge_page_bytes());
-        }
-        for (const std::string& label : used->evicted) reply->add_evicted(label);
-        AddSkipped(used->skipped, *reply);
-        reply->set_seconds(std::chrono::duration<double>(used->took).count());
-        if (const Model* now = services_.registry.Find(id)) {
-          *reply->mutable_state() = services_.view.StateOf(*now);
-        }
-        Answer(call, std::move(response));
-      });
-  ReportProgress(call, id);
-}
-
 Status RequestDispatcher::ApplySettings(Model& model, const v1::CacheSettings& given) {
   ASSIGN_OR_RETURN(const CacheSettings settings, WithGiven(model.cache_settings, given));
   if (settings == model.cache_settings) return OkStatus();
@@ -318,27 +283,6 @@ void RequestDispatcher::ConfigureModelCache(Call call, const v1::ConfigureModelC
   }
   v1::Response response;
   *response.mutable_configured()->mutable_state() = services_.view.StateOf(**model);
-  Answer(call, std::move(response));
-}
-
-void RequestDispatcher::PreloadModel(Call call, const v1::PreloadModel& request) {
-  const auto model = services_.registry.Find(request.model());
-  if (!model.ok()) return Fail(call, model.status());
-  const ModelSummary& summary = (*model)->summary;
-  const std::vector<std::string> components = ToVector(request.components());
-  const auto selected = SelectComponents(**model, components);
-  if (!selected.ok()) return Fail(call, selected.status());
-  if (summary.verdict != Verdict::kOk) {
-    return Fail(call, Error(ErrorCode::kIncompatibleModel,
-                            fmt::format("{} can't be used as it is; `warmset show {}` says why",
-                                        summary.name, summary.name)));
-  }
-  v1::Response response;
-  v1::PreloadReply* const reply = response.mutable_preload();
-  reply->set_in_ram(services_.preloader.IsInRam(summary, components));
-  if (!reply->in_ram()) reply->set_waiting(services_.preloader.waiting());
-  services_.preloader.Preload(summary.id, components, PreloadReason::kHint);
-  *reply->mutable_state() = services_.view.StateOf(**model);
   Answer(call, std::move(response));
 }
 
@@ -411,27 +355,6 @@ void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
     case EntryStore::Dropped::kNotThere:
       break;
   }
-}
-
-void RequestDispatcher::GetPath(Call call, const v1::GetPath& request) {
-  const auto model = services_.registry.Find(request.model());
-  if (!model.ok()) return Fail(call, model.status());
-  const ModelId id = (*model)->summary.id;
-  services_.paths.Open(id, services_.view.UserOf(call.session),
-                       [this, call](const StatusOr<OpenedPath>& opened) {
-                         if (!opened.ok()) return Fail(call, opened.status());
-                         v1::Response response;
-                         v1::PathReply* reply = response.mutable_path();
-                         reply->set_path(opened->path);
-                         reply->set_folder(opened->folder);
-                         for (const OpenedPath::Part& part : opened->parts) {
-                           v1::PathReply::Part* message = reply->add_parts();
-                           message->set_path(part.path);
-                           message->set_bytes(part.bytes);
-                         }
-                         Answer(call, std::move(response));
-                       });
-  ReportProgress(call, id);
 }
 
 void RequestDispatcher::GetWorkerState(Call call, const v1::GetWorkerState& request) {

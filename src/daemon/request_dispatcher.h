@@ -70,9 +70,20 @@ class RequestDispatcher : public wire::RequestHandler {
   void GetModelDetail(Call call, const v1::GetModelDetail& request);
   void ListActive(Call call);
   void Scan(Call call, const v1::Scan& request);
-  void Cache(Call call, const v1::Cache& request);
+  // What a request is about: a model, or a file that came with it.
+  struct Subject {
+    ModelId model;
+    std::shared_ptr<const os::UniqueFd> file{};
+    uint32_t index = 0;                     // of the file, among the model's
+    std::vector<std::string> components{};  // that have bytes of the file
+  };
+  // Calls then, now or later, or answers the call with an error.
+  template <typename Request>
+  void WithSubject(Call call, const Request& request, std::vector<os::UniqueFd> fds,
+                   std::function<void(Subject)> then);
+  void Cache(Call call, const v1::Cache& request, std::vector<os::UniqueFd> fds);
   void GetCacheUsage(Call call);
-  void PreloadModel(Call call, const v1::PreloadModel& request);
+  void PreloadModel(Call call, const v1::PreloadModel& request, std::vector<os::UniqueFd> fds);
   struct PlanCall;
   void Plan(Call call, const v1::Plan& request);
   void AnswerPlan(const PlanCall& plan, const Manifest& manifest);
@@ -87,7 +98,7 @@ class RequestDispatcher : public wire::RequestHandler {
   void Load(Call call, const v1::Load& request);
   void Unload(Call call, const v1::Unload& request);
   void Attach(Call call, const v1::Attach& request, std::vector<os::UniqueFd> fds);
-  void GetPath(Call call, const v1::GetPath& request);
+  void GetPath(Call call, const v1::GetPath& request, std::vector<os::UniqueFd> fds);
   void GetWorkerState(Call call, const v1::GetWorkerState& request);
   void GetConfig(Call call);
   void Shutdown(Call call);

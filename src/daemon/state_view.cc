@@ -38,6 +38,15 @@ void AddShares(const CompressedEntry& compressed, Shares& shares) {
   }
 }
 
+// REQUIRES: the message has the file's path.
+void AddRamPath(const OpenedPath& opened, v1::ModelFile& message) {
+  for (const OpenedPath::Part& part : opened.parts) {
+    if (part.name != message.path()) continue;
+    message.set_ram_path(opened.folder + "/" + part.name);
+    message.set_guarded(part.guarded);
+  }
+}
+
 }  // namespace
 
 void StateView::SessionOpened(const wire::SessionInfo& session) {
@@ -94,8 +103,7 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_path_bytes(path_bytes);
   parts.raw_bytes += path_bytes;
   parts.bytes = std::max(parts.bytes, path_bytes);  // the same tensors
-  state.set_cache_state(
-      CacheStateOf(parts, needed, !model.last_error.ok()));
+  state.set_cache_state(CacheStateOf(parts, needed, !model.last_error.ok()));
   state.set_cached_bytes(parts.bytes);
   state.set_raw_bytes(parts.raw_bytes);
   state.set_compressed_bytes(parts.compressed_bytes);
@@ -129,6 +137,7 @@ void StateView::AddComponentState(const Model& model, size_t index,
   if (raw != nullptr) {
     state.set_raw_bytes(raw->bytes());
     state.set_huge_page_bytes(raw->huge_page_bytes());
+    state.set_protection(raw->guarded() ? "guarded" : "sealed");
   }
   if (compressed != nullptr) {
     state.set_compressed_bytes(compressed->bytes());
@@ -150,8 +159,7 @@ void StateView::AddComponentState(const Model& model, size_t index,
   }
 }
 
-std::set<std::string> StateView::SharersOf(const Model& model,
-                                           const ComponentId& component) const {
+std::set<std::string> StateView::SharersOf(const Model& model, const ComponentId& component) const {
   std::vector<ComponentId> ids = cache_.SharedBy(component);
   ids.push_back(component);
   std::set<std::string> names;
@@ -173,8 +181,8 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
   if (opened != nullptr) detail.set_ram_path(opened->path);
   for (const ManifestFile& file : summary.files) {
     v1::ModelFile* message = detail.add_files();
-    if (opened != nullptr) message->set_ram_path(opened->folder + "/" + file.path);
     message->set_path(file.path);
+    if (opened != nullptr) AddRamPath(*opened, *message);
     message->set_bytes(file.identity.size);
     message->set_claimed_hash(file.claimed_hash);
   }
@@ -197,8 +205,7 @@ v1::ActiveList StateView::Active() const {
   for (const auto& [name, model] : registry_.all()) {
     v1::ModelState state = StateOf(*model);
     const auto progress = ProgressOf(*model);
-    if (state.cached_bytes() == 0 && state.devices().empty() && state.leases() == 0 &&
-        !progress) {
+    if (state.cached_bytes() == 0 && state.devices().empty() && state.leases() == 0 && !progress) {
       continue;
     }
     v1::ActiveModel* active = list.add_models();
@@ -260,9 +267,9 @@ v1::CacheUsage StateView::Usage() const {
   message.set_access_p50_seconds(summary.p50_seconds);
   message.set_access_p99_seconds(summary.p99_seconds);
   message.set_time_saved(summary.time_saved);
-  const double thrift = allocated > 0 ? std::min(1.0, static_cast<double>(logical) /
-                                                          static_cast<double>(allocated))
-                                      : 1;
+  const double thrift =
+      allocated > 0 ? std::min(1.0, static_cast<double>(logical) / static_cast<double>(allocated))
+                    : 1;
   message.set_balanced_score(summary.time_saved * thrift);
   message.set_adaptive_variance(summary.deviation_over_sizes);
   const PreloadLog& preloads = cache_.preloads();

@@ -10,6 +10,12 @@ namespace {
 
 constexpr uint64_t kStagingBytes = 1 * kMiB;
 
+// An entry's own bytes may be guarded instead.
+StatusOr<os::Mapping> MapData(const os::UniqueFd& file) {
+  ASSIGN_OR_RETURN(const uint64_t bytes, os::ReadOnlySize(file.get()));
+  return os::Mapping::Create(file.get(), bytes, os::Mapping::Kind::kSharedReadOnly);
+}
+
 StatusOr<os::Mapping> MapSealed(const os::UniqueFd& file) {
   ASSIGN_OR_RETURN(const uint64_t bytes, os::SealedSize(file.get()));
   return os::Mapping::Create(file.get(), bytes, os::Mapping::Kind::kSharedReadOnly);
@@ -21,7 +27,7 @@ StatusOr<StagedEntry> StagedEntry::Open(const EntryFiles& files) {
   StagedEntry entry;
   ASSIGN_OR_RETURN(entry.index_bytes_, MapSealed(files.index));
   ASSIGN_OR_RETURN(entry.index_, TensorIndex::Parse(entry.index_bytes_.span()));
-  ASSIGN_OR_RETURN(entry.data_, MapSealed(files.data));
+  ASSIGN_OR_RETURN(entry.data_, MapData(files.data));
   entry.compressed_ = files.segments.valid();
   uint64_t bytes = entry.data_.size();
   if (entry.compressed_) {
