@@ -130,3 +130,24 @@ assert "memfd:warmset-entry" in open("/proc/self/maps").read()
     [model] = [each for each in daemon.cli("list")["models"] if "checkpoint" in each["name"]]
     assert model["verdict"] == "ok"
 
+
+def test_transformers_takes_pytorch_model_bin_from_warm_ram(serve, models):
+    daemon = serve()
+    finish(daemon.python("""
+import os, pathlib, sys
+import warmset.auto
+import torch
+from transformers import BertConfig, BertModel
+os.environ["WARMSET"] = "off"
+folder = pathlib.Path(sys.argv[1])
+made = BertModel(BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                            intermediate_size=16, vocab_size=50))
+made.config.save_pretrained(folder)
+torch.save(made.state_dict(), folder / "pytorch_model.bin")
+os.environ["WARMSET"] = "require"
+loaded = BertModel.from_pretrained(folder, use_safetensors=False).state_dict()
+for name, tensor in made.state_dict().items():
+    assert torch.equal(loaded[name], tensor), name
+""", models / "bert"))
+    # Under which name, depends on whether it was passed before its folder was scanned.
+    assert "CACHED" in {model["cache_state"] for model in daemon.cli("list")["models"]}
