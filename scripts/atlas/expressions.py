@@ -69,3 +69,30 @@ class Writer:
 def words_expression(words):
     """Names of classes and model types as one text."""
     return "{" + ",".join(words) + "}" if len(words) > 1 else "".join(words)
+
+
+def expand(text):
+    """The set of (name, rank) that a text without shared parts stands for."""
+    return {ranked(name) for name in _expand(text)}
+
+
+def ranked(name):
+    name, _, rank = name.partition(":")
+    return name, int(rank) if rank else 1 if name.endswith("bias") else 2
+
+
+def _expand(text):
+    if "{" not in text:
+        return [text]
+    begin = text.index("{")
+    depth, cuts = 0, [begin]
+    for i in range(begin, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 1 and text[i] == ",":
+            cuts.append(i)
+        if depth == 0:
+            cuts.append(i)
+            break
+    choices = [text[a + 1:b] for a, b in zip(cuts, cuts[1:])]
+    return [text[:begin] + middle + rest for choice in choices for middle in _expand(choice)
+            for rest in _expand(text[cuts[-1] + 1:])]

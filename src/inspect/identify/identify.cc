@@ -71,6 +71,11 @@ std::vector<Likeness> MatchNames(const NameSet& names) {
   return !below.empty() && below[0].value() >= kLikeNothing ? below : matches;
 }
 
+// GGUF files have names of their own, and metadata that says what they are.
+bool HasOwnNames(const ModelEvidence& evidence) {
+  return evidence.metadata != nullptr && evidence.metadata->contains("general.architecture");
+}
+
 // What one file's tensors, or those of all shards, are as a whole.
 class Survey {
  public:
@@ -82,7 +87,7 @@ class Survey {
       auto candidates = JoinCandidates(
           TensorRules().CandidatesFor(
               part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_),
-          MatchNames(part.names));
+          MatchNames(part.names), HasOwnNames(evidence));
       std::string type = TypeOfPart(part, candidates);
       // A pair of a DDUF folder's "transformer" is what its tensors say, too.
       std::erase_if(candidates, [&](const Candidate& each) {

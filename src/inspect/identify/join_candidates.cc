@@ -1,7 +1,9 @@
 #include "inspect/identify/join_candidates.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include "fmt/format.h"
@@ -14,12 +16,22 @@ constexpr double kLike = 0.8;     // from there on the names decide the family
 constexpr double kGuess = 0.6;    // below, likeness names nothing
 constexpr double kAsLike = 0.02;  // rows that close to the first can't be told from it
 constexpr double kDenied = 0.25;  // of its confidence is left to a rule that the names deny
+// Types whose layouts the atlas has all, so that a rule for names that are like none is a
+// guess, and those of which it has some.
+constexpr std::array<std::string_view, 5> kAllLayouts = {"llm", "text_encoder", "image_encoder",
+                                                         "unet", "vae"};
+constexpr std::array<std::string_view, 3> kSomeLayouts = {"transformer", "controlnet", "upscaler"};
+constexpr double kUnexplained = 0.3;  // of its confidence is left to such a rule
+constexpr double kUnknownLayout = 0.8;
 constexpr double kSure = 0.95;
 constexpr double kUntold = 0.55;  // of the confidence has the first of several that are as like
 constexpr double kTold = 0.75;    // at most, when a size or two told it
 constexpr uint32_t kManyTells = 3;
 constexpr size_t kMaxBases = 3;  // more that have a LoRA's layers tell nothing
-constexpr double kSlope = 2;     // of confidence over likeness
+// Below, names are those of a relative: confidence falls fast towards it, then slower.
+constexpr double kAlmost = 0.95;
+constexpr double kSteep = 5;
+constexpr double kFlat = 1.5;
 
 bool ByRules(const AtlasRow& row) { return row.name.starts_with('?'); }
 
@@ -86,7 +98,7 @@ std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
 
 // What is left of the confidence of a rule.
 double Left(const Candidate& candidate, std::span<const Likeness> by_names, bool decided,
-            std::span<const Likeness> first) {
+            std::span<const Likeness> first, bool own_names) {
   const auto supports = [&](const Likeness& each) {
     return each.row->type == candidate.type && Has(*each.row, candidate.name);
   };
@@ -97,7 +109,32 @@ double Left(const Candidate& candidate, std::span<const Likeness> by_names, bool
   for (const Likeness& each : by_names) {
     if (supports(each)) explained = std::max(explained, each.explained);
   }
-  return explained == 0 ? 1 : explained;
+  if (explained > 0) return explained;
+  const auto is_type = [&](std::string_view type) { return type == candidate.type; };
+  if (own_names) return 1;
+  if (std::any_of(kAllLayouts.begin(), kAllLayouts.end(), is_type)) return kUnexplained;
+  return std::any_of(kSomeLayouts.begin(), kSomeLayouts.end(), is_type) ? kUnknownLayout : 1;
+}
+
+// A rule that tells the type only keeps as much as the best one that names a model of it.
+void LowerConfidence(std::vector<Candidate>& candidates, std::span<const Likeness> by_names,
+                     bool decided, std::span<const Likeness> first, bool own_names) {
+  std::map<std::string, double> most;  // by type
+  for (Candidate& each : candidates) {
+    if (each.name.empty()) continue;
+    const double left = Left(each, by_names, decided, first, own_names);
+    each.confidence *= left;
+    most[each.type] = std::max(most[each.type], left);
+  }
+  for (Candidate& each : candidates) {
+    if (!each.name.empty()) continue;
+    const auto named = most.find(each.type);
+    if (named != most.end()) {
+      each.confidence *= named->second;
+    } else if (decided) {
+      each.confidence *= Left(each, by_names, decided, first, own_names);
+    }
+  }
 }
 
 // Whether the rows are of no other family than that of the name.
@@ -113,18 +150,18 @@ bool IsRelated(std::string_view a, std::string_view b) {
 }
 
 double ConfidenceOf(const Likeness& likeness) {
-  return std::max(0.0, kSure - kSlope * (1 - likeness.value()));
+  const double to_almost = std::max(likeness.value(), kAlmost);
+  const double below = std::max(0.0, kAlmost - likeness.value());
+  return std::max(0.0, kSure - kSteep * (1 - to_almost) - kFlat * below);
 }
 
 std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
-                                      std::span<const Likeness> by_names) {
+                                      std::span<const Likeness> by_names, bool own_names) {
   const double best = by_names.empty() ? 0 : by_names[0].value();
   const auto is_first = [best](const Likeness& each) { return each.value() >= best - kAsLike; };
   std::vector<Likeness> first;
   std::copy_if(by_names.begin(), by_names.end(), std::back_inserter(first), is_first);
-  for (Candidate& each : by_rules) {
-    each.confidence *= Left(each, by_names, best >= kLike, first);
-  }
+  LowerConfidence(by_rules, by_names, best >= kLike, first, own_names);
   std::vector<Candidate> joined = std::move(by_rules);
   if (best < kGuess) {
     RankCandidates(joined);
@@ -141,9 +178,11 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
     }
   }
   RankCandidates(joined);
-  // A rule does not tell relatives apart that have the same names.
+  // A rule does not tell relatives apart that have the same names, or almost.
   for (Candidate& each : joined) {
-    if (!AllAre(first, each.name)) each.confidence = std::min(each.confidence, kTold);
+    if (best < kAlmost || !AllAre(first, each.name)) {
+      each.confidence = std::min(each.confidence, kTold);
+    }
   }
   return joined;
 }

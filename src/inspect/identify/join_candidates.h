@@ -20,7 +20,7 @@ double ConfidenceOf(const Likeness& likeness);
 // names. A rule whose family the names deny loses confidence; rows that are as like as
 // the first one share its confidence. Ranked.
 std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
-                                      std::span<const Likeness> by_names);
+                                      std::span<const Likeness> by_names, bool own_names = false);
 
 // The bases that have a LoRA's layers, where few have: hints, since another model may
 // have the same layers.
