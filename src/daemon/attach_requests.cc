@@ -80,8 +80,8 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
                               "tensors are asked for of a known model, not of a passed file"));
     }
     if (fds.size() != 1) {
-      return Fail(call, Error(ErrorCode::kInvalidRequest,
-                              "attaching a file needs exactly one descriptor"));
+      return Fail(
+          call, Error(ErrorCode::kInvalidRequest, "attaching a file needs exactly one descriptor"));
     }
     if (!request.device().empty()) {
       return Fail(call, Error(ErrorCode::kInvalidRequest,
@@ -129,6 +129,7 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
                       .components = std::move(components),
                       .admission = Admission::kIfCached,
                       .tensors = {attach->tensors.begin(), attach->tensors.end()},
+                      .views_serve = true,
                       .user = services_.view.UserOf(call.session)},
                      [this, attach](StatusOr<ModelUse::Result> used) {
                        if (!used.ok()) return Fail(attach->call, used.status());
@@ -141,42 +142,43 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
                                          const v1::Attach& request) {
   const std::set<std::string> only(request.components().begin(), request.components().end());
-  services_.passed_files.Resolve(file, request.file_path(), [this, call, file, only,
-                                                             runs = request.file_runs()](
-                                                                StatusOr<PassedFile> passed) {
-    if (!passed.ok()) return Fail(call, passed.status());
-    std::erase_if(passed->parts, [&](const FilePart& part) {
-      return !only.empty() && !only.contains(part.component);
-    });
-    if (!only.empty() && passed->parts.empty()) {
-      return Fail(call, Error(ErrorCode::kComponentNotFound,
-                              "the passed file has nothing of that component"));
-    }
-    auto attach = std::make_shared<AttachCall>();
-    attach->call = call;
-    attach->wants_file_runs = runs;
-    attach->model = passed->model;
-    attach->parts = passed->parts;
-    ModelUse::Request use{.model = passed->model,
-                          .admission = Admission::kIfCached,
-                          .user = services_.view.UserOf(attach->call.session),
-                          .passed_file = file,
-                          .passed_index = passed->index};
-    for (const FilePart& part : passed->parts) use.components.push_back(part.component);
-    services_.uses.Use(std::move(use), [this, attach, revision = passed->revision,
-                                        index = passed->index](auto used) {
-      if (!used.ok()) return Fail(attach->call, used.status());
-      const Model* model = services_.registry.Find(attach->model);
-      if (model == nullptr || model->summary.revision != revision) {
-        return Fail(attach->call, Error(ErrorCode::kFileChanged,
-                                        "the file was replaced while it was attached"));
-      }
-      attach->components = std::move(used->components);
-      if (!attach->wants_file_runs) return AttachEntries(attach);
-      FindFileRuns(attach, model->summary, index);
-    });
-    ReportProgress(call, passed->model);
-  });
+  services_.passed_files.Resolve(
+      file, request.file_path(),
+      [this, call, file, only, runs = request.file_runs()](StatusOr<PassedFile> passed) {
+        if (!passed.ok()) return Fail(call, passed.status());
+        std::erase_if(passed->parts, [&](const FilePart& part) {
+          return !only.empty() && !only.contains(part.component);
+        });
+        if (!only.empty() && passed->parts.empty()) {
+          return Fail(call, Error(ErrorCode::kComponentNotFound,
+                                  "the passed file has nothing of that component"));
+        }
+        auto attach = std::make_shared<AttachCall>();
+        attach->call = call;
+        attach->wants_file_runs = runs;
+        attach->model = passed->model;
+        attach->parts = passed->parts;
+        ModelUse::Request use{.model = passed->model,
+                              .admission = Admission::kIfCached,
+                              .views_serve = !runs,  // which are of the component's own entry
+                              .user = services_.view.UserOf(attach->call.session),
+                              .passed_file = file,
+                              .passed_index = passed->index};
+        for (const FilePart& part : passed->parts) use.components.push_back(part.component);
+        services_.uses.Use(std::move(use), [this, attach, revision = passed->revision,
+                                            index = passed->index](auto used) {
+          if (!used.ok()) return Fail(attach->call, used.status());
+          const Model* model = services_.registry.Find(attach->model);
+          if (model == nullptr || model->summary.revision != revision) {
+            return Fail(attach->call, Error(ErrorCode::kFileChanged,
+                                            "the file was replaced while it was attached"));
+          }
+          attach->components = std::move(used->components);
+          if (!attach->wants_file_runs) return AttachEntries(attach);
+          FindFileRuns(attach, model->summary, index);
+        });
+        ReportProgress(call, passed->model);
+      });
 }
 
 // A manifest may list a million tensors: not on the loop.
@@ -224,7 +226,11 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& 
   const auto part =
       std::find_if(attach.parts.begin(), attach.parts.end(),
                    [&](const FilePart& candidate) { return candidate.component == summary.name; });
-  if (part != attach.parts.end() && !part->ranges.empty()) {
+  if (!component.ranges.empty()) {
+    auto filtered = Filter(entry, LiesIn(component.ranges));
+    if (!filtered.ok()) return Fail(attach.call, filtered.status());
+    index = ShareFile(*std::move(filtered));
+  } else if (part != attach.parts.end() && !part->ranges.empty()) {
     auto filtered = Filter(entry, LiesIn(part->ranges));
     if (!filtered.ok()) return Fail(attach.call, filtered.status());
     index = ShareFile(*std::move(filtered));

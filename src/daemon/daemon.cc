@@ -136,6 +136,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       [this](const auto& models, const auto& components) { OnDropped(models, components); });
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
                                          *path_folder_, *catalog_);
+  uses_->SetViews([this](const ComponentId& component) { return paths_->ViewOf(component); });
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
   ASSIGN_OR_RETURN(const auto wanted, desired_->Read());
   devices_ = std::make_unique<DeviceService>(

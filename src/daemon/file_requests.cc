@@ -59,33 +59,33 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request, std::vector<o
     if (request.components_size() > 0) {
       subject.components = {request.components().begin(), request.components().end()};
     }
-    services_.uses.Use(
-        {.model = subject.model,
-         .components = std::move(subject.components),
-         .admission = request.force() ? Admission::kForced : Admission::kRefused,
-         .user = services_.view.UserOf(call.session),
-         .passed_file = subject.file,
-         .passed_index = subject.index},
-        [this, call, id = subject.model](auto used) {
-          if (!used.ok()) return Fail(call, used.status());
-          v1::Response response;
-          v1::CacheReply* reply = response.mutable_cache();
-          for (const ModelUse::Component& component : used->components) {
-            reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
-            if (component.read_bytes == 0) {
-              reply->set_already_bytes(reply->already_bytes() + component.entry().bytes());
-            }
-            reply->set_huge_page_bytes(reply->huge_page_bytes() +
-                                       component.entry().huge_page_bytes());
-          }
-          for (const std::string& label : used->evicted) reply->add_evicted(label);
-          AddSkipped(used->skipped, *reply);
-          reply->set_seconds(std::chrono::duration<double>(used->took).count());
-          if (const Model* now = services_.registry.Find(id)) {
-            *reply->mutable_state() = services_.view.StateOf(*now);
-          }
-          Answer(call, std::move(response));
-        });
+    services_.uses.Use({.model = subject.model,
+                        .components = std::move(subject.components),
+                        .admission = request.force() ? Admission::kForced : Admission::kRefused,
+                        .views_serve = true,
+                        .user = services_.view.UserOf(call.session),
+                        .passed_file = subject.file,
+                        .passed_index = subject.index},
+                       [this, call, id = subject.model](auto used) {
+                         if (!used.ok()) return Fail(call, used.status());
+                         v1::Response response;
+                         v1::CacheReply* reply = response.mutable_cache();
+                         for (const ModelUse::Component& component : used->components) {
+                           reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
+                           if (component.read_bytes == 0) {
+                             reply->set_already_bytes(reply->already_bytes() + component.bytes());
+                           }
+                           reply->set_huge_page_bytes(reply->huge_page_bytes() +
+                                                      component.entry().huge_page_bytes());
+                         }
+                         for (const std::string& label : used->evicted) reply->add_evicted(label);
+                         AddSkipped(used->skipped, *reply);
+                         reply->set_seconds(std::chrono::duration<double>(used->took).count());
+                         if (const Model* now = services_.registry.Find(id)) {
+                           *reply->mutable_state() = services_.view.StateOf(*now);
+                         }
+                         Answer(call, std::move(response));
+                       });
     ReportProgress(call, subject.model);
   });
 }

@@ -11,6 +11,28 @@
 #include "inspect/inspect.h"
 
 namespace warmset {
+namespace {
+
+// The components that share a file with others. One that is a whole file needs no view,
+// and one of several files has none.
+std::vector<FileView> ViewsIn(const Manifest& manifest) {
+  std::vector<FileView> views;
+  for (const ComponentManifest& component : manifest.components) {
+    if (component.runs.empty()) continue;
+    FileView view{component.id, component.runs[0].file, {}};
+    for (const FileRun& run : component.runs) {
+      if (run.file == view.file) {
+        view.ranges.emplace_back(run.file_offset, run.file_offset + run.bytes);
+      }
+    }
+    const bool of_one_file = view.ranges.size() == component.runs.size();
+    const bool whole = BytesIn(view.ranges) == manifest.files[view.file].identity.size;
+    if (of_one_file && !whole) views.push_back(std::move(view));
+  }
+  return views;
+}
+
+}  // namespace
 
 // One use on its way. A thread of the pool reads it between Start() and
 // OnPrepared(); the loop leaves it alone meanwhile.
@@ -88,8 +110,7 @@ void ModelUse::Start(const Shared& operation) {
 StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
   const ModelSummary& summary = model.summary;
   const Request& request = operation.request;
-  const bool barred =
-      summary.verdict != Verdict::kOk && request.admission != Admission::kForced;
+  const bool barred = summary.verdict != Verdict::kOk && request.admission != Admission::kForced;
   if (request.whole_files) {
     if (barred || summary.files.empty()) return false;
     for (uint32_t i = 0; i < summary.files.size(); ++i) operation.missing.push_back(i);
@@ -108,6 +129,11 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
     } else if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
       NotePreloadUse(operation, id, true);
       operation.result.components.push_back({index, std::move(held)});
+    } else if (auto view = ViewOf(request, id)) {
+      if (request.preload) continue;
+      NotePreloadUse(operation, id, true);
+      operation.result.components.push_back(
+          {.index = index, .held = std::move(view->file), .ranges = std::move(view->ranges)});
     } else {
       operation.missing.push_back(index);
     }
@@ -115,6 +141,13 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
   if (!barred || operation.missing.empty()) return true;
   operation.result.components.clear();
   return false;
+}
+
+std::optional<ModelUse::View> ModelUse::ViewOf(const Request& request,
+                                               const ComponentId& component) const {
+  const bool serves = (request.views_serve && request.tensors.empty()) || request.preload;
+  if (!serves || !view_of_ || cache_.Has(component)) return std::nullopt;
+  return view_of_(component);
 }
 
 StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::stop_token stop) {
@@ -135,8 +168,7 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::
     ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
     if (!operation.admitted) {
       const std::string more = "warmset show " + summary.name;
-      return manifest.components.empty() ? NothingToUse(manifest, more)
-                                         : RefusalOf(manifest, more);
+      return manifest.components.empty() ? NothingToUse(manifest, more) : RefusalOf(manifest, more);
     }
     prepared.skipped = SkippedOf(manifest);
   }
@@ -150,6 +182,10 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::
   }
   if (!operation.missing.empty()) {
     ASSIGN_OR_RETURN(prepared.sources, SourcesOf(operation, operation.missing));
+  }
+  if (operation.request.whole_files) {
+    ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
+    prepared.views = ViewsIn(manifest);
   }
   return prepared;
 }
@@ -186,11 +222,13 @@ void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) 
   if (!prepared.ok()) {
     const Model* model = registry_.Find(operation->request.model);
     const bool refused = !operation->admitted && model != nullptr;
-    return Finish(operation, refused ? WithCandidates(prepared.status(),
-                                                      NamesOfAlternatives(registry_, model->summary))
-                                     : prepared.status());
+    return Finish(
+        operation,
+        refused ? WithCandidates(prepared.status(), NamesOfAlternatives(registry_, model->summary))
+                : prepared.status());
   }
   operation->result.skipped = std::move(prepared->skipped);
+  operation->result.views = std::move(prepared->views);
   const std::string& path = prepared->check.path;
   switch (prepared->check.state) {
     case FileState::kSame:
@@ -249,8 +287,7 @@ void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sour
 void ModelUse::NotePreloadUse(const Operation& operation, const ComponentId& component,
                               bool in_ram) {
   const Request& request = operation.request;
-  if (request.preload || request.user.empty() || request.whole_files ||
-      operation.inspected_again) {
+  if (request.preload || request.user.empty() || request.whole_files || operation.inspected_again) {
     return;
   }
   cache_.preloads().Used(component, in_ram);
@@ -268,9 +305,9 @@ void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSou
                   evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
                   // Nobody waits for a preload: it must not keep others from the memory.
                   const bool preload = operation->request.preload.has_value();
-                  Arrived(operation, Component{index, preload ? nullptr : std::move(loaded->held),
-                                               loaded->read_bytes, loaded->decoded, id,
-                                               loaded->unguarded});
+                  Arrived(operation,
+                          Component{index, preload ? nullptr : std::move(loaded->held),
+                                    loaded->read_bytes, loaded->decoded, id, loaded->unguarded});
                 });
 }
 
@@ -359,6 +396,12 @@ void ModelUse::LogAccess(const Result& result) {
   cache_.usage().AddAccess(access);
 }
 
+uint64_t BytesIn(const ByteRanges& ranges) {
+  uint64_t bytes = 0;
+  for (const auto& [begin, end] : ranges) bytes += end - begin;
+  return bytes;
+}
+
 std::vector<std::string> AllComponents(const ModelSummary& model) {
   std::vector<std::string> names;
   for (const ComponentSummary& component : model.components) names.push_back(component.name);
@@ -380,11 +423,10 @@ StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
                                     [&](const auto& component) { return component.name == name; });
     if (found == components.end()) {
       const std::vector<std::string> known = AllComponents(model.summary);
-      return WithCandidates(
-          Error(ErrorCode::kComponentNotFound,
-                fmt::format("{} has no component '{}'; it has {}", model.summary.name, name,
-                            fmt::join(known, ", "))),
-          known);
+      return WithCandidates(Error(ErrorCode::kComponentNotFound,
+                                  fmt::format("{} has no component '{}'; it has {}",
+                                              model.summary.name, name, fmt::join(known, ", "))),
+                            known);
     }
     const auto index = static_cast<uint32_t>(found - components.begin());
     if (std::find(selected.begin(), selected.end(), index) == selected.end()) {

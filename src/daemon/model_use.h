@@ -27,6 +27,17 @@
 
 namespace warmset {
 
+// Stretches of an entry, as [begin, end).
+using ByteRanges = std::vector<std::pair<uint64_t, uint64_t>>;
+uint64_t BytesIn(const ByteRanges& ranges);
+
+// A component all of whose bytes lie in one of the model's files, among others.
+struct FileView {
+  ComponentId component;
+  uint32_t file = 0;  // index into the model's files
+  ByteRanges ranges;  // of the file
+};
+
 // Loop thread only.
 class ModelUse {
  public:
@@ -39,6 +50,8 @@ class ModelUse {
     std::vector<std::string> tensors{};
     // What is in RAM only compressed need not be decoded.
     bool compressed_serves = false;
+    // A component that lies in a file that is open by path may come as a view of that.
+    bool views_serve = false;
     // Instead of components: an entry for each file, byte for byte, in memory that can
     // have a name where that can be had.
     bool whole_files = false;
@@ -60,6 +73,8 @@ class ModelUse {
     bool decoded = false;
     ComponentId file{};  // of a whole file: by which the cache knows it
     Status unguarded{};  // and why it can't have a name
+    // Of a view: held is the entry of a whole file, and the component's bytes lie here.
+    ByteRanges ranges{};
     // Instead of held: the tensors that were wanted, or the compressed form.
     std::shared_ptr<const Entry> part{};
     std::shared_ptr<const CompressedEntry> compressed{};
@@ -67,7 +82,10 @@ class ModelUse {
     // REQUIRES: it is not compressed.
     const Entry& entry() const { return part != nullptr ? *part : held->entry(); }
     // Of the raw entry, or of its part.
-    uint64_t bytes() const { return compressed ? compressed->raw_bytes() : entry().bytes(); }
+    uint64_t bytes() const {
+      if (!ranges.empty()) return BytesIn(ranges);
+      return compressed ? compressed->raw_bytes() : entry().bytes();
+    }
     const ComponentId& id() const {
       return compressed ? compressed->component().id : entry().component();
     }
@@ -75,13 +93,14 @@ class ModelUse {
   struct Result {
     std::vector<Component> components;
     std::vector<std::string> evicted;
-    SkippedParts skipped;  // of a forced use
+    SkippedParts skipped;         // of a forced use
+    std::vector<FileView> views;  // of whole files
     std::chrono::nanoseconds took{0};
   };
   using Done = std::function<void(StatusOr<Result>)>;
 
-  ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-           LibraryService& library, ComponentCache& cache, Catalog& catalog);
+  ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry, LibraryService& library,
+           ComponentCache& cache, Catalog& catalog);
 
   // Calls done later and exactly once. The model may have a new revision by
   // then. Errors: kModelNotFound (gone meanwhile), kComponentNotFound,
@@ -89,6 +108,14 @@ class ModelUse {
   // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; they are also
   // kept as the model's last error.
   void Use(Request request, Done done);
+  // Asked for components that are not in RAM themselves.
+  struct View {
+    ComponentCache::Held file;
+    ByteRanges ranges;
+  };
+  void SetViews(std::function<std::optional<View>(const ComponentId&)> view_of) {
+    view_of_ = std::move(view_of);
+  }
   // No use is on its way.
   bool idle() const { return open_ == 0; }
   // Told of each request that a user waits for, when its components were asked for.
@@ -107,9 +134,12 @@ class ModelUse {
     FileCheck check;
     std::vector<ComponentSource> sources;  // of the components that are not in RAM
     SkippedParts skipped;
+    std::vector<FileView> views;
   };
 
   void Start(const Shared& operation);
+  // What serves in place of the component's own entry, where the request allows that.
+  std::optional<View> ViewOf(const Request& request, const ComponentId& component) const;
   // Chooses the components to use; false when the model may not be used.
   StatusOr<bool> Select(Operation& operation, const Model& model);
   StatusOr<Prepared> Prepare(const Operation& operation, std::stop_token stop);
@@ -134,6 +164,7 @@ class ModelUse {
   ComponentCache& cache_;
   Catalog& catalog_;
   std::function<void(const Request&)> demanded_;
+  std::function<std::optional<View>(const ComponentId&)> view_of_;
   std::unordered_map<ModelId, uint64_t> uses_;
   size_t open_ = 0;  // uses that are not answered
 };

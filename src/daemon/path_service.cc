@@ -107,10 +107,37 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
     opened.path.parts.push_back({name, file.entry().bytes(), file.entry().guarded() && why.ok()});
     if (opened.path.reason.empty() && !why.ok()) opened.path.reason = Message(why);
   }
+  for (const FileView& view : files.views) {
+    for (const ModelUse::Component& file : files.components) {
+      if (file.index != view.file || !IsOwn(file.file)) continue;
+      opened.views[view.component] = {file.file, view.ranges};
+    }
+  }
   std::swap(opened_[id], opened);
+  DropViewed(opened_[id]);
   DropUnused(std::move(opened.files));
   Record(id);
   done(opened_[id].path);
+}
+
+void PathService::DropViewed(const Opened& opened) {
+  for (const auto& [component, view] : opened.views) {
+    if (cache_.IsBusy(component) || registry_.UsersOf(component).size() > 1) continue;
+    cache_.Drop(component);
+  }
+}
+
+std::optional<ModelUse::View> PathService::ViewOf(const ComponentId& component) const {
+  for (const Model* model : registry_.UsersOf(component)) {
+    const auto opened = opened_.find(model->summary.id);
+    if (opened == opened_.end()) continue;
+    const auto view = opened->second.views.find(component);
+    if (view == opened->second.views.end()) continue;
+    for (const File& file : opened->second.files) {
+      if (file.id == view->second.file) return ModelUse::View{file.held, view->second.ranges};
+    }
+  }
+  return std::nullopt;
 }
 
 void PathService::Withdraw(const ComponentId& component) {

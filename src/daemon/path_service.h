@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,8 @@ class PathService {
   // Bytes in RAM of the model's files that are no component of it: what
   // `warmset path` holds beside the components.
   uint64_t OwnBytes(const ModelId& model) const;
+  // Where a component lies in a file that is open; nothing unless it does.
+  std::optional<ModelUse::View> ViewOf(const ComponentId& component) const;
   // The model whose file an entry holds that is no component; nullptr for any other.
   const Model* OwnerOf(const ComponentId& file) const;
 
@@ -85,15 +88,22 @@ class PathService {
     ComponentCache::Held held;  // pinned
     std::string name;
   };
+  struct View {
+    ComponentId file;
+    ByteRanges ranges;
+  };
   struct Opened {
     OpenedPath path;
     std::vector<File> files;
+    std::map<ComponentId, View> views;  // components that lie in files that are none
   };
   bool IsOwn(const ComponentId& file) const { return registry_.UsersOf(file).empty(); }
   // Drops what no open path holds and no model has. Returns the bytes given back.
   uint64_t DropUnused(std::vector<File> files);
   void RestoreNext(const std::shared_ptr<std::vector<ModelId>>& models,
                    const std::function<void()>& done);
+  // Lets go of components that lie in the model's open files, too, and that nobody uses.
+  void DropViewed(const Opened& opened);
   // Writes what is open into the catalog.
   void Record(const ModelId& model) const;
   void Link(const ModelId& model, const ModelUse::Result& files, const Done& done);

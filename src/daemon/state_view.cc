@@ -92,6 +92,8 @@ v1::ModelState StateView::StateOf(const Model& model) const {
     if (raw != nullptr || compressed != nullptr) {
       parts.cached += variant ? 0 : 1;
       parts.bytes += raw != nullptr ? raw->bytes() : compressed->raw_bytes();
+    } else if (paths_.ViewOf(component.id)) {  // whose bytes are the path's
+      parts.cached += variant ? 0 : 1;
     } else if (cache_.ProgressOf(component.id)) {
       ++parts.loading;
     }
@@ -146,6 +148,12 @@ void StateView::AddComponentState(const Model& model, size_t index,
   if (raw != nullptr || compressed != nullptr) {
     const auto load_time = raw != nullptr ? raw->load_time() : compressed->load_time();
     state.set_cache_state(v1::CACHED);
+    state.set_last_load_seconds(std::chrono::duration<double>(load_time).count());
+  } else if (const auto view = paths_.ViewOf(component.id)) {
+    const auto load_time = view->file->entry().load_time();
+    state.set_cache_state(v1::CACHED);
+    state.set_raw_bytes(BytesIn(view->ranges));
+    state.set_protection(view->file->entry().guarded() ? "guarded" : "sealed");
     state.set_last_load_seconds(std::chrono::duration<double>(load_time).count());
   } else {
     state.set_cache_state(cache_.ProgressOf(component.id) ? v1::CACHING : v1::UNCACHED);

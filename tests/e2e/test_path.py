@@ -100,6 +100,33 @@ def test_both_count_while_the_first_one_is_leased(serve, models, fixtures):
     assert memory(daemon)["entries"] >= 8 * MIB
 
 
+def test_components_of_a_file_are_views_of_it(serve, models, fixtures):
+    file = fixtures.make_checkpoint(models, 9)
+    daemon = serve()
+    daemon.cli("cache", "checkpoint")
+    with warmset.connect(str(daemon.socket)) as session:
+        plain = {name: bytes(tensor.memoryview().cast("B"))
+                 for name, tensor in session.attach("checkpoint").items()}
+        path = session.path("checkpoint")
+        before = reads(daemon)
+        wait_until(lambda: memory(daemon)["entries"] < 10 * MIB, "the parts' own entries to go")
+        states = daemon.cli("show", "checkpoint")["components"]
+        assert len(states) == 3
+        for state in states:
+            assert (state["cache_state"], state["protection"]) == ("CACHED", "guarded")
+        assert session.state("checkpoint").cache_state == "CACHED"
+        for state in states:
+            with session.attach("checkpoint", component=state["name"]) as part:
+                assert len(part.keys()) == int(state["tensors"])
+                for name, tensor in part.items():
+                    assert bytes(tensor.memoryview().cast("B")) == plain[name]
+        assert session.cache("checkpoint").loaded_bytes == 0
+        assert reads(daemon) == before and memory(daemon)["entries"] < 10 * MIB
+        assert pathlib.Path(path).read_bytes() == file.read_bytes()
+    daemon.cli("uncache", "checkpoint")
+    assert memory(daemon).get("entries", 0) == 0
+
+
 def write_onnx(folder):
     import onnx
 
