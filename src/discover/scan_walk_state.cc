@@ -8,6 +8,7 @@
 #include "fmt/format.h"
 #include "inspect/access_record.h"
 #include "inspect/model_config.h"
+#include "inspect/unfinished.h"
 #include "inspect/weight_sets.h"
 
 namespace warmset {
@@ -72,6 +73,9 @@ std::optional<Folder> ScanWalkState::ListFor(const std::string& path, const Plac
     const bool hidden = entry.name.starts_with('.') && entry.name != kAccessRecordName;
     const bool asked_for = entry.name == name;
     if (hidden && !asked_for) continue;
+    if (entry.type == os::FileType::kRegular && !asked_for && NoteUnfinished(*folder, entry.name)) {
+      continue;
+    }
     if (!asked_for && !IsPrintable(entry.name)) {
       NoteUnprintable(*folder, entry);
       continue;
@@ -79,6 +83,17 @@ std::optional<Folder> ScanWalkState::ListFor(const std::string& path, const Plac
     AddEntry(*folder, entry, place, asked_for || IsOfInterest(entry.name));
   }
   return folder;
+}
+
+bool ScanWalkState::NoteUnfinished(Folder& folder, const std::string& name) {
+  if (const auto file = FileOfControlFile(name)) {
+    folder.unfinished.emplace(*file);
+    return true;
+  }
+  if (!IsPrintable(name) || !UnfinishedNameOf(name)) return false;
+  Note(folder.path + "/" + name, ErrorCode::kIncompleteModel,
+       "a download that is not finished; let it go on, or remove it");
+  return true;
 }
 
 std::optional<Folder> ScanWalkState::ListEntries(const std::string& path, const Place& place) {

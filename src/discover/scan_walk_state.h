@@ -45,7 +45,8 @@ struct Folder {
   std::string path;
   os::UniqueFd fd;
   std::map<std::string, FoundFile> files;
-  std::map<std::string, Finding> unusable;  // links that lead nowhere or out
+  std::map<std::string, Finding> unusable;            // links that lead nowhere or out
+  std::set<std::string> unfinished;                   // files beside which a download's state lies
   std::vector<std::pair<std::string, bool>> folders;  // name, and whether it is a symlink
   std::vector<os::DirectoryEntry> entries;            // all there is
 
@@ -105,6 +106,8 @@ class ScanWalkState {
 
  private:
   std::optional<Folder> ListEntries(const std::string& path, const Place& place);
+  // Whether it is what a downloader leaves while it works.
+  bool NoteUnfinished(Folder& folder, const std::string& name);
   void NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry);
   void AddEntry(Folder& folder, const os::DirectoryEntry& entry, const Place& place,
                 bool of_interest);

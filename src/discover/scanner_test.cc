@@ -72,6 +72,45 @@ TEST_F(ScannerTest, EveryFormatByItsName) {
   EXPECT_EQ(walk.files, 10u);
 }
 
+TEST_F(ScannerTest, EndingsHaveNoCase) {
+  tree_.Add({{"LOUD.SAFETENSORS", "x"},
+             {"Mixed.SafeTensors", "x"},
+             {"q/Model-00001-of-00002.GGUF", "x"},
+             {"q/Model-00002-of-00002.GGUF", "x"}});
+  EXPECT_THAT(Shown(Scan()), ElementsAre("LOUD.SAFETENSORS (file): LOUD.SAFETENSORS",
+                                         "Mixed.SafeTensors (file): Mixed.SafeTensors",
+                                         "Model.gguf (sharded): Model-00001-of-00002.GGUF "
+                                         "Model-00002-of-00002.GGUF"));
+}
+
+TEST_F(ScannerTest, UnfinishedDownloadsAreFindings) {
+  for (const char* name : {"a.safetensors.part", "b.safetensors.crdownload", "c.gguf.!qB",
+                           "Unconfirmed 12.crdownload", "d.safetensors.tmp"}) {
+    tree_.AddFile(name, "x");
+  }
+  tree_.AddFile("notes.part", "x");
+  const ScanWalk walk = Scan();
+  EXPECT_THAT(walk.sightings, IsEmpty());
+  ASSERT_THAT(walk.findings, SizeIs(5));
+  for (const ScanFinding& finding : walk.findings) {
+    EXPECT_EQ(finding.code, ErrorCode::kIncompleteModel) << finding.path;
+  }
+}
+
+TEST_F(ScannerTest, AFileWithADownloadersControlFileIsIncomplete) {
+  tree_.Add({{"flux.safetensors", "x"}, {"flux.safetensors.aria2", "x"}, {"whole.gguf", "x"}});
+  const ScanWalk walk = Scan();
+  ASSERT_THAT(walk.sightings, SizeIs(2));
+  for (const Sighting& sighting : walk.sightings) {
+    const bool flux = sighting.base_name == "flux.safetensors";
+    ASSERT_EQ(sighting.findings.size(), flux ? 1u : 0u);
+    if (!flux) continue;
+    EXPECT_EQ(sighting.findings[0].path, "flux.safetensors");
+    EXPECT_EQ(sighting.findings[0].verdict, Verdict::kIncomplete);
+  }
+  EXPECT_THAT(LookAt("flux.safetensors").sightings[0].findings, SizeIs(1));
+}
+
 TEST_F(ScannerTest, SplitGgufFilesAreOneModel) {
   tree_.Add({{"q/llama-Q4_K_M-00001-of-00003.gguf", "x"},
              {"q/llama-Q4_K_M-00003-of-00003.gguf", "x"},

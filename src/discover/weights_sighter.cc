@@ -149,7 +149,7 @@ void WeightsSighter::AddSet(Sighting& sighting, const Folder& folder, const Weig
   if (!set.index.empty()) AddFile(sighting, folder, set.index, prefix);
   for (const std::string& file : set.files) {
     AddFile(sighting, folder, file, prefix);
-    if (!file.ends_with(".onnx")) continue;
+    if (set.suffix != ".onnx") continue;
     for (const auto& [name, found] : folder.files) {
       if (IsOnnxDataOf(name, file)) AddFile(sighting, folder, name, prefix);
     }
@@ -164,6 +164,13 @@ void WeightsSighter::AddFile(Sighting& sighting, const Folder& folder, const std
     sighting.findings.push_back(std::move(finding));
     told_.insert(folder.path + "/" + name);
     return;
+  }
+  if (folder.unfinished.contains(name)) {
+    sighting.findings.push_back(FindingOf(
+        Error(ErrorCode::kIncompleteModel,
+              "its download is not finished, as the downloader's file beside it (.aria2 or .st) "
+              "says; start it again to go on, or remove that file if this one is whole"),
+        prefix + name));
   }
   const FoundFile& found = folder.files.at(name);
   sighting.model.files.push_back({prefix + name, found.identity, found.claimed_hash});

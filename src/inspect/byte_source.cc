@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/byte_reader.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 #include "os/file.h"
 
 namespace warmset {
@@ -47,7 +49,12 @@ StatusOr<std::string> ReadText(ByteSource& source, uint64_t offset, uint64_t byt
 }
 
 Status SourceReader::CheckRemaining(uint64_t bytes) const {
-  return bytes <= remaining() ? OkStatus() : EndsBefore(offset_, bytes, end_);
+  if (bytes <= remaining()) return OkStatus();
+  const bool at_end_of_file = !source_.is_part() && end_ == source_.size();
+  if (!at_end_of_file) return EndsBefore(offset_, bytes, end_);
+  const auto promised = CheckedAdd(offset_, bytes);
+  if (!promised || *promised > kMaxPlausibleFileBytes) return EndsBefore(offset_, bytes, end_);
+  return CutOffWithin(end_, "its header");
 }
 
 StatusOr<std::span<const std::byte>> SourceReader::Take(size_t bytes) {

@@ -18,12 +18,14 @@ namespace warmset {
 // Not thread-safe.
 class ByteSource {
  public:
-  explicit ByteSource(uint64_t size) : size_(size) {}
+  // is_part: its bytes are a part of a file, so that its end is not the file's.
+  explicit ByteSource(uint64_t size, bool is_part = false) : size_(size), is_part_(is_part) {}
   virtual ~ByteSource() = default;
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;
 
   uint64_t size() const { return size_; }
+  bool is_part() const { return is_part_; }
   // Fills the buffer; kCorruptedModel, with the offset, when the file ends before.
   Status Read(uint64_t offset, std::span<std::byte> buffer);
 
@@ -32,6 +34,7 @@ class ByteSource {
   virtual Status ReadInside(uint64_t offset, std::span<std::byte> buffer) = 0;
 
   const uint64_t size_;
+  const bool is_part_;
 };
 
 // An open file, which stays the caller's and must outlive the source. size: as it
@@ -49,8 +52,8 @@ class FileSource final : public ByteSource {
 // files within files.
 class MemorySource final : public ByteSource {
  public:
-  explicit MemorySource(std::span<const std::byte> bytes)
-      : ByteSource(bytes.size()), bytes_(bytes) {}
+  explicit MemorySource(std::span<const std::byte> bytes, bool is_part = false)
+      : ByteSource(bytes.size(), is_part), bytes_(bytes) {}
 
  private:
   Status ReadInside(uint64_t offset, std::span<std::byte> buffer) override;
@@ -62,7 +65,7 @@ class MemorySource final : public ByteSource {
 class SourcePart final : public ByteSource {
  public:
   SourcePart(ByteSource& whole, uint64_t begin, uint64_t size)
-      : ByteSource(size), whole_(whole), begin_(begin) {}
+      : ByteSource(size, /*is_part=*/true), whole_(whole), begin_(begin) {}
 
  private:
   Status ReadInside(uint64_t offset, std::span<std::byte> buffer) override;
@@ -74,9 +77,9 @@ class SourcePart final : public ByteSource {
 StatusOr<std::string> ReadText(ByteSource& source, uint64_t offset, uint64_t bytes);
 
 // Reads a source front to back through a window, so that small reads cost no
-// system call each. Never reads past `end`. Every failed read is kCorruptedModel
-// with the offset and leaves the position unchanged. Not thread-safe; the source
-// must outlive it.
+// system call each. Never reads past `end`. A read that fails there gives, with the
+// offset, kIncompleteModel where the file itself ends and kCorruptedModel elsewhere,
+// and leaves the position unchanged. Not thread-safe; the source must outlive it.
 class SourceReader {
  public:
   explicit SourceReader(ByteSource& source, uint64_t begin = 0)

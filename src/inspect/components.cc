@@ -94,9 +94,12 @@ ComponentManifest MakeWholeComponent(std::string name, std::string type,
       const TensorView tensor = table[i];
       if (IsPlaced(tensor)) tensors.Add(tensor, starts[tensor.file] + tensor.offset);
     }
-    metadata.insert(part.contents.metadata.begin(), part.contents.metadata.end());
+    if (parts.size() > 1) {
+      metadata.insert(part.contents.metadata.begin(), part.contents.metadata.end());
+    }
   }
-  std::move(tensors).Finish(files, metadata);
+  // That of one file may be large, and needs no copy.
+  std::move(tensors).Finish(files, parts.size() == 1 ? parts[0].contents.metadata : metadata);
   return component;
 }
 

@@ -43,6 +43,8 @@ struct FileContents {
   std::map<std::string, std::string> metadata;
   std::vector<OperatorUse> operators;
   std::vector<Finding> findings;  // with an empty path: this file
+  // Every tensor lies in the file whole, though the file breaks its format's rules.
+  bool tensors_are_whole = false;
 };
 
 // What is looked at to recognise a format.

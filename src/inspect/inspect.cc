@@ -12,12 +12,14 @@
 #include "fmt/format.h"
 #include "inspect/access_record.h"
 #include "inspect/components.h"
+#include "inspect/cut_off.h"
 #include "inspect/format_reader.h"
 #include "inspect/gguf/split.h"
 #include "inspect/identify/identify.h"
 #include "inspect/model_config.h"
 #include "inspect/ollama/manifest.h"
 #include "inspect/shard_index.h"
+#include "inspect/shard_sets.h"
 #include "inspect/stand_in.h"
 #include "inspect/weight_sets.h"
 #include "tensor/tensor_index.h"
@@ -28,6 +30,8 @@ namespace {
 constexpr size_t kMaxConfigBytes = 4 * kMiB;
 constexpr size_t kMaxFindings = 50;
 constexpr size_t kMaxMessageBytes = 1000;
+// Each component of a file has the file's metadata; larger ones go with the first only.
+constexpr uint64_t kMaxCopiedMetadata = 4 * kMiB;
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kModelIndexName = "model_index.json";
@@ -38,6 +42,17 @@ std::string Shortened(std::string message) {
   size_t end = kMaxMessageBytes;
   while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
   return message.substr(0, end) + "…";
+}
+
+bool AreZeros(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{}; });
+}
+
+uint64_t BytesOf(const std::map<std::string, std::string>& metadata) {
+  uint64_t bytes = 0;
+  for (const auto& [key, value] : metadata) bytes += key.size() + value.size();
+  return bytes;
 }
 
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -88,12 +103,12 @@ class Inspection {
   // A folder that says what it is has lost its weights; a file may be anything.
   void NoteNoWeights() {
     const bool says_what = model_.layout == ModelLayout::kDiffusers || !class_name_.empty();
-    AddFinding(FindingOf(
-        says_what ? Error(ErrorCode::kIncompleteModel,
-                          fmt::format("{} without weights; download it again",
-                                      class_name_.empty() ? "a pipeline" : class_name_))
-                  : Error(ErrorCode::kUnrecognizedFormat, "it has no weights"),
-        ""));
+    AddFinding(FindingOf(says_what
+                             ? Error(ErrorCode::kIncompleteModel,
+                                     fmt::format("{} without weights; download it again",
+                                                 class_name_.empty() ? "a pipeline" : class_name_))
+                             : Error(ErrorCode::kUnrecognizedFormat, "it has no weights"),
+                         ""));
   }
 
   // Why something is missing, if whoever tried to get it recorded that.
@@ -123,6 +138,7 @@ class Inspection {
     }
     for (const TensorGroup& group : identification.groups) {
       manifest_.components.push_back(MakePartComponent(group, manifest_.files, *part));
+      if (BytesOf(part->contents.metadata) > kMaxCopiedMetadata) part->contents.metadata.clear();
     }
     return OkStatus();
   }
@@ -184,8 +200,8 @@ class Inspection {
         TakeOver(IdentifyParts({&*part, 1}, {}, ""));
       }
       const int number = ++count[component];
-      const std::string name = number == 1 ? std::string(component)
-                                           : fmt::format("{}_{}", component, number);
+      const std::string name =
+          number == 1 ? std::string(component) : fmt::format("{}_{}", component, number);
       AddWhole(name, std::string(component == "adapter" ? "lora" : component), {&*part, 1});
     }
     return OkStatus();
@@ -200,7 +216,7 @@ class Inspection {
     }
     const uint64_t size = sighted->second->identity.size;
     if (size == layer.size) return OkStatus();
-    return Error(ErrorCode::kCorruptedModel,
+    return Error(size < layer.size ? ErrorCode::kIncompleteModel : ErrorCode::kCorruptedModel,
                  fmt::format("it has {} bytes, where the manifest says {}; pull the model again",
                              size, layer.size));
   }
@@ -228,17 +244,14 @@ class Inspection {
       std::string base = file.path.substr(prefix.size());
       if (IsBareName(base)) names.push_back(std::move(base));
     }
-    std::map<std::string, ShardIndex> indexes;
-    Status status;
-    const auto sets = GroupWeights(names, [&](const std::string& index_name) {
-      auto index = ReadShardIndex(prefix + index_name);
-      if (!index.ok()) {
-        if (status.ok()) status = Note(index.status(), prefix + index_name);
-        return std::vector<std::string>();
-      }
-      return indexes.insert_or_assign(index_name, *std::move(index)).first->second.shards;
+    std::map<std::string, StatusOr<ShardIndex>> indexes;
+    auto sets = GroupWeights(names, [&](const std::string& index_name) {
+      const auto& index =
+          indexes.insert_or_assign(index_name, ReadShardIndex(prefix + index_name)).first->second;
+      return index.ok() ? index->shards : std::vector<std::string>();
     });
-    RETURN_IF_ERROR(status);
+    std::map<std::string, std::optional<FilePart>> singles;
+    RETURN_IF_ERROR(PreferSingleFiles(prefix, indexes, sets, singles));
     const auto labels = VariantLabels(sets);
     for (size_t i = 0; i < sets.size(); ++i) {
       const WeightSet& set = sets[i];
@@ -246,17 +259,23 @@ class Inspection {
       bool whole = true;
       if (set.index.empty()) {
         for (const std::string& file : set.files) {
-          ASSIGN_OR_RETURN(std::optional<FilePart> part, AddWeights(prefix + file));
+          std::optional<FilePart> part;
+          if (const auto read = singles.find(file); read != singles.end()) {
+            part = std::move(read->second);
+          } else {
+            ASSIGN_OR_RETURN(part, AddWeights(prefix + file));
+          }
           whole = whole && part.has_value();
           if (part) parts.push_back(*std::move(part));
         }
         if (set.sharded()) {
           ASSIGN_OR_RETURN(whole, CheckParts(prefix, set, parts));
         }
-      } else if (const auto index = indexes.find(set.index); index != indexes.end()) {
-        ASSIGN_OR_RETURN(whole, AddShards(prefix, set.index, index->second, parts));
+      } else if (const StatusOr<ShardIndex>& index = indexes.at(set.index); index.ok()) {
+        ASSIGN_OR_RETURN(whole, AddShards(prefix, set, *index, parts));
       } else {
-        whole = false;  // its index is broken
+        RETURN_IF_ERROR(Note(index.status(), prefix + set.index));
+        whole = false;
       }
       if (!whole || parts.empty()) continue;
       Identification identification = IdentifyParts(parts, config, folder);
@@ -274,8 +293,7 @@ class Inspection {
   }
 
   void AddWhole(const std::string& name, std::string type, std::span<const FilePart> parts) {
-    ComponentManifest component =
-        MakeWholeComponent(name, std::move(type), manifest_.files, parts);
+    ComponentManifest component = MakeWholeComponent(name, std::move(type), manifest_.files, parts);
     if (component.tensor_count != 0) manifest_.components.push_back(std::move(component));
   }
 
@@ -318,8 +336,10 @@ class Inspection {
 
   // Every tensor is where the index says, and each name is given out once. False
   // when a shard can't be used or a tensor is missing: findings say so.
-  StatusOr<bool> AddShards(const std::string& prefix, const std::string& index_name,
-                           const ShardIndex& index, std::vector<FilePart>& parts) {
+  StatusOr<bool> AddShards(const std::string& prefix, const WeightSet& set, const ShardIndex& index,
+                           std::vector<FilePart>& parts) {
+    const std::string& index_name = set.index;
+    RETURN_IF_ERROR(CheckUnlisted(prefix, set, index));
     std::unordered_map<std::string_view, uint32_t> expected;
     expected.reserve(index.weight_map.size());
     for (const auto& [tensor, shard] : index.weight_map) expected.emplace(tensor, shard);
@@ -350,27 +370,101 @@ class Inspection {
     }
     if (expected.empty() || !whole) return whole;
     const auto& [tensor, shard] = *expected.begin();
-    RETURN_IF_ERROR(Note(Error(ErrorCode::kCorruptedModel,
-                               fmt::format("tensor '{}' is not in {} ({} such)", tensor,
-                                           index.shards[shard], expected.size())),
-                         prefix + index_name));
+    RETURN_IF_ERROR(Note(
+        Error(ErrorCode::kCorruptedModel, fmt::format("tensor '{}' is not in {} ({} such)", tensor,
+                                                      index.shards[shard], expected.size())),
+        prefix + index_name));
     return false;
+  }
+
+  // Shards of the set that the index names others of.
+  Status CheckUnlisted(const std::string& prefix, const WeightSet& set, const ShardIndex& index) {
+    const UnlistedShards unlisted = FindUnlistedShards(set, index);
+    for (const std::string& shard : unlisted.present) {
+      RETURN_IF_ERROR(Note(
+          Error(ErrorCode::kIncompleteModel,
+                fmt::format("{} leaves it out and names others of its set, so that a part of the "
+                            "model would be missing; download the index again, or remove this "
+                            "file if it belongs to another model",
+                            set.index)),
+          prefix + shard));
+    }
+    if (!unlisted.absent.empty()) {
+      Warn(prefix + set.index,
+           fmt::format("it does not name {} ({} such), which the numbers in the names of its "
+                       "shards promise and which is not there",
+                       unlisted.absent.front(), unlisted.absent.size()));
+    }
+    return OkStatus();
+  }
+
+  // Whole files that stand beside shards of the same stem are used in place of these:
+  // where the shards are not whole, and always in a folder of the transformers library,
+  // which looks for the file first. A save over an older, sharded one leaves both.
+  // What was read of the files is left in `singles`.
+  Status PreferSingleFiles(const std::string& prefix,
+                           const std::map<std::string, StatusOr<ShardIndex>>& indexes,
+                           std::vector<WeightSet>& sets,
+                           std::map<std::string, std::optional<FilePart>>& singles) {
+    for (size_t i = 0; i < sets.size();) {
+      const WeightSet& set = sets[i];
+      const Status index = set.index.empty() ? OkStatus() : indexes.at(set.index).status();
+      const bool replaceable =
+          set.sharded() && IsLibraryStem(set.stem) && CodeOf(index) != ErrorCode::kUnsafeModel;
+      const size_t single = replaceable ? FindSingleFile(sets, set) : sets.size();
+      const bool whole = set.missing_count == 0 && index.ok();
+      if (single == sets.size() || (whole && model_.layout == ModelLayout::kDiffusers)) {
+        ++i;
+        continue;
+      }
+      const std::string& file = sets[single].files.front();
+      if (!singles.contains(file)) {
+        ASSIGN_OR_RETURN(singles[file], AddWeights(prefix + file));
+      }
+      if (!singles[file]) {
+        ++i;
+        continue;
+      }
+      const std::string& what = set.index.empty() ? set.files.front() : set.index;
+      if (!index.ok()) {
+        Warn(prefix + what, fmt::format("{}; {} is used", Message(index), file));
+      } else if (set.missing_count != 0) {
+        Warn(prefix + what, fmt::format("it belongs to a set of which {} is not there ({} such); "
+                                        "{} is used",
+                                        set.first_missing, set.missing_count, file));
+      } else {
+        Warn(prefix + what, fmt::format("it belongs to a set of shards beside {}, which the "
+                                        "transformers library loads first and which is used",
+                                        file));
+      }
+      sets.erase(sets.begin() + static_cast<ptrdiff_t>(i));
+    }
+    return OkStatus();
   }
 
   // Whether numbered parts are all there and fit each other: a finding says why not.
   StatusOr<bool> CheckParts(const std::string& prefix, const WeightSet& set,
-                            std::span<const FilePart> parts) {
+                            std::span<FilePart> parts) {
     if (set.missing_count != 0) {
-      RETURN_IF_ERROR(Note(
-          Error(ErrorCode::kIncompleteModel,
-                fmt::format("{} is not there ({} of {} parts are missing); download it again",
-                            set.first_missing, set.missing_count,
-                            set.missing_count + set.files.size())),
-          prefix + set.first_missing));
+      RETURN_IF_ERROR(
+          Note(Error(ErrorCode::kIncompleteModel,
+                     fmt::format("{} is not there ({} of {} parts are missing); download it again",
+                                 set.first_missing, set.missing_count,
+                                 set.missing_count + set.files.size())),
+               prefix + set.first_missing));
       return false;
     }
     if (parts.size() < set.files.size()) return false;
-    if (set.suffix != ".gguf") return true;
+    if (set.suffix != ".gguf") {
+      ASSIGN_OR_RETURN(const std::vector<std::string> twice, KeepLastOfEqualNames(parts));
+      if (!twice.empty()) {
+        Warn(prefix + set.files.front(),
+             fmt::format("tensor '{}' ({} such) is in two shards and no index says which counts; "
+                         "the last is used, as loaders do",
+                         twice.front(), twice.size()));
+      }
+      return true;
+    }
     std::vector<const FileContents*> contents;
     for (const FilePart& part : parts) contents.push_back(&part.contents);
     const Status status = CheckGgufParts(contents);
@@ -381,7 +475,8 @@ class Inspection {
   // A file on its own may be one part of a split one.
   Status CheckNotAlone(const std::string& path, const FileContents& file) {
     const uint64_t count = GgufPartCount(file);
-    if (count == 1) return OkStatus();
+    // What is incomplete by itself says what to do already.
+    if (count == 1 || manifest_.verdict() == Verdict::kIncomplete) return OkStatus();
     FilesBeside beside(*this, path);
     const Status status = FindOtherGgufParts(BaseName(path), file, beside);
     if (!status.ok()) return Note(status, path);
@@ -415,12 +510,30 @@ class Inspection {
       manifest_.unplaced.push_back(std::move(tensor));
     }
     AddOperators(part.contents.operators);
-    if (status.ok()) return part;
+    if (status.ok()) {
+      RETURN_IF_ERROR(WarnOfHoles(opened->get(), source, path));
+      return part;
+    }
     RETURN_IF_ERROR(Note(status, path));
     // What is unsafe or unsupported for others may still be tensors for us.
-    const bool listed = FindingOf(status, path).verdict != Verdict::kCorrupt &&
-                        !part.contents.tensors.empty();
+    const Verdict verdict = FindingOf(status, path).verdict;
+    const bool readable = verdict != Verdict::kCorrupt || part.contents.tensors_are_whole;
+    const bool listed = readable && !part.contents.tensors.empty();
     return listed ? std::optional(std::move(part)) : std::nullopt;
+  }
+
+  // A downloader may give a file its full size before it has its content.
+  Status WarnOfHoles(int fd, ByteSource& source, const std::string& path) {
+    constexpr uint64_t kNoticed = kMiB;
+    ASSIGN_OR_RETURN(const uint64_t on_disk, os::BytesOnDisk(fd));
+    if (source.size() < kNoticed || on_disk > source.size() - kNoticed) return OkStatus();
+    std::vector<std::byte> tail(std::min<uint64_t>(source.size(), 64 * kKiB));
+    RETURN_IF_ERROR(source.Read(source.size() - tail.size(), tail));
+    if (!AreZeros(tail)) return OkStatus();
+    Warn(path, fmt::format("{} of its {} bytes are on the disk and its end is a hole, as in a "
+                           "download that was not finished; download it again if it does not work",
+                           on_disk, source.size()));
+    return OkStatus();
   }
 
   Status ReadWith(ByteSource& source, const std::string& path, OtherFiles& others,
@@ -432,6 +545,14 @@ class Inspection {
     const FormatReader* reader = RecogniseFormat(start);
     if (reader == nullptr) {
       return Error(ErrorCode::kUnrecognizedFormat, "it is of no format that is known here");
+    }
+    if (source.size() == 0) return CutOffWithin(0, "");
+    if (!first.empty() && AreZeros(first)) {
+      return Error(
+          ErrorCode::kCorruptedModel,
+          fmt::format("it holds zeros (its first {} bytes of {}) and no model: nothing was "
+                      "written to it; download it again",
+                      first.size(), source.size()));
     }
     if (manifest_.format.empty()) manifest_.format = reader->format();
     const Status status = reader->Read(source, others, contents);
@@ -485,6 +606,12 @@ class Inspection {
 
   StatusOr<std::string> ReadText(const std::string& path, size_t max_bytes) {
     ASSIGN_OR_RETURN(const os::UniqueFd fd, Open(path));
+    if (const uint64_t bytes = sighted_.at(path)->identity.size; bytes > max_bytes) {
+      return Error(ErrorCode::kCorruptedModel,
+                   fmt::format("it has {} bytes; no model's file of this kind has more than {}; "
+                               "download it again",
+                               bytes, max_bytes));
+    }
     auto text = os::ReadSmallFile(fd.get(), max_bytes);
     RETURN_IF_ERROR(CheckUnchanged(fd.get(), *sighted_.at(path)));
     if (!text.ok()) return Annotate(text.status(), path);
@@ -614,7 +741,21 @@ const FileRun* RunAt(const std::vector<FileRun>& runs, uint64_t entry_offset) {
 }  // namespace
 
 StatusOr<std::string> InspectModel(const ModelFiles& model, FileProvider& provider) {
-  ASSIGN_OR_RETURN(const Manifest manifest, Inspection(model, provider).Run());
+  ASSIGN_OR_RETURN(Manifest manifest, Inspection(model, provider).Run());
+  uint64_t bytes = 0;
+  for (const ComponentManifest& component : manifest.components) {
+    bytes += component.tensor_index.size();
+  }
+  if (bytes > kMaxTensorIndexBytes) {
+    manifest.components.clear();
+    manifest.unplaced.clear();
+    manifest.findings.push_back(FindingOf(
+        Error(ErrorCode::kUnsupportedFormat,
+              fmt::format("its list of tensors takes {} bytes, of which {} are read; it may be "
+                          "whole: use it without Warmset",
+                          bytes, kMaxTensorIndexBytes)),
+        ""));
+  }
   return EncodeManifest(manifest);
 }
 

@@ -112,6 +112,9 @@ struct Manifest {
 // catalog stores; kManifestVersion is in it, and another version is
 // kVersionMismatch (the catalog then inspects again).
 inline constexpr uint16_t kManifestVersion = 3;
+// Of all components together. A header of safetensors may have 100 MB, and its index
+// takes about as much.
+inline constexpr uint64_t kMaxTensorIndexBytes = uint64_t{192} << 20;
 std::string EncodeManifest(const Manifest& manifest);
 // kCorruptedModel for anything that EncodeManifest would not produce.
 StatusOr<Manifest> DecodeManifest(std::string_view blob);

@@ -30,6 +30,11 @@ void Problems::AddFrom(const Problems& other, Verdict at_least) {
   }
 }
 
+void Problems::ForgetCorruption() {
+  std::erase_if(problems_,
+                [](const Status& problem) { return VerdictOf(problem) == Verdict::kCorrupt; });
+}
+
 Verdict Problems::worst() const {
   Verdict worst = Verdict::kOk;
   for (const Status& problem : problems_) worst = std::max(worst, VerdictOf(problem));

@@ -16,6 +16,8 @@ class Problems {
   void Add(Status problem);
   // Those of another list that are at least so bad.
   void AddFrom(const Problems& other, Verdict at_least);
+  // Takes back what is corrupt: in a file that is cut off, all of it follows from that.
+  void ForgetCorruption();
   bool empty() const { return problems_.empty(); }
   // OK when there is none.
   Verdict worst() const;

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "fmt/format.h"
 
 namespace warmset {
@@ -41,7 +42,7 @@ bool StartsWithAny(std::string_view name, const std::array<std::string_view, N>&
 }
 
 bool EndsInside(std::string_view name, std::string_view suffix) {
-  return name.size() > suffix.size() && name.ends_with(suffix);
+  return name.size() > suffix.size() && EndsWithIgnoreCase(name, suffix);
 }
 
 // ".gguf" for "x.gguf"; empty for what is no weights file.
@@ -107,16 +108,14 @@ class NumberedSets {
  private:
   using Group = std::map<uint32_t, std::string>;
 
-  // What another part is called.
-  static std::string PartName(std::string name, uint32_t number) {
-    return name.replace(name.rfind("-of-") - kNumberDigits, kNumberDigits,
-                        fmt::format("{:05}", number));
-  }
-
   std::map<std::tuple<std::string, std::string, uint32_t>, Group> groups_;
 };
 
 }  // namespace
+
+bool EndsWithIgnoreCase(std::string_view name, std::string_view ending) {
+  return absl::EndsWithIgnoreCase({name.data(), name.size()}, {ending.data(), ending.size()});
+}
 
 bool IsWeightsFile(std::string_view name) {
   const std::string_view suffix = SuffixOf(name);
@@ -137,9 +136,11 @@ bool IsOnnxDataOf(std::string_view name, std::string_view model) {
 
 bool IsOnnxData(std::string_view name) {
   constexpr std::string_view kOnnx = ".onnx";
-  const size_t at = name.rfind(kOnnx);
-  return at != std::string_view::npos && at != 0 &&
-         IsOnnxDataOf(name, name.substr(0, at + kOnnx.size()));
+  for (size_t at = name.size(); at > kOnnx.size(); --at) {
+    const std::string_view model = name.substr(0, at);
+    if (EndsInside(model, kOnnx) && IsOnnxDataOf(name, model)) return true;
+  }
+  return false;
 }
 
 std::optional<IndexName> ParseIndexName(std::string_view name) {
@@ -179,6 +180,11 @@ std::optional<NumberedName> ParseNumberedName(std::string_view name) {
                       *number, *count};
 }
 
+std::string PartName(std::string name, uint32_t number) {
+  return name.replace(name.rfind("-of-") - kNumberDigits, kNumberDigits,
+                      fmt::format("{:05}", number));
+}
+
 std::vector<WeightSet> GroupWeights(
     std::span<const std::string> names,
     const std::function<std::vector<std::string>(const std::string& index)>& shards_of) {
@@ -195,7 +201,11 @@ std::vector<WeightSet> GroupWeights(
     set.suffix = parsed->suffix;
     set.index = name;
     for (const std::string& shard : shards_of(name)) {
-      if (present.contains(shard)) set.files.push_back(shard);
+      if (present.contains(shard)) {
+        set.files.push_back(shard);
+      } else if (set.missing_count++ == 0) {
+        set.first_missing = shard;
+      }
     }
     taken.insert(set.files.begin(), set.files.end());
   }
@@ -233,7 +243,7 @@ std::vector<WeightSet> GroupWeights(
 std::vector<WeightSet> TakeCopies(std::vector<WeightSet>& sets) {
   std::set<std::string> safe;
   for (const WeightSet& set : sets) {
-    const bool whole = !set.files.empty() && set.missing_count == 0;
+    const bool whole = !set.files.empty() && (set.missing_count == 0 || !set.index.empty());
     if (set.suffix == kSafetensors && whole) safe.insert(set.stem);
   }
   std::vector<WeightSet> copies;

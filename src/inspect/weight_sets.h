@@ -11,14 +11,17 @@
 
 namespace warmset {
 
+// Endings of files are compared without case: "LOUD.SAFETENSORS" is one of safetensors.
+bool EndsWithIgnoreCase(std::string_view name, std::string_view ending);
+
 // One file, the shards of one index, or the parts that numbers in their names hold
 // together.
 struct WeightSet {
   std::string stem;    // "model", "diffusion_pytorch_model.fp16", "sdxl-base"
-  std::string suffix;  // ".safetensors", ".bin", ".gguf"
+  std::string suffix;  // ".safetensors", ".bin", ".gguf", in lower case
   std::string index;   // the index of its shards; empty: there is none
   std::vector<std::string> files;
-  // Parts that the numbers promise and that are not there: of sets without an index.
+  // Parts that the numbers promise, or the index names, and that are not there.
   uint32_t missing_count = 0;
   std::string first_missing;
 
@@ -58,6 +61,9 @@ struct NumberedName {
 // "model-00001-of-00002.gguf", "model-00001-of-00002.fp16.safetensors"; nothing for
 // other names.
 std::optional<NumberedName> ParseNumberedName(std::string_view name);
+
+// What another part of the set is called. REQUIRES: ParseNumberedName(name).
+std::string PartName(std::string name, uint32_t number);
 
 // Groups the files of one folder, given by bare names; sorted by stem. A shard
 // belongs to the index that names it, or whose stem it has; shards_of() reads an

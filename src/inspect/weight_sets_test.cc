@@ -90,7 +90,7 @@ TEST(WeightSetsTest, ShardsBelongToTheIndexThatNamesThem) {
   });
   EXPECT_THAT(Shown(sets),
               ElementsAre("model .safetensors: model.safetensors.index.json x.safetensors "
-                          "y.safetensors",
+                          "y.safetensors -1 absent.safetensors",
                           "z .safetensors: z.safetensors"));
 }
 
@@ -103,6 +103,19 @@ TEST(WeightSetsTest, ShardsOfABrokenIndexAreNotModelsOfTheirOwn) {
   EXPECT_THAT(sets[0].files, ElementsAre(names[1], names[2]));
   EXPECT_EQ(sets[1].stem, "other");
   EXPECT_FALSE(sets[1].sharded());
+}
+
+TEST(WeightSetsTest, EndingsHaveNoCase) {
+  EXPECT_TRUE(IsWeightsFile("LOUD.SAFETENSORS"));
+  EXPECT_TRUE(IsWeightsFile("Mixed.SafeTensors"));
+  EXPECT_TRUE(IsWeightsFile("pytorch_model.BIN"));
+  EXPECT_TRUE(IsOnnxData("Model.ONNX_data"));
+  const std::vector<std::string> names = {"A-00001-of-00002.GGUF", "A-00002-of-00002.gguf",
+                                          "B.SafeTensors", "C-00001-of-00002.GGUF"};
+  const auto sets = GroupWeights(names, NoShards);
+  EXPECT_THAT(Shown(sets), ElementsAre("A .gguf: A-00001-of-00002.GGUF A-00002-of-00002.gguf",
+                                       "B .safetensors: B.SafeTensors",
+                                       "C .gguf: C-00001-of-00002.GGUF -1 C-00002-of-00002.GGUF"));
 }
 
 TEST(WeightSetsTest, NumbersHoldPartsTogether) {

@@ -35,6 +35,25 @@ StatusOr<std::unique_ptr<HelperProcess>> HelperProcess::Start(const std::string&
   return helper;
 }
 
+Finding FindingOfEnd(const HelperEnd& end, std::string path) {
+  if (end.own_limit) {
+    return {.path = std::move(path),
+            .verdict = Verdict::kUnsupported,
+            .category = FindingCategory::kFormatVersion,
+            .message = fmt::format("the process that read it {}: that is a limit of Warmset or of "
+                                   "the system and says nothing of the file, which may be whole; "
+                                   "inspect it again, or use it without Warmset",
+                                   end.words)};
+  }
+  return {.path = std::move(path),
+          .verdict = Verdict::kCorrupt,
+          .category = FindingCategory::kFileCorruption,
+          .message = fmt::format("the process that read it {}; the file is broken or made to do "
+                                 "harm: get it again from where it comes from, and use no other "
+                                 "program on it",
+                                 end.words)};
+}
+
 HelperProcess::~HelperProcess() {
   if (reaped_) return;
   (void)os::SendSignal(child_, SIGKILL);  // one that has ended needs none
@@ -88,7 +107,7 @@ StatusOr<Frame> HelperProcess::Call(FrameType type, std::string_view payload, in
 HelperEnd HelperProcess::End(const Status& error, milliseconds time_limit) {
   if (CodeOf(error) == ErrorCode::kTimeout) {
     return {fmt::format("took longer than {:g} s", static_cast<double>(time_limit.count()) / 1000),
-            /*lasting=*/false};
+            /*lasting=*/false, /*own_limit=*/true};
   }
   if (CodeOf(error) == ErrorCode::kCorruptedModel) {
     return {fmt::format("gave an answer that can't be true ({})", Message(error)),
@@ -97,11 +116,12 @@ HelperEnd HelperProcess::End(const Status& error, milliseconds time_limit) {
   const auto end = WaitAndReap();
   if (!end.ok()) return {"ended", /*lasting=*/false};
   if (end->signal == 0 && end->exit_code == kOutOfMemoryExit) {
-    return {"ran out of memory", /*lasting=*/true};
+    return {"ran out of memory", /*lasting=*/true, /*own_limit=*/true};
   }
   // SIGKILL and SIGTERM come from outside: the system short of memory, a person.
   const bool outside = end->signal == SIGKILL || end->signal == SIGTERM || end->signal == 0;
-  return {end->Words(), !outside};
+  const bool killed = end->signal == SIGKILL || end->signal == SIGTERM;
+  return {end->Words(), !outside, killed};
 }
 
 StatusOr<os::ProcessEnd> HelperProcess::WaitAndReap() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "inspect/finding.h"
 #include "isolate/border.h"
 #include "isolate/messages.h"
 #include "os/process.h"
@@ -22,9 +23,13 @@ inline constexpr std::string_view kHelperTunables =
 
 // How a helper ended that did not answer.
 struct HelperEnd {
-  std::string words;     // "ran out of memory", "was killed by SIGSEGV"
-  bool lasting = false;  // the same files would end it again
+  std::string words;       // "ran out of memory", "was killed by SIGSEGV"
+  bool lasting = false;    // the same files would end it again
+  bool own_limit = false;  // a limit of ours or the system's, which says nothing of the files
 };
+
+// What is said of the file that was being read.
+Finding FindingOfEnd(const HelperEnd& end, std::string path);
 
 // Not thread-safe. The helper gets SIGTERM when the thread that started it ends.
 class HelperProcess {

@@ -40,20 +40,13 @@ class FilesToGive {
   const GivenFiles& given() const { return given_; }
 
   // What is said of the model when its reader ended: the file at hand is to blame.
-  Manifest Blame(const ModelFiles& model, std::string_view words) const {
+  Manifest Blame(const ModelFiles& model, const HelperEnd& end) const {
     Manifest manifest;
     manifest.layout = model.layout;
     if (const auto file = sighted_.find(current_); file != sighted_.end()) {
       manifest.files.push_back(*file->second);
     }
-    manifest.findings.push_back(
-        {.path = current_,
-         .verdict = Verdict::kCorrupt,
-         .category = FindingCategory::kFileCorruption,
-         .message = fmt::format("the process that read it {}; the file is broken or made to do "
-                                "harm: get it again from where it comes from, and use no other "
-                                "program on it",
-                                words)});
+    manifest.findings.push_back(FindingOfEnd(end, current_));
     return manifest;
   }
 
@@ -99,7 +92,7 @@ StatusOr<Inspected> InspectorPool::Inspect(const ModelFiles& model, FileProvider
       Ask(FrameType::kInspect, border::Encode(model), first.get(),
           [&](const border::OpenRequest& request) { return giving.Open(request); }, accept));
   if (end) {
-    inspected.manifest = giving.Blame(model, end->words);
+    inspected.manifest = giving.Blame(model, *end);
     inspected.encoded = EncodeManifest(inspected.manifest);
     inspected.lasting = end->lasting;
   }
@@ -121,7 +114,7 @@ StatusOr<std::vector<std::string>> InspectorPool::ShardsOf(int index_fd) {
   ASSIGN_OR_RETURN(const std::optional<HelperEnd> end,
                    Ask(FrameType::kListShards, "", index_fd, nothing, accept));
   if (end) {
-    return Error(ErrorCode::kCorruptedModel,
+    return Error(end->own_limit ? ErrorCode::kUnsupportedFormat : ErrorCode::kCorruptedModel,
                  fmt::format("the process that read this index {}", end->words));
   }
   return shards;

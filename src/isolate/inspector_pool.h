@@ -17,14 +17,15 @@
 #include "isolate/border.h"
 #include "isolate/helper_process.h"
 #include "isolate/inspector.h"
+#include "isolate/serve.h"
 
 namespace warmset {
 
 struct InspectorPoolOptions {
-  unsigned helpers = 2;    // at most, and as many calls at the same time
-  std::string program{};   // empty: warmset-inspect beside this program
-  std::chrono::milliseconds time_limit{8'000};    // of one request
-  uint64_t memory_limit = uint64_t{450} << 20;    // address space of one helper
+  unsigned helpers = 2;                         // at most, and as many calls at the same time
+  std::string program{};                        // empty: warmset-inspect beside this program
+  std::chrono::milliseconds time_limit{8'000};  // of one request
+  uint64_t memory_limit = kHelperMemoryBytes;   // address space of one helper
 };
 
 // A helper that dies, runs out of memory or takes too long becomes a manifest with
@@ -39,7 +40,8 @@ class InspectorPool final : public Inspector {
 
   // Besides the errors of Inspector: kInternal when no helper can be started.
   StatusOr<Inspected> Inspect(const ModelFiles& model, FileProvider& files) override;
-  // Besides: kCorruptedModel when the index was the end of its reader.
+  // Besides, when its reader ended without an answer: kUnsupportedFormat for a limit of
+  // memory or time, kCorruptedModel otherwise.
   StatusOr<std::vector<std::string>> ShardsOf(int index_fd) override;
 
   // The helpers that wait for work, for tests.
@@ -54,8 +56,7 @@ class InspectorPool final : public Inspector {
   // another one of accept(), is returned.
   using Accept = std::function<Status(border::Frame& answer)>;
   StatusOr<std::optional<HelperEnd>> Ask(border::FrameType type, std::string_view payload, int fd,
-                                         const HelperProcess::OpenFile& open,
-                                         const Accept& accept);
+                                         const HelperProcess::OpenFile& open, const Accept& accept);
 
   StatusOr<Helper> Borrow();
   StatusOr<Helper> Start();

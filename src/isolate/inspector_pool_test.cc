@@ -242,6 +242,7 @@ TEST_F(InspectorPoolTest, AHelperThatHangsIsEnded) {
   const auto inspected = pool.Inspect(Order("hang"), *this);
   ASSERT_TRUE(inspected.ok()) << inspected.status();
   EXPECT_THAT(inspected->manifest.findings[0].message, HasSubstr("took longer than 0.2 s"));
+  EXPECT_EQ(inspected->manifest.verdict(), Verdict::kUnsupported);
   EXPECT_FALSE(inspected->lasting);
   EXPECT_THAT(pool.IdleHelpers(), IsEmpty());
 }
@@ -257,7 +258,7 @@ TEST_F(InspectorPoolTest, AHelperThatIsStoppedIsEnded) {
   ASSERT_EQ(::kill(helper, SIGSTOP), 0);
   const auto inspected = pool.Inspect(model, *this);
   ASSERT_TRUE(inspected.ok()) << inspected.status();
-  EXPECT_EQ(inspected->manifest.verdict(), Verdict::kCorrupt);
+  EXPECT_EQ(inspected->manifest.verdict(), Verdict::kUnsupported);
   EXPECT_EQ(::kill(helper, 0), -1);
 }
 
@@ -305,14 +306,14 @@ TEST_F(InspectorPoolTest, AHelperThatIsKilledAtWorkIsAFinding) {
   EXPECT_FALSE(inspected->lasting);
 }
 
-TEST_F(InspectorPoolTest, AnIndexThatEndsItsReaderIsCorrupt) {
+TEST_F(InspectorPoolTest, AnIndexThatTakesTooLongIsUnsupported) {
   InspectorPoolOptions options = Real();
   options.time_limit = milliseconds(0);
   InspectorPool pool(options);
   // Never read in no time at all.
   Write("index.json", R"({"weight_map":{"w":")" + std::string(64 << 20, 'x') + R"("}})");
   const auto shards = pool.ShardsOf(os::OpenForRead(folder_ + "/index.json")->get());
-  EXPECT_EQ(CodeOf(shards.status()), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(CodeOf(shards.status()), ErrorCode::kUnsupportedFormat);
   EXPECT_THAT(Message(shards.status()), HasSubstr("took longer than 0 s"));
 }
 
@@ -331,16 +332,43 @@ std::string BloatedHeader(size_t bytes) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
 }
 
-TEST_F(InspectorPoolTest, AHeaderThatTakesTooMuchMemoryIsAFinding) {
+TEST_F(InspectorPoolTest, RunningOutOfMemoryIsOurLimitAndNotTheFilesFault) {
   InspectorPoolOptions options = Real();
   options.memory_limit = 96 * kMiB;
   InspectorPool pool(options);
   Write("bloated.safetensors", BloatedHeader(20 * kMiB));
   const auto inspected = pool.Inspect(Sight({"bloated.safetensors"}), *this);
   ASSERT_TRUE(inspected.ok()) << inspected.status();
-  EXPECT_EQ(inspected->manifest.verdict(), Verdict::kCorrupt);
+  EXPECT_EQ(inspected->manifest.verdict(), Verdict::kUnsupported);
   EXPECT_THAT(inspected->manifest.findings[0].message, HasSubstr("ran out of memory"));
+  EXPECT_THAT(inspected->manifest.findings[0].message, HasSubstr("may be whole"));
   EXPECT_TRUE(inspected->lasting);
+}
+
+// The most that the format allows, as far as it is likely: metadata, many tensors.
+TEST_F(InspectorPoolTest, AHeaderOf99MbIsRead) {
+  std::string metadata = R"({"__metadata__":{"tags":")" + std::string(49 * kMiB, 'x') + "\\n" +
+                         std::string(49 * kMiB, 'y') + R"("},"w":{"dtype":"F32","shape":[2],)" +
+                         R"("data_offsets":[0,8]}})";
+  std::string tensors = "{";
+  for (uint64_t i = 0; tensors.size() < 99'000'000; ++i) {
+    tensors += fmt::format(
+        R"({}"model.layers.{}.weight":{{"dtype":"U8","shape":[1],"data_offsets":[{},{}]}})",
+        i == 0 ? "" : ",", i, i, i + 1);
+  }
+  tensors += "}";
+  const uint64_t count = static_cast<uint64_t>(std::count(tensors.begin(), tensors.end(), '[')) / 2;
+  InspectorPool pool(Real());
+  for (const auto& [header, data] : {std::pair(&metadata, uint64_t{8}), {&tensors, count}}) {
+    const uint64_t length = header->size();
+    Write("large.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) +
+                                   *header + std::string(data, 'd'));
+    const auto inspected = pool.Inspect(Sight({"large.safetensors"}), *this);
+    ASSERT_TRUE(inspected.ok()) << inspected.status();
+    EXPECT_EQ(inspected->manifest.verdict(), Verdict::kOk)
+        << inspected->manifest.findings[0].message;
+    EXPECT_EQ(inspected->manifest.components.size(), 1u);
+  }
 }
 
 TEST_F(InspectorPoolTest, AHelperThatGrewGivesItsMemoryBack) {

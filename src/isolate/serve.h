@@ -11,6 +11,10 @@
 
 namespace warmset {
 
+// Address space of one helper: what a header of safetensors of 100 MB takes with the
+// manifest that is made of it, whatever is in it.
+inline constexpr uint64_t kHelperMemoryBytes = uint64_t{1} << 30;
+
 // Memory that a helper keeps for the next request; one that took more ends.
 inline constexpr uint64_t kHelperKeepsBytes = uint64_t{128} << 20;
 

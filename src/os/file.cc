@@ -136,6 +136,14 @@ StatusOr<uint64_t> CountLinks(int fd) {
   return st.st_nlink;
 }
 
+StatusOr<uint64_t> BytesOnDisk(int fd) {
+  constexpr uint64_t kBlock = 512;  // of st_blocks, whatever the filesystem's are
+  struct stat st{};
+  if (const int fault = InjectedFault("fstat")) return ErrnoError(fault, "stat a file");
+  if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
+  return static_cast<uint64_t>(st.st_blocks) * kBlock;
+}
+
 StatusOr<FileIdentity> IdentifyPath(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return ErrnoError(errno, "stat " + path);

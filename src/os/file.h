@@ -65,6 +65,9 @@ Status CheckReadableFile(int fd);
 StatusOr<FileIdentity> Identify(int fd);
 // How many names the file has.
 StatusOr<uint64_t> CountLinks(int fd);
+// How many bytes of it lie on its disk: fewer than its size where it has holes, or where
+// the filesystem compresses.
+StatusOr<uint64_t> BytesOnDisk(int fd);
 // Whether looking at the path asks this machine alone, so that it takes
 // microseconds; false where that is not known.
 bool IsOnLocalFilesystem(const std::string& path);

@@ -17,8 +17,10 @@
 #include "inspection/readable_paths.h"
 #include "inspection/target.h"
 #include "isolate/border.h"
+#include "isolate/helper_process.h"
 #include "isolate/helper_program.h"
 #include "isolate/messages.h"
+#include "isolate/serve.h"
 #include "os/process.h"
 #include "os/sandbox.h"
 #include "os/unix_socket.h"
@@ -31,7 +33,7 @@ using border::Frame;
 using border::FrameType;
 using std::chrono::milliseconds;
 
-constexpr uint64_t kMemoryLimit = 480 * kMiB;  // address space
+constexpr uint64_t kMemoryLimit = kHelperMemoryBytes + 32 * kMiB;  // a walk takes some, too
 constexpr uint64_t kOpenFiles = 4096;
 constexpr milliseconds kTimeLimit{8'000};  // for one model
 // Folders may be large, and disks slow.
@@ -116,18 +118,21 @@ int ReadInSandbox(os::UniqueFd socket, const std::string& path, size_t first,
 // ---- outside
 
 // How the reader ended that did not answer.
-std::string WordsFor(const Status& error, const os::ChildProcess& child) {
+HelperEnd EndOf(const Status& error, const os::ChildProcess& child) {
   if (CodeOf(error) == ErrorCode::kTimeout) {
-    return fmt::format("took longer than {} s", kTimeLimit.count() / 1000);
+    return {.words = fmt::format("took longer than {} s", kTimeLimit.count() / 1000),
+            .own_limit = true};
   }
   if (CodeOf(error) == ErrorCode::kCorruptedModel) {
-    return fmt::format("gave an answer that can't be true ({})", Message(error));
+    return {.words = fmt::format("gave an answer that can't be true ({})", Message(error))};
   }
   const auto ended = os::WaitForEnd(child.pidfd.get(), kEndLimit);
   const auto end = ended.ok() && *ended ? os::ReapEnd(child) : StatusOr<os::ProcessEnd>(error);
-  if (!end.ok()) return "ended";
-  const bool memory = end->signal == 0 && end->exit_code == kOutOfMemoryExit;
-  return memory ? "ran out of memory" : end->Words();
+  if (!end.ok()) return {.words = "ended"};
+  if (end->signal == 0 && end->exit_code == kOutOfMemoryExit) {
+    return {.words = "ran out of memory", .own_limit = true};
+  }
+  return {.words = end->Words(), .own_limit = end->signal == SIGKILL || end->signal == SIGTERM};
 }
 
 class Reading {
@@ -166,7 +171,7 @@ class Reading {
     while (!done_) {
       const Status received = ReceiveOne(border);
       if (received.ok()) continue;
-      Blame(WordsFor(received, child));
+      Blame(EndOf(received, child));
       return OkStatus();
     }
     return OkStatus();
@@ -212,18 +217,11 @@ class Reading {
     done_ = last;
   }
 
-  void Blame(const std::string& words) {
+  void Blame(const HelperEnd& end) {
     const bool walking = !current_.has_value();
     if (walking) current_ = Announcement{.path = path_, .file = {}, .findings = {}};
     Manifest manifest;
-    manifest.findings.push_back(
-        {.path = "",
-         .verdict = Verdict::kCorrupt,
-         .category = FindingCategory::kFileCorruption,
-         .message = fmt::format("the process that read it {}; the file is broken or made to do "
-                                "harm: get it again from where it comes from, and use no other "
-                                "program on it",
-                                words)});
+    manifest.findings.push_back(FindingOfEnd(end, ""));
     // A walk would end another reader at the same place.
     Tell(std::move(manifest), /*last=*/walking);
   }

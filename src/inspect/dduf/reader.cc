@@ -19,6 +19,7 @@
 #include "inspect/safetensors/reader.h"
 #include "inspect/shard_index.h"
 #include "inspect/shown.h"
+#include "inspect/weight_sets.h"
 #include "inspect/zip/zip_content.h"
 #include "inspect/zip/zip_directory.h"
 
@@ -63,6 +64,10 @@ class Pipeline {
       CheckEntry(entry);
     }
     RETURN_IF_ERROR(LookThroughZip(file_, problems_));
+    if (directory_.cut_off) {
+      problems_.ForgetCorruption();
+      return OkStatus();
+    }
     // Entries that overlap could be far more than the file.
     if (!whole) return OkStatus();
     RETURN_IF_ERROR(ReadIndex());
@@ -242,7 +247,7 @@ class Pipeline {
 }  // namespace
 
 FormatReader::Match DdufReader::Recognise(const FileStart& start) const {
-  const bool named = start.name.ends_with(".dduf");
+  const bool named = EndsWithIgnoreCase(start.name, ".dduf");
   const std::string first = FirstZipEntryName(start.bytes);
   if (first == kIndexName) return Match::kByContent;
   if (named && !first.empty() && BaseOf(first) != "data.pkl") return Match::kByContent;

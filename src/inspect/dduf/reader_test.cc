@@ -108,7 +108,7 @@ std::vector<Broken> BrokenFiles() {
       {"pickle", add("unet/m.bin", "x"), "does not allow"},
       {"no_ending", add("unet/README", "x"), "does not allow"},
       {"broken_weights", [](Entries& e) { e[2].content.pop_back(); },
-       "unet/diffusion_pytorch_model.safetensors: "},
+       "unet/diffusion_pytorch_model.safetensors: it is cut off", ErrorCode::kIncompleteModel},
       {"bad_crc", [](Entries& e) { e[0].crc = 1; }, "checksum"},
       {"twice", [](Entries& e) { e.push_back(e[1]); }, "two entries"},
       {"local_name", [](Entries& e) { e[1].local_name = "unet/c0nfig.json"; }, "in the name"},

@@ -10,6 +10,8 @@
 #include "base/digest.h"
 #include "base/utf8.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
+#include "tensor/tensor_index.h"
 
 namespace warmset {
 namespace {
@@ -38,16 +40,16 @@ constexpr std::array<uint64_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 
 constexpr uint64_t kMaxStringBytes = uint64_t{1} << 30;
 constexpr uint64_t kMaxArrayElements = uint64_t{1} << 30;
 constexpr uint64_t kMaxKeyBytes = 65535;
-constexpr uint64_t kDefaultAlignment = 32;
 constexpr std::string_view kAlignmentKey = "general.alignment";
+constexpr std::string_view kOriginalShape = "comfy.gguf.orig_shape.";
 
 // Our own limits. Arrays of strings are walked: those of the largest tokenizers
 // take some ten MB.
-constexpr uint64_t kMaxPairs = uint64_t{1} << 20;
 constexpr uint64_t kMaxWalkedBytes = 128 * kMiB;
 constexpr uint64_t kMaxKeptValueBytes = 4 * kKiB;
 constexpr uint64_t kMaxKeptBytes = kMiB;
 constexpr size_t kMaxWarnings = 20;
+constexpr size_t kMaxOriginalShapes = 100'000;
 
 using KeyDigest = Digest128<struct KeyDigestTag>;
 
@@ -57,12 +59,13 @@ class MetadataReader {
  public:
   MetadataReader(SourceReader& in, FileContents& contents) : in_(in), contents_(contents) {}
 
-  uint64_t alignment() const { return alignment_; }
+  GgufTensorHints TakeHints() { return std::move(hints_); }
 
   Status Read(uint64_t pairs) {
-    if (pairs > kMaxPairs) {
-      return Error(ErrorCode::kUnsupportedFormat,
-                   fmt::format("it has {} metadata keys; at most {} are read", pairs, kMaxPairs));
+    if (pairs > kMaxGgufPairs) {
+      return Error(ErrorCode::kUnsupportedFormat, fmt::format("it has {} metadata keys; at most {} "
+                                                              "are read",
+                                                              pairs, kMaxGgufPairs));
     }
     for (uint64_t i = 0; i < pairs; ++i) {
       const uint64_t begin = in_.offset();
@@ -142,7 +145,7 @@ class MetadataReader {
     if (!std::has_single_bit(alignment)) {
       return Corrupt(fmt::format("{} is no power of two", alignment));
     }
-    alignment_ = alignment;
+    hints_.alignment = alignment;
     Keep(kAlignmentKey, fmt::format("{}", alignment));
     return OkStatus();
   }
@@ -190,11 +193,27 @@ class MetadataReader {
     const uint64_t fixed = kValueBytes[NumberOf(type)];
     const uint64_t least = count * (fixed != 0 ? fixed : sizeof(uint64_t));
     if (least > in_.remaining()) {
-      return Corrupt(fmt::format("an array of {} elements, and {} bytes are left of the file",
-                                 count, in_.remaining()));
+      return CutOffWithin(in_.offset() + in_.remaining(),
+                          fmt::format("an array of {} elements", count));
+    }
+    if (key.starts_with(kOriginalShape) && type == ValueType::kI32 && count <= kMaxTensorRank &&
+        hints_.original_shapes.size() < kMaxOriginalShapes) {
+      return ReadOriginalShape(key, count);
     }
     RETURN_IF_ERROR(fixed != 0 ? in_.Skip(least) : SkipStrings(count));
     Keep(key, fmt::format("[{}]", count));
+    return OkStatus();
+  }
+
+  Status ReadOriginalShape(const std::string& key, uint64_t rank) {
+    std::vector<uint64_t> shape;
+    for (uint64_t i = 0; i < rank; ++i) {
+      ASSIGN_OR_RETURN(const auto dim, in_.Read<int32_t>());
+      if (dim < 0) return Corrupt(fmt::format("dimension {} is {}", i, dim));
+      shape.push_back(static_cast<uint64_t>(dim));
+    }
+    hints_.original_shapes.emplace(key.substr(kOriginalShape.size()), std::move(shape));
+    Keep(key, fmt::format("[{}]", rank));
     return OkStatus();
   }
 
@@ -246,7 +265,7 @@ class MetadataReader {
 
   SourceReader& in_;
   FileContents& contents_;
-  uint64_t alignment_ = kDefaultAlignment;
+  GgufTensorHints hints_;
   absl::flat_hash_set<KeyDigest, std::hash<KeyDigest>> keys_;
   uint64_t kept_bytes_ = 0;
   bool full_ = false;
@@ -262,8 +281,7 @@ StatusOr<uint64_t> ReadGgufStringLength(SourceReader& in) {
         fmt::format("a string of {} bytes, at most {} are allowed", bytes, kMaxStringBytes));
   }
   if (bytes > in.remaining()) {
-    return Corrupt(fmt::format("a string of {} bytes, and {} bytes are left of the file", bytes,
-                               in.remaining()));
+    return CutOffWithin(in.offset() + in.remaining(), fmt::format("a string of {} bytes", bytes));
   }
   return bytes;
 }
@@ -273,10 +291,11 @@ std::string ForMessage(std::string_view text) {
   return text.size() <= kMaxBytes ? ToUtf8(text) : ToUtf8(text.substr(0, kMaxBytes)) + "...";
 }
 
-StatusOr<uint64_t> ReadGgufMetadata(SourceReader& in, uint64_t pairs, FileContents& contents) {
+StatusOr<GgufTensorHints> ReadGgufMetadata(SourceReader& in, uint64_t pairs,
+                                           FileContents& contents) {
   MetadataReader reader(in, contents);
   RETURN_IF_ERROR(reader.Read(pairs));
-  return reader.alignment();
+  return reader.TakeHints();
 }
 
 }  // namespace warmset

@@ -12,8 +12,12 @@
 #include "base/byte_reader.h"
 #include "base/utf8.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "inspect/cut_off.h"
 #include "inspect/gguf/metadata.h"
+#include "inspect/gguf/split.h"
 #include "inspect/gguf/tensor_types.h"
+#include "inspect/weight_sets.h"
 
 namespace warmset {
 namespace {
@@ -23,7 +27,9 @@ constexpr uint32_t kFirstVersion = 2;
 constexpr uint32_t kLastVersion = 3;
 
 constexpr uint64_t kNameCapacity = 64;  // with the NUL behind it
-constexpr uint32_t kMaxDims = 4;
+constexpr uint32_t kMaxGgmlDims = 4;
+// ComfyUI-GGUF keeps the 5-D convolutions of video models, which ggml has no room for.
+constexpr uint32_t kMaxDims = 5;
 constexpr uint64_t kMaxElements = std::numeric_limits<int64_t>::max();
 // The least that the description of a tensor takes: no name, no dims.
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
@@ -82,8 +88,16 @@ Status CheckVersion(uint32_t version) {
 // Reads the list of tensors, and lays them out behind it.
 class TensorReader {
  public:
-  TensorReader(SourceReader& in, uint64_t alignment, TensorTable& tensors)
-      : in_(in), alignment_(alignment), tensors_(tensors) {}
+  TensorReader(SourceReader& in, const GgufTensorHints& hints, FileContents& contents)
+      : in_(in),
+        hints_(hints),
+        alignment_(hints.alignment),
+        tensors_(contents.tensors),
+        findings_(contents.findings) {}
+
+  // Where the padding behind the last tensor ends; call after Place(). Nothing behind
+  // one of an unknown size.
+  std::optional<uint64_t> end() const { return end_; }
 
   Status Read(uint64_t count) {
     if (count > kMaxTensors) {
@@ -105,26 +119,24 @@ class TensorReader {
   }
 
   // Offsets counted from where the data begins; from now on, from the file's start.
-  Status Place(ByteSource& file, std::vector<Finding>& findings) {
+  Status Place(ByteSource& file) {
     const auto begin = AlignedUp(in_.offset());
-    if (!begin || *begin > file.size()) {
-      return AtOffset(Corrupt(fmt::format("it ends at {}, before its data begins", file.size())),
-                      in_.offset());
-    }
-    const uint64_t data_bytes = file.size() - *begin;
+    if (!begin) return Corrupt("its alignment leads out of all files");
+    // The tensors' offsets rise; their sums were checked.
+    uint64_t last = 0;
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      const TensorView tensor = tensors_[i];
-      if (tensor.offset <= data_bytes && tensor.bytes <= data_bytes - tensor.offset) continue;
-      return AtOffset(
-          Corrupt(fmt::format("tensor '{}': its {} bytes at {} are not all there, the file ends "
-                              "at {}; it is cut off",
-                              tensor.name, tensor.bytes, *begin + tensor.offset, file.size())),
-          file.size());
+      last = std::max(last, tensors_[i].offset + tensors_[i].bytes);
     }
-    if (next_offset_ && *next_offset_ > data_bytes) {
-      findings.push_back({.path = "",
-                          .message = "the padding behind the last tensor is missing",
-                          .offset = file.size()});
+    const uint64_t promised = CheckedAdd(*begin, last).value_or(UINT64_MAX);
+    if (promised > file.size()) {
+      tensors_ = {};  // none can be handed out
+      return CutOff(file.size(), promised);
+    }
+    if (next_offset_) end_ = *begin + *next_offset_;
+    if (end_ && *end_ > file.size()) {
+      findings_.push_back({.path = "",
+                           .message = "the padding behind the last tensor is missing",
+                           .offset = file.size()});
     }
     tensors_.ShiftOffsets(*begin);
     return unsupported_;
@@ -151,7 +163,32 @@ class TensorReader {
     const auto end = CheckedAdd(offset, tensor.bytes);
     next_offset_ = end ? AlignedUp(*end) : std::nullopt;
     if (!next_offset_) return Corrupt("the sizes of the tensors up to it overflow");
+    tensor.shape = LogicalShape();
     return tensors_.Add(tensor);
+  }
+
+  // The shape before the tensor was made to fit ggml, if the metadata has it.
+  std::span<const uint64_t> LogicalShape() {
+    if (shape_.size() > kMaxGgmlDims) {
+      Warn(
+          fmt::format("tensor '{}' has {} dimensions, as ComfyUI-GGUF writes them for video "
+                      "models; llama.cpp reads at most {} and refuses the file",
+                      ForMessage(*name_), shape_.size(), kMaxGgmlDims));
+    }
+    const auto original = hints_.original_shapes.find(*name_);
+    if (original == hints_.original_shapes.end()) return shape_;
+    if (ElementsOf(original->second) == ElementsOf(shape_)) return original->second;
+    Warn(fmt::format(
+        "tensor '{}': its comfy.gguf.orig_shape [{}] has another number of elements "
+        "than its shape [{}]; it is left out of account",
+        ForMessage(*name_), fmt::join(original->second, ", "), fmt::join(shape_, ", ")));
+    return shape_;
+  }
+
+  void Warn(std::string message) {
+    if (warnings_++ < kMaxWarnings) {
+      findings_.push_back({.path = "", .message = std::move(message)});
+    }
   }
 
   // As the reference keeps names: up to a NUL.
@@ -227,16 +264,37 @@ class TensorReader {
     return sum ? std::optional(*sum / alignment_ * alignment_) : std::nullopt;
   }
 
+  static constexpr size_t kMaxWarnings = 5;
+
   SourceReader& in_;
+  const GgufTensorHints& hints_;
   const uint64_t alignment_;
   TensorTable& tensors_;
+  std::vector<Finding>& findings_;
+  size_t warnings_ = 0;
   std::optional<std::string> name_;  // of the tensor at hand, once it is read
   std::vector<uint64_t> shape_;      // of the tensor at hand
   // Where the next tensor has to begin; nothing behind one of an unknown size.
   std::optional<uint64_t> next_offset_ = 0;
   uint64_t least_offset_ = 0;
+  std::optional<uint64_t> end_;
   Status unsupported_;  // about the first tensor that was left out
 };
+
+// Whether another GGUF file follows the tensors: parts that were joined byte by byte.
+Status CheckNothingJoined(ByteSource& file, uint64_t end, FileContents& contents) {
+  if (end >= file.size() || file.size() - end < kMagic.size()) return OkStatus();
+  ASSIGN_OR_RETURN(const std::string magic, ReadText(file, end, kMagic.size()));
+  if (magic != kMagic) return OkStatus();
+  if (GgufPartCount(contents) > 1) return AtOffset(JoinedParts(contents, end), end);
+  contents.findings.push_back(
+      {.path = "",
+       .message = fmt::format("another GGUF file follows its last tensor, at offset {}; it is "
+                              "left out",
+                              end),
+       .offset = end});
+  return OkStatus();
+}
 
 Status ReadFile(SourceReader& in, ByteSource& file, FileContents& contents) {
   ASSIGN_OR_RETURN(const auto magic, in.ReadString(kMagic.size(), kMagic.size()));
@@ -253,18 +311,23 @@ Status ReadFile(SourceReader& in, ByteSource& file, FileContents& contents) {
     return count < 0 || static_cast<uint64_t>(count) > in.remaining() / least_bytes;
   };
   if (too_many(tensors, kMinTensorBytes) || too_many(pairs, kMinGgufPairBytes)) {
-    return AtOffset(
-        Corrupt(fmt::format("it says that it has {} tensors and {} metadata keys, which "
-                            "do not fit into its {} bytes",
-                            tensors, pairs, file.size())),
-        counts_at);
+    const std::string says = fmt::format("{} tensors and {} metadata keys", tensors, pairs);
+    const bool plausible = tensors >= 0 && static_cast<uint64_t>(tensors) <= kMaxTensors &&
+                           pairs >= 0 && static_cast<uint64_t>(pairs) <= kMaxGgufPairs;
+    if (plausible) return CutOffWithin(file.size(), "its header of " + says);
+    return AtOffset(Corrupt(fmt::format("it says that it has {}, which do not fit into its {} "
+                                        "bytes",
+                                        says, file.size())),
+                    counts_at);
   }
-  ASSIGN_OR_RETURN(const uint64_t alignment,
+  ASSIGN_OR_RETURN(const GgufTensorHints hints,
                    ReadGgufMetadata(in, static_cast<uint64_t>(pairs), contents));
   if (tensors == 0) return OkStatus();  // then there is no data either
-  TensorReader reader(in, alignment, contents.tensors);
+  TensorReader reader(in, hints, contents);
   RETURN_IF_ERROR(reader.Read(static_cast<uint64_t>(tensors)));
-  return reader.Place(file, contents.findings);
+  const Status placed = reader.Place(file);
+  if (reader.end()) RETURN_IF_ERROR(CheckNothingJoined(file, *reader.end(), contents));
+  return placed;
 }
 
 }  // namespace
@@ -272,7 +335,7 @@ Status ReadFile(SourceReader& in, ByteSource& file, FileContents& contents) {
 FormatReader::Match GgufReader::Recognise(const FileStart& start) const {
   const std::string_view begin = TextOf(start.bytes);
   if (begin.starts_with(kMagic) || !ForerunnerOf(begin).empty()) return Match::kByContent;
-  return start.name.ends_with(".gguf") ? Match::kByName : Match::kNo;
+  return EndsWithIgnoreCase(start.name, ".gguf") ? Match::kByName : Match::kNo;
 }
 
 Status GgufReader::Read(ByteSource& file, OtherFiles&, FileContents& contents) const {

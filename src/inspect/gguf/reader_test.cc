@@ -257,13 +257,15 @@ std::string TextOfLength(uint64_t bytes) {
   return TestGguf().Pair("a", 8, TestGguf::Raw(bytes)).File() + std::string(64, 'x');
 }
 
+constexpr ErrorCode kIncomplete = ErrorCode::kIncompleteModel;
+
 std::vector<Broken> BrokenHeaders() {
   constexpr ErrorCode kUnsupported = ErrorCode::kUnsupportedFormat;
   return {
-      {"empty_file", "", "0 are left"},
-      {"four_bytes", "GGUF", "expected at offset 4"},
-      {"seven_bytes", std::string("GGUF\3\0\0", 7), "expected at offset 4"},
-      {"counts_missing", Header(3, 0, 0).substr(0, 23), "expected at offset 16"},
+      {"empty_file", "", "it is empty", kIncomplete},
+      {"four_bytes", "GGUF", "ends at byte 4", kIncomplete},
+      {"seven_bytes", std::string("GGUF\3\0\0", 7), "ends at byte 7", kIncomplete},
+      {"counts_missing", Header(3, 0, 0).substr(0, 23), "ends at byte 23", kIncomplete},
       {"bad_magic", "FUGG" + Header(3, 0, 0).substr(4), "begin with 'GGUF'"},
       {"zeros", std::string(4096, '\0'), "begin with 'GGUF'"},
       {"version_0", Header(0, 0, 0), "version 0", kUnsupported},
@@ -280,7 +282,8 @@ std::vector<Broken> BrokenHeaders() {
       {"tensors_huge", Header(3, kMax, 0), "do not fit"},
       {"pairs_huge", Header(3, 0, kMax), "do not fit"},
       {"both_huge", Header(3, 1LL << 60, 1LL << 60) + std::string(10'000, '\0'), "do not fit"},
-      {"tensors_one_more", Header(3, 2, 0) + std::string(47, '\0'), "do not fit"},
+      {"tensors_one_more", Header(3, 2, 0) + std::string(47, '\0'), "its header of 2 tensors",
+       kIncomplete},
   };
 }
 
@@ -289,7 +292,7 @@ std::vector<Broken> BrokenMetadata() {
       {"key_length_negative", TestGguf().RawPair(std::string(8, '\xFF') + "key").File(),
        "metadata key 1 of 1: a string of 18446744073709551615"},
       {"key_beyond_file", TestGguf().RawPair(TestGguf::Raw<uint64_t>(1000) + "key123456").File(),
-       "are left of the file"},
+       "a string of 1000 bytes", kIncomplete},
       {"key_empty", TestGguf().Set("", 1).File(), "it is empty"},
       {"key_of_65536_bytes", TestGguf().Set(std::string(65536, 'k'), 1).File(), "at most 65535"},
       {"key_twice", TestGguf().Set("a", 1).Set("b", 1).Set("a", "x").File(), "'a' is there twice"},
@@ -297,12 +300,13 @@ std::vector<Broken> BrokenMetadata() {
       {"value_type_negative", TestGguf().Pair("a", UINT32_MAX, "x").File(), "number 4294967295"},
       {"string_length_negative", TextOfLength(UINT64_MAX), "metadata 'a': a string of"},
       {"string_above_limit", TextOfLength((1ULL << 30) + 1), "at most 1073741824"},
-      {"string_beyond_file", TextOfLength(1ULL << 30), "are left of the file"},
+      {"string_beyond_file", TextOfLength(1ULL << 30), "a string of 1073741824", kIncomplete},
       {"array_above_limit", ArrayOf(0, (1ULL << 30) + 1), "at most 1073741824"},
       {"array_count_negative", ArrayOf(4, UINT64_MAX), "at most 1073741824"},
       {"array_size_would_wrap", ArrayOf(12, 1ULL << 61), "at most 1073741824"},
-      {"array_beyond_file", ArrayOf(4, 1000), "an array of 1000 elements"},
-      {"array_of_strings_beyond_file", ArrayOf(8, 1ULL << 30), "an array of 1073741824 elements"},
+      {"array_beyond_file", ArrayOf(4, 1000), "an array of 1000 elements", kIncomplete},
+      {"array_of_strings_beyond_file", ArrayOf(8, 1ULL << 30), "an array of 1073741824 elements",
+       kIncomplete},
       {"array_in_array", ArrayOf(9, 0), "an array in an array"},
       {"array_of_type_13", ArrayOf(13, 0), "number 13"},
       {"array_element_beyond_file",
@@ -310,7 +314,7 @@ std::vector<Broken> BrokenMetadata() {
            .Pair("a", 9,
                  TestGguf::Raw(8) + TestGguf::Raw<uint64_t>(1) + TestGguf::Raw<uint64_t>(99))
            .File(),
-       "a string of 99 bytes"},
+       "a string of 99 bytes", kIncomplete},
       {"alignment_0", TestGguf().Set("general.alignment", uint32_t{0}).File(), "0 is no power"},
       {"alignment_13", TestGguf().Set("general.alignment", uint32_t{13}).File(), "13 is no power"},
       {"alignment_i32", TestGguf().Set("general.alignment", int32_t{32}).File(), "has to be a u32"},
@@ -324,7 +328,7 @@ std::vector<Broken> BrokenMetadata() {
        "has to be a u32"},
       {"alignment_beyond_file",
        TestGguf().Set("general.alignment", uint32_t{1} << 31).Tensor("a", {1}).File(),
-       "before its data begins"},
+       "of 2147483652 bytes are there", kIncomplete},
   };
 }
 
@@ -333,7 +337,7 @@ std::vector<Broken> BrokenTensors() {
   const auto one = [](std::vector<int64_t> dims, uint32_t type, uint64_t offset = 0) {
     return TestGguf().RawTensor("t", std::move(dims), type, offset).File() + std::string(4096, 'd');
   };
-  const auto many_dims = TestGguf().Tensor("t", {1, 1, 1, 1, 1}).File();
+  const auto many_dims = TestGguf().Tensor("t", {1, 1, 1, 1, 1, 1}).File();
   return {
       {"name_of_64_bytes", TestGguf().Tensor(std::string(64, 'n'), {1}).File(), "at most 63"},
       {"name_long_and_short_by_nul",
@@ -345,7 +349,7 @@ std::vector<Broken> BrokenTensors() {
        TestGguf().Tensor("a", {1}).Tensor(std::string_view("a\0b", 3), {1}).File(),
        "two tensors named 'a'"},
       {"name_empty_twice", TestGguf().Tensor("", {1}).Tensor("", {1}).File(), "two tensors"},
-      {"five_dims", many_dims, "5 dimensions"},
+      {"six_dims", many_dims, "6 dimensions"},
       {"dims_negative_count",
        Header(3, 1, 0) + TestGguf::String("t") + TestGguf::Raw(UINT32_MAX) + std::string(100, '\0'),
        "4294967295 dimensions"},
@@ -369,13 +373,15 @@ std::vector<Broken> BrokenTensors() {
            .RawTensor("a", {0x7FFFFFFFFFFFFFC0}, TestGguf::kI8, 0)
            .RawTensor("b", {0x7FFFFFFFFFFFFFC0}, TestGguf::kI8, 0x7FFFFFFFFFFFFFC0)
            .File(),
-       "it is cut off"},
+       "more than any model's file has"},
       {"row_no_whole_block", one({31}, TestGguf::kQ4_0), "whole number of Q4_0 blocks"},
       {"row_no_whole_block_but_all", one({16, 2}, TestGguf::kQ4_0), "whole number of Q4_0 blocks"},
       {"scalar_of_blocks", one({}, kQ4_K), "whole number of Q4_K blocks"},
-      {"type_100", one({32}, 100), "number 100"},
       {"type_negative", one({32}, UINT32_MAX), "number 4294967295"},
-      {"type_43", one({32}, 43), "update Warmset", kUnsupported},
+      {"type_65536", one({32}, 65536), "number 65536"},
+      {"type_43", one({32}, 43), "number 43, which llama.cpp does not have", kUnsupported},
+      {"type_of_ik_llama", one({32}, 139), "ik_llama.cpp and other forks", kUnsupported},
+      {"type_of_a_fork_399", one({32}, 399), "number 399", kUnsupported},
       {"type_removed_4", one({32}, 4), "Q4_2 (4) was removed", kUnsupported},
       {"type_removed_5", one({32}, 5), "Q4_3 (5)", kUnsupported},
       {"type_removed_31", one({32}, 31), "Q4_0_4_4 (31)", kUnsupported},
@@ -385,8 +391,8 @@ std::vector<Broken> BrokenTensors() {
       {"type_removed_37", one({32}, 37), "IQ4_NL_4_8 (37)", kUnsupported},
       {"type_removed_38", one({32}, 38), "IQ4_NL_8_8 (38)", kUnsupported},
       {"type_removed_and_cut_off",
-       TestGguf().RawTensor("a", {32}, 4, 0).RawTensor("b", {64}, 0, 64).File(),
-       "tensor 'b': its 256 bytes"},
+       TestGguf().RawTensor("a", {32}, 4, 0).RawTensor("b", {64}, 0, 64).File(), "it is cut off",
+       kIncomplete},
       {"type_removed_and_bad_dims",
        TestGguf().RawTensor("a", {32}, 4, 0).RawTensor("b", {-1}, 0, 64).File(), "dimension 0"},
       {"type_removed_and_bad_offset",
@@ -401,12 +407,16 @@ std::vector<Broken> BrokenTensors() {
        "its offset is 36, and has to be 64"},
       {"offset_with_a_hole", TestGguf().Tensor("a", {8}).RawTensor("b", {1}, 0, 64).File(),
        "has to be 32"},
-      {"cut_off_by_a_byte", CutAtEnd(TestGguf().Tensor("a", {8}).File(), 1), "it is cut off"},
-      {"no_data", CutAtEnd(TestGguf().Tensor("a", {8}).File(), 32), "'a': its 32 bytes at 64"},
+      {"cut_off_by_a_byte", CutAtEnd(TestGguf().Tensor("a", {8}).File(), 1),
+       "it is cut off: 95 of 96 bytes are there; download it again", kIncomplete},
+      {"no_data", CutAtEnd(TestGguf().Tensor("a", {8}).File(), 32), "64 of 96 bytes", kIncomplete},
       {"second_beyond_file", TestGguf().Tensor("a", {8}).RawTensor("b", {1LL << 40}, 0, 32).File(),
-       "tensor 'b'"},
+       "bytes are there", kIncomplete},
+      {"second_beyond_all_disks",
+       TestGguf().Tensor("a", {8}).RawTensor("b", {1LL << 50}, 0, 32).File(),
+       "more than any model's file has"},
       {"padding_before_data_missing", TestGguf().RawTensor("a", {0}, 0, 0).File().substr(0, 60),
-       "before its data begins"},
+       "60 of 64 bytes", kIncomplete},
   };
 }
 
@@ -415,7 +425,74 @@ INSTANTIATE_TEST_SUITE_P(Header, BrokenGguf, testing::ValuesIn(BrokenHeaders()),
 INSTANTIATE_TEST_SUITE_P(Metadata, BrokenGguf, testing::ValuesIn(BrokenMetadata()), kName);
 INSTANTIATE_TEST_SUITE_P(Tensors, BrokenGguf, testing::ValuesIn(BrokenTensors()), kName);
 
-TEST(GgufReaderTest, AFileCutOffAtAnyByteIsRefused) {
+TEST(GgufReaderTest, FiveDimensionsAreReadAndLlamaCppIsWarnedOf) {
+  const auto parsed =
+      Parse(TestGguf().Tensor("patch_embedding.weight", {2, 2, 1, 16, 3}).Tensor("b", {4}).File());
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_THAT(ShapeOf(parsed->tensors[0]), ElementsAre(3, 16, 1, 2, 2));
+  ASSERT_EQ(parsed->findings.size(), 1u);
+  EXPECT_EQ(parsed->findings[0].verdict, Verdict::kOk);
+  EXPECT_THAT(parsed->findings[0].message, HasSubstr("llama.cpp reads at most 4"));
+}
+
+// As ComfyUI-GGUF writes it: an array of i32, outermost first.
+std::string OriginalShape(const std::vector<int32_t>& dims) {
+  std::string array = TestGguf::Raw<uint32_t>(5) + TestGguf::Raw<uint64_t>(dims.size());
+  for (const int32_t dim : dims) array += TestGguf::Raw(dim);
+  return array;
+}
+
+TEST(GgufReaderTest, OriginalShapesOfComfyUi) {
+  const auto shaped = [](const std::vector<int32_t>& dims) {
+    return Parse(TestGguf()
+                     .Pair("comfy.gguf.orig_shape.conv", 9, OriginalShape(dims))
+                     .Tensor("conv", {64, 9}, TestGguf::kQ4_0, 18 * 18)
+                     .File());
+  };
+  const auto parsed = shaped({16, 4, 3, 3});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_THAT(ShapeOf(parsed->tensors[0]), ElementsAre(16, 4, 3, 3));
+  EXPECT_EQ(parsed->tensors[0].bytes, 18u * 18);
+  EXPECT_THAT(parsed->findings, IsEmpty());
+  for (const std::vector<int32_t>& wrong :
+       {std::vector<int32_t>{16, 4, 3, 4}, {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}, {}}) {
+    const auto kept = shaped(wrong);
+    ASSERT_TRUE(kept.ok()) << kept.status();
+    EXPECT_THAT(ShapeOf(kept->tensors[0]), ElementsAre(9, 64));
+    ASSERT_EQ(kept->findings.size(), 1u);
+    EXPECT_THAT(kept->findings[0].message, HasSubstr("another number of elements"));
+  }
+  EXPECT_EQ(CodeOf(shaped({-16, 4, 3, 3}).status()), ErrorCode::kCorruptedModel);
+}
+
+TEST(GgufReaderTest, PartsJoinedByCatAreNamed) {
+  const auto part = [](uint16_t number, std::string_view tensor) {
+    return TestGguf()
+        .Set("split.no", number)
+        .Set("split.count", uint16_t{2})
+        .Set("split.tensors.count", int32_t{2})
+        .Tensor(tensor, {8})
+        .File();
+  };
+  const std::string first = part(0, "a");
+  EXPECT_TRUE(Parse(first).ok());
+  const Status joined = Parse(first + part(1, "b")).status();
+  EXPECT_EQ(CodeOf(joined), ErrorCode::kIncompleteModel);
+  EXPECT_EQ(OffsetOf(joined), first.size());
+  for (const std::string_view said :
+       {"joined byte by byte", "1 tensors are before it, of 2", "llama-gguf-split --merge"}) {
+    EXPECT_THAT(std::string(Message(joined)), HasSubstr(std::string(said)));
+  }
+}
+
+TEST(GgufReaderTest, AnotherWholeFileBehindItIsLeftOut) {
+  const std::string file = TestGguf().Tensor("a", {8}).File();
+  const auto parsed = Parse(file + file);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_THAT(Messages(*parsed), ElementsAre(HasSubstr("another GGUF file follows")));
+}
+
+TEST(GgufReaderTest, AFileCutOffAtAnyByteIsIncomplete) {
   const std::string whole = TestGguf()
                                 .Set("general.name", "x")
                                 .Set("tokens", std::vector<std::string>{"a", "bc"})
@@ -425,7 +502,9 @@ TEST(GgufReaderTest, AFileCutOffAtAnyByteIsRefused) {
                                 .File();
   ASSERT_TRUE(Parse(whole).ok());
   for (size_t size = 0; size < whole.size() - 6; ++size) {
-    EXPECT_EQ(CodeOf(Parse(whole.substr(0, size)).status()), ErrorCode::kCorruptedModel) << size;
+    const Status status = Parse(whole.substr(0, size)).status();
+    EXPECT_EQ(CodeOf(status), ErrorCode::kIncompleteModel) << size << status;
+    EXPECT_THAT(std::string(Message(status)), HasSubstr("download it again")) << size;
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "fmt/format.h"
+#include "inspect/weight_sets.h"
 
 namespace warmset {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::string_view kCountKey = "split.count";
 constexpr std::string_view kTensorsKey = "split.tensors.count";
 
 constexpr size_t kDigits = 5;
+constexpr std::string_view kSuffix = ".gguf";
 
 template <typename T>
 std::optional<T> ParseNumber(std::string_view text) {
@@ -66,21 +68,38 @@ Status CheckNumbers(const FileContents& file, int64_t number, int64_t count) {
 }  // namespace
 
 std::optional<GgufPartName> ParseGgufPartName(std::string_view name) {
-  if (!ConsumeSuffix(name, ".gguf")) return std::nullopt;
+  const std::string_view whole = name;
+  if (!EndsWithIgnoreCase(name, kSuffix)) return std::nullopt;
+  name.remove_suffix(kSuffix.size());
   const auto count = ConsumeDigits(name);
   if (!count || !ConsumeSuffix(name, "-of-")) return std::nullopt;
   const auto number = ConsumeDigits(name);
   if (!number || !ConsumeSuffix(name, "-") || name.empty()) return std::nullopt;
   if (*number == 0 || *number > *count) return std::nullopt;
-  return GgufPartName{std::string(name), *number, *count};
+  return GgufPartName{std::string(name), *number, *count,
+                      std::string(whole.substr(whole.size() - kSuffix.size()))};
 }
 
 std::string FormatGgufPartName(const GgufPartName& part) {
-  return fmt::format("{}-{:05}-of-{:05}.gguf", part.stem, part.number, part.count);
+  return fmt::format("{}-{:05}-of-{:05}{}", part.stem, part.number, part.count, part.suffix);
 }
 
 uint64_t GgufPartCount(const FileContents& file) {
   return static_cast<uint64_t>(std::max<int64_t>(NumberIn(file, kCountKey).value_or(1), 1));
+}
+
+Status JoinedParts(const FileContents& file, uint64_t second_at) {
+  const auto promised = NumberIn(file, kTensorsKey);
+  return Error(
+      ErrorCode::kIncompleteModel,
+      fmt::format("the parts of a split GGUF were joined byte by byte (`cat`), which no program "
+                  "reads: a second GGUF header follows the tensors at offset {}, and {} tensors "
+                  "are before it, of {} in all {} parts; cut the file apart there and name the "
+                  "parts as llama.cpp does (x-00001-of-{:05}.gguf), or download them and join "
+                  "them with llama-gguf-split --merge",
+                  second_at, file.tensors.size(),
+                  promised ? fmt::format("{}", *promised) : std::string("more"),
+                  GgufPartCount(file), GgufPartCount(file)));
 }
 
 Status CheckGgufParts(std::span<const FileContents* const> parts) {
@@ -121,7 +140,7 @@ Status FindOtherGgufParts(std::string_view name, const FileContents& file, Other
   RETURN_IF_ERROR(CheckNumbers(file, part->number, part->count));
   for (uint32_t number = 1; number <= part->count; ++number) {
     if (number == part->number) continue;
-    const std::string other = FormatGgufPartName({part->stem, number, part->count});
+    const std::string other = FormatGgufPartName({part->stem, number, part->count, part->suffix});
     if (!beside.Open(other).ok()) return Missing(other);
   }
   return OkStatus();

@@ -15,9 +15,10 @@ namespace warmset {
 
 // Which part of a whole a file's name says it is.
 struct GgufPartName {
-  std::string stem;     // "x"
-  uint32_t number = 0;  // from 1 on
-  uint32_t count = 0;   // not less than number
+  std::string stem;              // "x"
+  uint32_t number = 0;           // from 1 on
+  uint32_t count = 0;            // not less than number
+  std::string suffix = ".gguf";  // in the case that the file has
 
   friend bool operator==(const GgufPartName&, const GgufPartName&) = default;
 };
@@ -27,6 +28,10 @@ std::string FormatGgufPartName(const GgufPartName& part);
 // How many parts the whole has of which the file is one, as its metadata says; 1
 // for a file that is whole.
 uint64_t GgufPartCount(const FileContents& file);
+
+// What a file is that begins with the first of several parts and goes on with others, as
+// `cat` joins them: the second begins at that offset. kIncompleteModel.
+Status JoinedParts(const FileContents& file, uint64_t second_at);
 
 // kCorruptedModel unless these, in order, are all parts of one whole by their
 // metadata, with as many tensors as the first says, under different names.

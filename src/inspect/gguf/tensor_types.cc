@@ -60,8 +60,9 @@ constexpr std::array<TypeRow, 43> kTypes = {{
     {DType::kQ2_0},             // 42
 }};
 
-// ggml gives its numbers out one after another; one far ahead is damage.
-constexpr uint32_t kEndOfPlausibleTypes = 100;
+// ggml gives its numbers out one after another, and forks begin some hundreds further on
+// (ik_llama.cpp ends at 400 now). Beyond this it is damage.
+constexpr uint32_t kEndOfPlausibleTypes = 1 << 16;
 
 }  // namespace
 
@@ -71,8 +72,10 @@ StatusOr<DType> DTypeOfGgmlType(uint32_t type) {
   }
   if (type >= kTypes.size()) {
     return Error(ErrorCode::kUnsupportedFormat,
-                 fmt::format("its type, ggml's number {}, is not known here; update Warmset, or "
-                             "use another quantisation of the model",
+                 fmt::format("its type has the number {}, which llama.cpp does not have as far as "
+                             "is known here; ik_llama.cpp and other forks have types of their "
+                             "own: use the program that made the file, or another quantisation "
+                             "of the model",
                              type));
   }
   const TypeRow& row = kTypes[type];

@@ -2,7 +2,9 @@
 
 #include <charconv>
 
+#include "base/byte_reader.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 
 namespace warmset::onnx {
 namespace {
@@ -80,12 +82,9 @@ StatusOr<ExternalPlace> ExternalData::Find(const ExternalEntries& entries) {
   }
   ASSIGN_OR_RETURN(const Opened file, Open(path));
   RETURN_IF_ERROR(file.status);
-  if (offset > file.size || (length && *length > file.size - offset)) {
-    return Error(ErrorCode::kCorruptedModel,
-                 fmt::format("its external data ends outside of '{}', which has {} bytes: {} from "
-                             "offset {}; download that file again",
-                             Shown(path), file.size,
-                             length ? fmt::format("{} bytes", *length) : "all bytes", offset));
+  const uint64_t end = CheckedAdd(offset, length.value_or(0)).value_or(UINT64_MAX);
+  if (end > file.size) {
+    return Annotate(CutOff(file.size, end), fmt::format("its external data '{}'", Shown(path)));
   }
   return ExternalPlace{
       .file = file.file, .offset = offset, .bytes = length.value_or(file.size - offset)};

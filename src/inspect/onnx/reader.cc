@@ -19,6 +19,7 @@
 #include "inspect/onnx/runtime_profiles.h"
 #include "inspect/onnx/tensor_reader.h"
 #include "inspect/onnx/wire.h"
+#include "inspect/weight_sets.h"
 
 namespace warmset {
 namespace {
@@ -137,6 +138,8 @@ class ModelReader {
           break;
       }
     }
+    // What is missing behind it is no fault of its own.
+    if (CodeOf(fields.status()) == ErrorCode::kIncompleteModel) return fields.status();
     return problems_.Note(fields.status());
   }
 
@@ -185,8 +188,13 @@ class ModelReader {
                       "Warmset",
                       version, shown, *newest));
     }
-    if (!opsets.emplace(name, version).second) {
-      Broken(span.begin, fmt::format("it has two opset_import for {}", shown));
+    // The checker and ONNX Runtime take both, and the last counts: skl2onnx writes such.
+    const auto [known, added] = opsets.emplace(name, version);
+    if (!added) {
+      problems_.Warn(
+          fmt::format("it imports {} twice, with the versions {} and {}; the last counts", shown,
+                      known->second, version));
+      known->second = version;
     }
     return OkStatus();
   }
@@ -340,7 +348,7 @@ bool IsOrt(std::span<const std::byte> bytes) {
 
 FormatReader::Match OnnxReader::Recognise(const FileStart& start) const {
   if (IsOrt(start.bytes) || onnx::LooksLikeModel(start)) return Match::kByContent;
-  return start.name.ends_with(".onnx") ? Match::kByName : Match::kNo;
+  return EndsWithIgnoreCase(start.name, ".onnx") ? Match::kByName : Match::kNo;
 }
 
 Status OnnxReader::Read(ByteSource& file, OtherFiles& others, FileContents& contents) const {

@@ -263,18 +263,45 @@ TEST(OnnxReaderTest, ErrorsOfOtherFilesGoThrough) {
   EXPECT_EQ(others.opened, 1);
 }
 
-TEST(OnnxReaderTest, AFileCutOffAtAnyByteIsRefused) {
+TEST(OnnxReaderTest, AFileCutOffAtAnyByteIsIncomplete) {
   const std::string whole =
       AddModel(Weight(), If("i", "z", ConstantGraph("a"), ConstantGraph("b"))) +
       Bytes(14, Entry("k", "v"));
   ASSERT_TRUE(Parse(whole).ok()) << Parse(whole).status();
-  // Between the fields of the model itself a cut leaves a message; without the
-  // metadata at its end it still is a model.
+  // Between the fields of the model itself a cut leaves a message that lacks some;
+  // without the metadata at its end it still is a model.
   const size_t last_field = whole.size() - Bytes(14, Entry("k", "v")).size();
   for (size_t size = 0; size < whole.size(); ++size) {
     if (size == last_field) continue;
-    EXPECT_EQ(CodeOf(Parse(whole.substr(0, size)).status()), ErrorCode::kCorruptedModel) << size;
+    const Status status = Parse(whole.substr(0, size)).status();
+    if (CodeOf(status) == ErrorCode::kCorruptedModel) {
+      EXPECT_THAT(std::string(Message(status)),
+                  testing::ContainsRegex("no graph|no opset|ir_version"));
+    } else {
+      EXPECT_EQ(CodeOf(status), ErrorCode::kIncompleteModel) << size << status;
+    }
   }
+}
+
+TEST(OnnxReaderTest, TwoOpsetImportsOfADomainAreAWarningAndTheLastCounts) {
+  struct Case {
+    std::string more;
+    std::string_view said;
+  };
+  const std::string graph = AddGraph(Weight());
+  for (const auto& [more, said] :
+       {Case{Opset("", 17), "ai.onnx twice, with the versions 17 and 17"},
+        Case{Opset("", 16), "with the versions 17 and 16"},
+        Case{Opset("ai.onnx", 16), "with the versions 17 and 16"},
+        Case{Opset("a", 1) + Opset("a", 2), "a twice, with the versions 1 and 2"}}) {
+    const auto contents = Parse(Model(graph, more));
+    ASSERT_TRUE(contents.ok()) << contents.status();
+    ASSERT_EQ(contents->findings.size(), 1u);
+    EXPECT_EQ(contents->findings[0].verdict, Verdict::kOk);
+    EXPECT_THAT(contents->findings[0].message, HasSubstr(std::string(said)));
+  }
+  const auto last = Parse(Model(graph, Opset("", 16)));
+  EXPECT_EQ(last->operators.front().opset, 16u);
 }
 
 TEST(OnnxReaderTest, SubgraphsMayBeNestedAsDeepAsProtobufAllows) {

@@ -51,14 +51,28 @@ const OperatorHistory* Find(std::span<const OperatorHistory> table, const Operat
   return found != table.end() && key(*found) == key(use) ? &*found : nullptr;
 }
 
-// What keeps an operator from being used at that version of its domain; empty
-// when nothing does.
-std::string Fault(const OperatorHistory& history, uint64_t opset) {
-  int last = 0;  // the change that holds at opset
+// Whether the change is an operator's first and deprecates it at once: it was defined
+// wrongly (GroupNormalization 18). Tried with onnx 1.23 and ONNX Runtime 1.32: the
+// checker refuses it, ONNX Runtime runs it. What was taken away later runs in neither.
+bool IsDeprecatedFromStart(const OperatorHistory& history, int change) {
+  return change < 0 && change == history.versions.front();
+}
+
+// The change of an operator that holds at that version of its domain; 0: it is not
+// there yet.
+int ChangeAt(const OperatorHistory& history, uint64_t opset) {
+  int last = 0;
   for (const int8_t version : history.versions) {
     if (version == 0 || static_cast<uint64_t>(std::abs(version)) > opset) break;
     last = version;
   }
+  return last;
+}
+
+// What keeps an operator from being used at that version of its domain; empty
+// when nothing does.
+std::string Fault(const OperatorHistory& history, uint64_t opset) {
+  const int last = ChangeAt(history, opset);
   if (last > 0) return {};
   if (last < 0) return fmt::format("it was taken away in version {}", -last);
   return fmt::format("it exists since version {}", std::abs(history.versions.front()));
@@ -70,6 +84,21 @@ Finding Unsupported(const OperatorUse& use, std::string_view why) {
           .category = FindingCategory::kUnsupportedOperations,
           .message = fmt::format("operator {} of {} version {} ({} times): {}", use.name,
                                  Shown(use.domain), use.opset, use.count, why)};
+}
+
+Finding Deprecated(const OperatorUse& use, const RuntimeProfile& profile) {
+  if (profile.name == kStandardProfile) {
+    return Unsupported(use,
+                       "the standard deprecates this version; convert the model with "
+                       "onnx.version_converter");
+  }
+  return {.path = "",
+          .category = FindingCategory::kUnsupportedOperations,
+          .message =
+              fmt::format("operator {} of {} version {} ({} times): the standard deprecates "
+                          "this version and onnx.checker refuses it, {} runs it; "
+                          "onnx.version_converter makes a newer one of it",
+                          use.name, Shown(use.domain), use.opset, use.count, profile.description)};
 }
 
 }  // namespace
@@ -110,6 +139,11 @@ std::vector<Finding> CheckOperators(std::span<const OperatorUse> operators,
     const OperatorHistory* standard = Find(kStandard, use);
     const OperatorHistory* added = Find(profile->added, use);
     if (standard != nullptr) {
+      if (const int change = ChangeAt(*standard, use.opset);
+          IsDeprecatedFromStart(*standard, change)) {
+        add(Deprecated(use, *profile));
+        continue;
+      }
       std::string fault = Fault(*standard, use.opset);
       if (fault.empty()) continue;
       add(Unsupported(use, fault + "; convert the model with onnx.version_converter"));

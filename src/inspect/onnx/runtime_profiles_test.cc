@@ -63,6 +63,26 @@ TEST(RuntimeProfilesTest, WhatOnlyOneRuntimeHasIsAWarning) {
   EXPECT_THAT(findings[0].message, HasSubstr("com.microsoft"));
 }
 
+// Tried with onnx 1.23 and ONNX Runtime 1.32.
+TEST(RuntimeProfilesTest, AVersionThatIsDeprecatedFromItsStartRunsInOnnxRuntime) {
+  for (const uint64_t opset : {uint64_t{18}, uint64_t{20}}) {
+    const auto findings = Check("", "GroupNormalization", opset);
+    ASSERT_EQ(findings.size(), 1u);
+    EXPECT_EQ(findings[0].verdict, Verdict::kOk);
+    EXPECT_THAT(findings[0].message, HasSubstr("the standard deprecates this version"));
+    EXPECT_EQ(Check("", "GroupNormalization", opset, "onnx")[0].verdict, Verdict::kUnsupported);
+  }
+  EXPECT_TRUE(Check("", "GroupNormalization", 21).empty());
+  EXPECT_THAT(Check("", "GroupNormalization", 17)[0].message, HasSubstr("since version 18"));
+  for (const auto& [domain, name, opset] : {std::tuple{"", "Scatter", 11},
+                                            {"", "Upsample", 10},
+                                            {"ai.onnx.ml", "TreeEnsembleClassifier", 5}}) {
+    const auto findings = Check(domain, name, static_cast<uint64_t>(opset));
+    ASSERT_EQ(findings.size(), 1u);
+    EXPECT_EQ(findings[0].verdict, Verdict::kUnsupported) << name;
+  }
+}
+
 TEST(RuntimeProfilesTest, AnUnknownProfileIsTheStandard) {
   EXPECT_TRUE(Check("", "Add", 17, "other").empty());
   EXPECT_EQ(Check("com.microsoft", "FusedMatMul", 1, "other").size(), 1u);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/byte_reader.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 
 namespace warmset {
 namespace {
@@ -99,6 +101,9 @@ Status WireMessage::ReadField() {
                                                 "not use",
                                                 number, tag & 7));
   }
+  if (bytes > end_ - offset_ && is_file_) {
+    return CutOff(end_, CheckedAdd(offset_, bytes).value_or(UINT64_MAX));
+  }
   if (bytes > end_ - offset_) {
     return Corrupt(field_.offset, fmt::format("field {} has {} bytes, of which {} are there: it "
                                               "is cut off",
@@ -111,6 +116,11 @@ Status WireMessage::ReadField() {
 
 StatusOr<uint64_t> WireMessage::ReadVarint() {
   ASSIGN_OR_RETURN(const auto bytes, source_.Peek(offset_, end_, kMaxVarintBytes));
+  if (is_file_ && bytes.size() < kMaxVarintBytes &&
+      std::all_of(bytes.begin(), bytes.end(),
+                  [](std::byte byte) { return (byte & std::byte{0x80}) != std::byte{0}; })) {
+    return CutOffWithin(end_, "a number");
+  }
   return DecodeVarint(bytes, offset_);
 }
 

@@ -74,13 +74,17 @@ struct WireField {
 //   WireMessage message(source, span);
 //   while (message.Next()) Use(message.field());
 //   RETURN_IF_ERROR(message.status());
-// An error, kCorruptedModel with its offset mostly, ends the walk. Groups, which
+// An error ends the walk, with its offset: kIncompleteModel where the file ends within a
+// field, kCorruptedModel mostly. Groups, which
 // protobuf has given up and ONNX never had, are one. The source must outlive it.
 class WireMessage {
  public:
   // REQUIRES: the span lies within the source.
   WireMessage(WireSource& source, WireSpan span)
-      : source_(source), offset_(span.begin), end_(span.end) {}
+      : source_(source),
+        offset_(span.begin),
+        end_(span.end),
+        is_file_(span.begin == 0 && span.end == source.size()) {}
 
   // False at the end, and after an error.
   bool Next();
@@ -94,6 +98,7 @@ class WireMessage {
   WireSource& source_;
   uint64_t offset_;
   const uint64_t end_;
+  const bool is_file_;  // its end is the file's
   WireField field_;
   Status status_;
 };

@@ -65,23 +65,26 @@ struct BrokenMessage {
   std::string bytes;
   std::string_view message;
   uint64_t offset = 0;
+  ErrorCode code = ErrorCode::kCorruptedModel;
 };
 
 class BrokenWire : public testing::TestWithParam<BrokenMessage> {};
 
 TEST_P(BrokenWire, EndsTheWalkWithItsOffset) {
   const Walk walk = WalkAll(GetParam().bytes);
-  EXPECT_EQ(CodeOf(walk.status), ErrorCode::kCorruptedModel);
+  EXPECT_EQ(CodeOf(walk.status), GetParam().code);
   EXPECT_THAT(std::string(Message(walk.status)), HasSubstr(std::string(GetParam().message)));
   EXPECT_EQ(OffsetOf(walk.status), GetParam().offset);
 }
 
+constexpr ErrorCode kIncomplete = ErrorCode::kIncompleteModel;
+
 std::vector<BrokenMessage> BrokenMessages() {
   const std::string eleven_bytes = std::string(10, '\xff') + '\1';
   return {
-      {"tag_cut_off", "\x80", "cut off"},
-      {"tag_without_value", "\x08", "cut off", 1},
-      {"varint_cut_off", "\x08\xff\xff", "cut off", 1},
+      {"tag_cut_off", "\x80", "cut off", 1, kIncomplete},
+      {"tag_without_value", "\x08", "cut off", 1, kIncomplete},
+      {"varint_cut_off", "\x08\xff\xff", "cut off", 3, kIncomplete},
       {"varint_of_eleven_bytes", "\x08" + eleven_bytes, "64 bits", 1},
       {"varint_of_65_bits", "\x08" + std::string(9, '\xff') + '\2', "64 bits", 1},
       {"field_number_zero", std::string("\0\0", 2), "number 0"},
@@ -90,12 +93,12 @@ std::vector<BrokenMessage> BrokenMessages() {
       {"end_of_group", Tag(1, 4), "wire type 4"},
       {"wire_type_6", Tag(1, 6), "wire type 6"},
       {"wire_type_7", Tag(1, 7), "wire type 7"},
-      {"content_cut_off", Tag(1, 2) + Varint(3) + "ab", "cut off"},
-      {"length_of_2_to_the_63", Tag(1, 2) + Varint(uint64_t{1} << 63), "cut off"},
-      {"length_of_all_ones", Tag(1, 2) + Varint(UINT64_MAX), "cut off"},
-      {"fixed32_cut_off", Tag(1, 5) + "abc", "cut off"},
-      {"fixed64_cut_off", Tag(1, 1) + "abcdefg", "cut off"},
-      {"second_field", Number(1, 1) + Tag(2, 2) + Varint(9), "field 2", 2},
+      {"content_cut_off", Tag(1, 2) + Varint(3) + "ab", "4 of 5 bytes", 4, kIncomplete},
+      {"length_of_2_to_the_63", Tag(1, 2) + Varint(uint64_t{1} << 63), "any model's file", 11},
+      {"length_of_all_ones", Tag(1, 2) + Varint(UINT64_MAX), "any model's file", 11},
+      {"fixed32_cut_off", Tag(1, 5) + "abc", "4 of 5 bytes", 4, kIncomplete},
+      {"fixed64_cut_off", Tag(1, 1) + "abcdefg", "8 of 9 bytes", 8, kIncomplete},
+      {"second_field", Number(1, 1) + Tag(2, 2) + Varint(9), "4 of 13 bytes", 4, kIncomplete},
   };
 }
 

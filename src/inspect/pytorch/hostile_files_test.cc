@@ -14,6 +14,7 @@ namespace {
 
 using namespace test_pickle;  // NOLINT: the vocabulary of this file
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr auto kUnsafe = ErrorCode::kUnsafeModel;
 constexpr auto kCorrupt = ErrorCode::kCorruptedModel;
@@ -241,9 +242,9 @@ std::vector<Hostile> BrokenPickles() {
   };
   const std::string view = Storage("FloatStorage", "0", 2);
   return {
-      {"empty", "", kCorrupt, "ends at offset 0"},
-      {"html", "<!DOCTYPE html>", kCorrupt, "no opcode"},
-      {"zeros", std::string(4096, '\0'), kCorrupt, "no opcode"},
+      {"empty", "", kIncomplete, "it is empty"},
+      {"html", "<!DOCTYPE html>", kCorrupt, "begins as no file of PyTorch's"},
+      {"zeros", std::string(4096, '\0'), kCorrupt, "begins as no file of PyTorch's"},
       {"protocol_6", "\x80\x06N.", kCorrupt, "protocol 6"},
       {"no_value", InArchive("\x80\x02."), kCorrupt, "finds no value"},
       {"no_mark", With("t"), kCorrupt, "finds no mark"},
@@ -386,9 +387,10 @@ std::vector<Hostile> BrokenFiles() {
                                 Stream(List({})),
        kUnsupported, "big-endian"},
       {"legacy_numel_differs", Legacy(kModel, {{"0", kEight}}, 1), kCorrupt, "the file has 1"},
-      {"legacy_numel_beyond", Legacy(kModel, {{"0", kEight}}, 3), kCorrupt, "bytes are left"},
+      {"legacy_numel_beyond", Legacy(kModel, {{"0", kEight}}, 3), kIncomplete, "it is cut off"},
       {"legacy_numel_overflows", Legacy(kModel, {{"0", kEight}}, UINT64_MAX), kCorrupt,
-       "bytes are left"},
+       "more than any model's file has"},
+      {"archive_without_its_end", InArchive(kModel).substr(0, 400), kIncomplete, "no end record"},
       {"legacy_storage_missing", Legacy(kModel, {}, 0), kCorrupt, "not in the file"},
       {"legacy_storage_unused", Legacy(kModel, {{"0", kEight}, {"1", kEight}}, 2), kCorrupt,
        "no tensor uses"},
@@ -406,7 +408,7 @@ std::vector<Hostile> BrokenFiles() {
        "plain data"},
       {"plain_data_protocol_0", "\x80\x02(lp0\nI1\naI2\na.", kUnrecognized, "plain data"},
       {"plain_data_in_streams", plain + plain, kUnrecognized, "plain data"},
-      {"plain_data_and_garbage", plain + "garbage", kCorrupt, ""},
+      {"plain_data_and_garbage", plain + "garbage", kIncomplete, "within a pickle"},
       {"dup_bomb", Stream("]q\1" + std::string(1000, '2')), kUnsupported, "DUP"},
       {"pickle_without_its_archive", kModel, kIncomplete, "without the data"},
       {"tar", tar_of("pickle", kModel), kUnsupported, "tar archive"},
@@ -417,6 +419,22 @@ std::vector<Hostile> BrokenFiles() {
   };
 }
 INSTANTIATE_TEST_SUITE_P(File, HostileFile, testing::ValuesIn(BrokenFiles()), Name);
+
+// A file that is a pickle by its name alone may be anything at the end of a link.
+TEST(ForeignFileTest, IsNotQuoted) {
+  for (const std::string text : {"cpassword\nhunter2\n", "hunter2\n", "(hunter2\n", "S'hunter2'\n.",
+                                 "ihunter2\nhunter2\n", "\n\nhunter2"}) {
+    MemorySource source(AsBytes(text));
+    FilesForTest none;
+    FileContents contents;
+    const Status status = PytorchReader().Read(source, none, contents);
+    EXPECT_FALSE(status.ok()) << text;
+    EXPECT_THAT(std::string(Message(status)), Not(HasSubstr("hunter2"))) << text;
+    for (const Finding& finding : contents.findings) {
+      EXPECT_THAT(finding.message, Not(HasSubstr("hunter2"))) << text;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace warmset

@@ -5,6 +5,7 @@
 
 #include "base/byte_reader.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 #include "inspect/pytorch/forms.h"
 #include "inspect/pytorch/placement.h"
 #include "inspect/pytorch/state_dict.h"
@@ -55,7 +56,9 @@ class LegacyFile {
     Status placed = PlaceStorages(keys);
     if (CodeOf(placed) == ErrorCode::kIoError) return placed;
     end_ = placed.ok() ? end_ : file_.size();
+    const bool cut_off = CodeOf(placed) == ErrorCode::kIncompleteModel;
     problems_.Add(std::move(placed));
+    if (cut_off) return OkStatus();
     contents_.metadata = TopLevelFacts(heap_, object);
     PlaceTensors(
         heap_, object, "", [this](const PickleStorage& storage) { return Find(storage); },
@@ -115,11 +118,9 @@ class LegacyFile {
       ASSIGN_OR_RETURN(stored.elements, data.Read<uint64_t>());
       const auto bytes = CheckedMultiply(stored.elements, stored.item_bytes);
       if (!bytes || *bytes > data.remaining()) {
-        return AtOffset(Corrupt(fmt::format("storage '{}' has {} elements of {} bytes, where {} "
-                                            "bytes are left",
-                                            Shown(*name), stored.elements, stored.item_bytes,
-                                            data.remaining())),
-                        data.offset());
+        const uint64_t there = data.offset() + data.remaining();
+        return CutOff(there,
+                      bytes ? CheckedAdd(data.offset(), *bytes).value_or(UINT64_MAX) : UINT64_MAX);
       }
       stored.place = {.offset = data.offset(), .bytes = *bytes, .packed = false};
       stored.placed = true;

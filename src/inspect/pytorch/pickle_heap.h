@@ -55,9 +55,12 @@ struct PickleTensor {
   uint32_t storage = kNoStorage;
   PickleRef dtype_name{};  // a global, where the dtype is not the storage's
   GlobalMeaning dtype;
-  uint64_t offset = 0;               // in elements of its dtype
+  uint64_t offset = 0;  // in elements of its dtype
   std::vector<uint64_t> shape;
-  std::vector<uint64_t> strides;     // in elements, as many as dims
+  std::vector<uint64_t> strides;  // in elements, as many as dims
+  // Its values are made from the elements when it is loaded: conjugated, negated or
+  // converted.
+  bool altered = false;
 };
 
 // Memory is bounded: a full heap gives every further value the ref of one kOther.
@@ -106,18 +109,23 @@ class PickleHeap {
   const PickleStorage& StorageOf(PickleRef ref) const { return storages_[value(ref).index]; }
   const PickleTensor& TensorOf(PickleRef ref) const { return tensors_[value(ref).index]; }
   uint32_t StorageIndexOf(PickleRef ref) const { return value(ref).index; }
+  // Which of all tensors it is, from 0 on.
+  uint32_t TensorIndexOf(PickleRef ref) const { return value(ref).index; }
   bool IsParameter(PickleRef object) const {
     return GlobalOf(PickleRef{static_cast<uint32_t>(value(object).number)}).meaning.kind ==
            GlobalKind::kParameter;
   }
 
   const std::vector<PickleStorage>& storages() const { return storages_; }
+  const std::vector<PickleTensor>& tensors() const { return tensors_; }
   size_t tensor_count() const { return tensors_.size(); }
 
   // Adds to a list, or a key or a value to a dict. REQUIRES: a list or dict.
   void Append(PickleRef container, PickleRef item);
   // REQUIRES: an object.
   void SetState(PickleRef object, PickleRef state);
+  // REQUIRES: a tensor.
+  void SetAltered(PickleRef tensor) { tensors_[value(tensor).index].altered = true; }
   // Makes it the same as another value.
   void Become(PickleRef ref, PickleRef other);
 

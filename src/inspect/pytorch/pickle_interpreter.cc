@@ -8,6 +8,7 @@
 
 #include "base/strong.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 #include "inspect/pytorch/rebuild.h"
 #include "inspect/shown.h"
 
@@ -363,8 +364,11 @@ std::optional<std::string> PickleInterpreter::Counted(std::optional<uint64_t> by
 
 std::nullopt_t PickleInterpreter::CutOff(const Status& status) {
   cut_off_ = true;
+  const uint64_t end = in_.offset() + in_.remaining();
   if (CodeOf(status) == ErrorCode::kCorruptedModel) {
-    Broken(fmt::format("it ends at offset {}, within a pickle", in_.offset() + in_.remaining()));
+    Broken(fmt::format("it ends at offset {}, within a pickle", end));
+  } else if (CodeOf(status) == ErrorCode::kIncompleteModel) {
+    Break(CutOffWithin(end, "a pickle"));
   } else if (read_error_.ok()) {
     read_error_ = status;
   }
@@ -621,10 +625,14 @@ void PickleInterpreter::Unsupported(std::string_view what) {
 }
 
 void PickleInterpreter::Broken(std::string_view what) {
+  Break(Error(ErrorCode::kCorruptedModel, what));
+}
+
+void PickleInterpreter::Break(const Status& reason) {
   traits_.broken = true;
   if (stream_broken_) return;
   stream_broken_ = true;
-  Note(ErrorCode::kCorruptedModel, what);
+  Note(CodeOf(reason), Message(reason));
 }
 
 void PickleInterpreter::Note(ErrorCode code, std::string_view what) {

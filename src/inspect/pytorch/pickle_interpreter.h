@@ -104,6 +104,7 @@ class PickleInterpreter {
   void Forbid(std::string_view what);
   void Unsupported(std::string_view what);
   void Broken(std::string_view what);
+  void Break(const Status& reason);
   void Note(ErrorCode code, std::string_view what);
 
   SourceReader in_;

@@ -76,21 +76,59 @@ class Placement {
     view.shape = shape;
     std::vector<int64_t> strides;
     RETURN_IF_ERROR(SetPlace(tensor, view, strides));
-    if (tensor.dtype.quantised) ++quantised_;
+    if (tensor.dtype.quantised) quantised_.Count(name);
+    if (tensor.altered) altered_.Count(name);
+    // The values follow from the bytes and from what stands beside them in the pickle.
+    if (tensor.dtype.quantised || tensor.altered) view.storage = TensorStorage::kEncoded;
     return contents_.tensors.Add(view);
   }
 
-  void Finish() {
-    if (quantised_ == 0) return;
-    contents_.findings.push_back(
-        {.path = "",
-         .category = FindingCategory::kDtypeSupport,
-         .message = fmt::format("{} tensors are quantised; they are handed out as integers, their "
-                                "scales and zero points stay in the file",
-                                quantised_)});
+  // met: as NameTensors() returns it.
+  void Finish(const std::vector<bool>& met) {
+    Warn(quantised_, "tensors (the first is",
+         "are quantised: their scales and zero points are stored apart, so that they are listed "
+         "and not handed out; load them with PyTorch");
+    Warn(altered_, "tensors (the first is",
+         "have a conjugate, negative or other bit that changes their values when they are "
+         "loaded, so that they are listed and not handed out; save the model again after "
+         "resolve_conj() and resolve_neg()");
+    std::vector<bool> used(heap_.storages().size(), false);
+    Counted unmet;
+    for (size_t i = 0; i < heap_.tensor_count(); ++i) {
+      const PickleTensor& tensor = heap_.tensors()[i];
+      if (tensor.storage != PickleTensor::kNoStorage) used[tensor.storage] = true;
+      if (met[i]) continue;
+      unmet.Count(tensor.storage == PickleTensor::kNoStorage
+                      ? ""
+                      : heap_.TextOf(heap_.storages()[tensor.storage].key).value_or(""));
+    }
+    Warn(unmet, "tensors (the first in storage",
+         "lie in sets, in attributes of other values or among the keys of dicts, where a tensor "
+         "has no name; they are left out");
+    Counted bare;
+    for (size_t i = 0; i < used.size(); ++i) {
+      if (!used[i]) bare.Count(heap_.TextOf(heap_.storages()[i].key).value_or(""));
+    }
+    Warn(bare, "storages (the first is", "belong to no tensor; they are left out");
   }
 
  private:
+  struct Counted {
+    void Count(std::string_view name) {
+      if (count++ == 0) first = name;
+    }
+    uint64_t count = 0;
+    std::string first;
+  };
+
+  void Warn(const Counted& counted, std::string_view what, std::string_view why) {
+    if (counted.count == 0) return;
+    contents_.findings.push_back(
+        {.path = "",
+         .category = FindingCategory::kDtypeSupport,
+         .message = fmt::format("{} {} '{}') {}", counted.count, what, Shown(counted.first), why)});
+  }
+
   Status RefuseDType(const PickleTensor& tensor) const {
     const bool named = heap_.KindOf(tensor.dtype_name) == PickleKind::kGlobal;
     return Error(ErrorCode::kUnsupportedFormat,
@@ -148,7 +186,8 @@ class Placement {
   const FindStorage& find_;
   FileContents& contents_;
   std::unordered_map<uint32_t, StoragePlace> places_;
-  uint64_t quantised_ = 0;
+  Counted quantised_;
+  Counted altered_;
 };
 
 }  // namespace
@@ -166,8 +205,9 @@ void PlaceTensors(const PickleHeap& heap, PickleRef root, std::string_view prefi
   const auto count = [&](std::string_view name) {
     if (twice++ == 0) twice_name = name;
   };
-  problems.Add(NameTensors(heap, root, prefix, place, count));
-  placement.Finish();
+  const auto met = NameTensors(heap, root, prefix, place, count);
+  problems.Add(met.status());
+  if (met.ok()) placement.Finish(*met);
   if (twice != 0) {
     contents.findings.push_back(
         {.path = "",

@@ -4,9 +4,11 @@
 #include <array>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/strong.h"
 #include "inspect/pytorch/forms.h"
+#include "inspect/weight_sets.h"
 #include "inspect/zip/zip_directory.h"
 
 namespace warmset {
@@ -23,9 +25,9 @@ constexpr uint8_t kLastProtocol = 5;
 
 bool IsNamed(std::string_view name) {
   for (const std::string_view ending : kEndings) {
-    if (name.ends_with(ending)) return true;
+    if (EndsWithIgnoreCase(name, ending)) return true;
   }
-  if (!name.ends_with(".bin")) return false;
+  if (!EndsWithIgnoreCase(name, ".bin")) return false;
   for (const std::string_view stem : kBinStems) {
     if (name.starts_with(stem)) return true;
   }
@@ -53,6 +55,27 @@ bool BeginsWithPickle(const FileStart& start) {
   if (BeginsWithProtocol(start.bytes)) return whole || cut || traits.globals;
   // Without a protocol, as up to protocol 1: only where it calls something.
   return traits.called;
+}
+
+// Whether only the file's name says that it is a pickle: it may be any file at the end
+// of a link, and then what is said of it must not quote it.
+StatusOr<bool> IsPickleByNameOnly(ByteSource& file) {
+  std::vector<std::byte> start(std::min<uint64_t>(file.size(), kFileStartBytes));
+  RETURN_IF_ERROR(file.Read(0, start));
+  return !start.empty() && start[0] != kProtoOpcode &&
+         !BeginsWithPickle({.name = {}, .bytes = start, .file_size = file.size()});
+}
+
+Problems WithoutContent(const Problems& problems) {
+  const Verdict worst = problems.worst();
+  Problems told;
+  told.Add(Error(CodeOfVerdict(worst),
+                 worst == Verdict::kUnsafe
+                     ? "it begins as no file of PyTorch's does, and would run code if it were "
+                       "loaded as a pickle; do not load it"
+                     : "it begins as no file of PyTorch's does, neither as an archive nor as a "
+                       "pickle; download it again"));
+  return told;
 }
 
 // Whether a zip archive ends the file.
@@ -85,8 +108,13 @@ Status PytorchReader::Read(ByteSource& file, OtherFiles&, FileContents& contents
     RETURN_IF_ERROR(ReadZipForm(file, contents, problems));
     return std::move(problems).Report(contents);
   }
-  RETURN_IF_ERROR(IsTar(start) ? ReadTarForm(file, problems)
-                               : ReadPickleForm(file, contents, problems));
+  if (IsTar(start)) {
+    RETURN_IF_ERROR(ReadTarForm(file, problems));
+  } else {
+    RETURN_IF_ERROR(ReadPickleForm(file, contents, problems));
+    ASSIGN_OR_RETURN(const bool by_name_only, IsPickleByNameOnly(file));
+    if (by_name_only && !problems.empty()) problems = WithoutContent(problems);
+  }
   // Loaders that look for an archive from the end see another file than PyTorch does.
   ASSIGN_OR_RETURN(const bool zip, EndsWithZip(file));
   if (zip) RETURN_IF_ERROR(LookThroughZip(file, problems));

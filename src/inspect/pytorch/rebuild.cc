@@ -70,10 +70,27 @@ StatusOr<PickleTensor> ViewOfStorage(const PickleHeap& heap, std::span<const Pic
   return tensor;
 }
 
+// The bits of a tensor that say how its values follow from its elements: {"conj": True,
+// "neg": True}. A key that is there counts, whatever its value; further ones belong to
+// other devices. Source: setTensorMetadata() in torch/csrc/jit/serialization/pickler.h.
+Status SetMetadata(const PickleHeap& heap, const PickleGlobal& callable, PickleRef metadata,
+                   PickleTensor& tensor) {
+  switch (heap.KindOf(metadata)) {
+    case PickleKind::kNone:
+    case PickleKind::kOther:
+      return OkStatus();
+    case PickleKind::kDict:
+      tensor.altered = !heap.ItemsOf(metadata).empty();
+      return OkStatus();
+    default:
+      return DoNotFit(callable);
+  }
+}
+
 StatusOr<PickleRef> RebuildTensor(PickleHeap& heap, const PickleGlobal& callable,
                                   std::span<const PickleRef> args) {
   const GlobalKind kind = callable.meaning.kind;
-  // What follows the strides says how gradients are computed, and metadata.
+  // What follows the strides says how gradients are computed; metadata comes last.
   const bool fits = kind == GlobalKind::kRebuildTensor    ? args.size() >= 4 && args.size() <= 7
                     : kind == GlobalKind::kRebuildQTensor ? args.size() == 7
                                                           : args.size() == 7 || args.size() == 8;
@@ -85,7 +102,21 @@ StatusOr<PickleRef> RebuildTensor(PickleHeap& heap, const PickleGlobal& callable
     tensor.dtype = *dtype;
     tensor.dtype_name = args[6];
   }
+  const size_t metadata = kind == GlobalKind::kRebuildTensorV3 ? 7 : 6;
+  if (kind != GlobalKind::kRebuildQTensor && args.size() > metadata) {
+    RETURN_IF_ERROR(SetMetadata(heap, callable, args[metadata], tensor));
+  }
   return heap.Tensor(std::move(tensor));
+}
+
+// (tensor, dtype, device, ...): the tensor on the CPU is converted to the dtype.
+StatusOr<PickleRef> RebuildOnDevice(PickleHeap& heap, const PickleGlobal& callable,
+                                    std::span<const PickleRef> args) {
+  if (args.empty() || args.size() > 4) return DoNotFit(callable);
+  const auto dtype = args.size() > 1 ? DTypeOf(heap, args[1]) : std::nullopt;
+  if (!dtype || heap.KindOf(args[0]) != PickleKind::kTensor) return args[0];
+  if (heap.TensorOf(args[0]).dtype.dtype != dtype->dtype) heap.SetAltered(args[0]);
+  return args[0];
 }
 
 StatusOr<PickleRef> RebuildMeta(PickleHeap& heap, const PickleGlobal& callable,
@@ -198,7 +229,6 @@ StatusOr<PickleRef> CallGlobal(PickleHeap& heap, PickleRef ref, std::span<const 
       if (args.empty()) return heap.Object(ref);
       [[fallthrough]];
     case GlobalKind::kRebuildParameter:
-    case GlobalKind::kRebuildOnDevice:
       if (args.empty() || args.size() > 4) return DoNotFit(callable);
       // A parameter is a tensor, or what a kind of tensor was taken apart into.
       return args[0];
@@ -206,6 +236,8 @@ StatusOr<PickleRef> CallGlobal(PickleHeap& heap, PickleRef ref, std::span<const 
     case GlobalKind::kRebuildTensorV3:
     case GlobalKind::kRebuildQTensor:
       return RebuildTensor(heap, callable, args);
+    case GlobalKind::kRebuildOnDevice:
+      return RebuildOnDevice(heap, callable, args);
     case GlobalKind::kRebuildMeta:
       return RebuildMeta(heap, callable, args);
     case GlobalKind::kRebuildSparse:

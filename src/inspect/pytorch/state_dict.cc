@@ -1,13 +1,13 @@
 #include "inspect/pytorch/state_dict.h"
 
 #include <algorithm>
-#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "base/strong.h"
 #include "fmt/format.h"
+#include "inspect/pytorch/pickle_keys.h"
 
 namespace warmset {
 namespace {
@@ -21,18 +21,17 @@ constexpr uint64_t kMaxNamesOfATensor = 16;
 constexpr uint64_t kMaxNameBytes = 64 * kMiB;  // of all names
 constexpr std::string_view kWrapper = "state_dict";
 
-// What a key adds to a name; nothing for a key that can't be part of one.
-std::optional<std::string> KeyText(const PickleHeap& heap, PickleRef key) {
-  if (const auto text = heap.TextOf(key)) return std::string(*text);
-  if (const auto number = heap.IntOf(key)) return std::to_string(*number);
-  return std::nullopt;
-}
-
 class Walk {
  public:
   Walk(const PickleHeap& heap, std::string_view prefix, const NamedTensorFunction& tensor,
        const std::function<void(std::string_view name)>& twice)
-      : heap_(heap), tensor_(tensor), twice_(twice), name_(prefix) {}
+      : heap_(heap),
+        tensor_(tensor),
+        twice_(twice),
+        name_(prefix),
+        met_(heap.tensor_count(), false) {}
+
+  std::vector<bool> TakeMet() { return std::move(met_); }
 
   Status Visit(PickleRef value) {
     if (++visits_ > kMaxVisits) return TooMany();
@@ -78,12 +77,13 @@ class Walk {
 
   Status VisitDict(std::span<const PickleRef> items) {
     std::unordered_map<std::string, size_t> last;  // what a dict keeps of equal keys
+    for (size_t i = 0; i + 1 < items.size(); i += 2) last[IdentityOfKey(heap_, items[i])] = i;
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      if (auto key = KeyText(heap_, items[i])) last[*std::move(key)] = i;
-    }
-    for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      const auto key = KeyText(heap_, items[i]);
-      if (key && last[*key] == i) RETURN_IF_ERROR(VisitPart(*key, items[i + 1]));
+      if (last[IdentityOfKey(heap_, items[i])] == i) {
+        RETURN_IF_ERROR(VisitPart(NameOfKey(heap_, items[i], i / 2), items[i + 1]));
+      } else if (heap_.KindOf(items[i + 1]) == PickleKind::kTensor) {
+        met_[heap_.TensorIndexOf(items[i + 1])] = true;  // the dict does not keep it
+      }
     }
     return OkStatus();
   }
@@ -102,6 +102,7 @@ class Walk {
   }
 
   Status Name(PickleRef tensor) {
+    met_[heap_.TensorIndexOf(tensor)] = true;
     name_bytes_ += name_.size();
     if (seen_.size() == kMaxNames || seen_.size() > kMaxNamesOfATensor * heap_.tensor_count() ||
         name_bytes_ > kMaxNameBytes) {
@@ -125,16 +126,19 @@ class Walk {
   std::vector<PickleRef> path_;  // what contains what is looked at
   std::string name_;
   std::unordered_set<std::string> seen_;
+  std::vector<bool> met_;
   uint64_t visits_ = 0;
   uint64_t name_bytes_ = 0;
 };
 
 }  // namespace
 
-Status NameTensors(const PickleHeap& heap, PickleRef root, std::string_view prefix,
-                   const NamedTensorFunction& tensor,
-                   const std::function<void(std::string_view name)>& twice) {
-  return Walk(heap, prefix, tensor, twice).Visit(root);
+StatusOr<std::vector<bool>> NameTensors(const PickleHeap& heap, PickleRef root,
+                                        std::string_view prefix, const NamedTensorFunction& tensor,
+                                        const std::function<void(std::string_view name)>& twice) {
+  Walk walk(heap, prefix, tensor, twice);
+  RETURN_IF_ERROR(walk.Visit(root));
+  return walk.TakeMet();
 }
 
 std::map<std::string, std::string> TopLevelFacts(const PickleHeap& heap, PickleRef root) {

@@ -42,6 +42,7 @@ class Archive {
 
   Status Read() {
     ASSIGN_OR_RETURN(directory_, ReadZipDirectory(file_));
+    if (directory_.cut_off) return ReadCutOff();
     for (Status& problem : directory_.problems) problems_.Add(std::move(problem));
     for (const ZipEntry& entry : directory_.entries) {
       if (!entry.is_folder()) by_name_.emplace(entry.name, &entry);
@@ -72,6 +73,19 @@ class Archive {
   }
 
  private:
+  // Nothing can be handed out of it, but what it holds may be unsafe.
+  Status ReadCutOff() {
+    FindRoot();
+    in_script_ = Has("constants.pkl");
+    for (const ZipEntry& entry : directory_.entries) {
+      if (IsPickle(entry)) RETURN_IF_ERROR(ReadPickle(entry));
+    }
+    problems_.ForgetCorruption();
+    for (Status& problem : directory_.problems) problems_.Add(std::move(problem));
+    contents_.tensors = {};
+    return OkStatus();
+  }
+
   // The folder that everything lies in: that of the first entry.
   void FindRoot() {
     if (directory_.entries.empty()) return;

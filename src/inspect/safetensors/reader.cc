@@ -10,7 +10,10 @@
 #include "base/byte_reader.h"
 #include "base/strong.h"
 #include "fmt/format.h"
-#include "inspect/safetensors/json_scanner.h"
+#include "inspect/cut_off.h"
+#include "inspect/json_scanner.h"
+#include "inspect/shown.h"
+#include "inspect/weight_sets.h"
 #include "simdjson.h"
 #include "tensor/tensor_index.h"
 
@@ -18,9 +21,11 @@ namespace warmset {
 namespace {
 
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
+constexpr uint64_t kLook = 256;  // bytes that show whether a header is JSON
 constexpr size_t kMaxNesting = 128;
 constexpr size_t kMaxWarnings = 20;
-constexpr size_t kSample = 1000;  // tensors that tell of all
+constexpr uint64_t kAlignment = 8;  // of where the data begins, since safetensors 0.3.1
+constexpr size_t kSample = 1000;    // tensors that tell of all
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 Status Corrupt(std::string_view what) { return Error(ErrorCode::kCorruptedModel, what); }
@@ -83,11 +88,26 @@ class HeaderParser {
     name_.assign(key);  // the scanner's is valid until the next key
     TensorView tensor;
     tensor.name = name_;
+    unknown_dtype_.clear();
     Status status = ParseInfo(tensor);
+    if (status.ok() && !unknown_dtype_.empty()) return LeaveOut(tensor);
     if (status.ok()) status = contents_.tensors.Add(tensor);
     if (!status.ok()) return Annotate(status, fmt::format("tensor '{}'", name_));
     if (contents_.tensors.size() == kSample) ReserveForAll();
     return status;
+  }
+
+  // Of a dtype that is not known: where it lies is still checked.
+  Status LeaveOut(const TensorView& tensor) {
+    if (unsupported_.ok()) {
+      unsupported_ =
+          Error(ErrorCode::kUnsupportedFormat,
+                fmt::format("tensor '{}': safetensors has no dtype '{}' as far as is known here; "
+                            "load the model with the program that made it, or update Warmset",
+                            Shown(name_), unknown_dtype_));
+    }
+    unknown_extents_.push_back({tensor.offset, tensor.bytes});
+    return OkStatus();
   }
 
   // The first tensors show how many there will be, so that the table need not be
@@ -104,15 +124,22 @@ class HeaderParser {
   // {"dtype": ..., "shape": [...], "data_offsets": [begin, end]} in any order.
   Status ParseInfo(TensorView& tensor) {
     if (!json_.BeginObject()) return Json();
-    std::optional<DType> dtype;
+    bool seen_dtype = false;
     bool seen_shape = false;
     std::optional<std::array<uint64_t, 2>> offsets;
     bool first = true;
     std::string_view key;
     while (json_.NextMember(first, key)) {
       if (key == "dtype") {
-        if (dtype) return Corrupt("two dtype fields");
-        ASSIGN_OR_RETURN(dtype, ParseDType());
+        if (seen_dtype) return Corrupt("two dtype fields");
+        seen_dtype = true;
+        std::string_view name;
+        if (!json_.String(name)) return Json();
+        tensor.dtype = DTypeFromName(name).value_or(DType::kInvalid);
+        if (tensor.dtype > kLastSafetensorsDType) tensor.dtype = DType::kInvalid;
+        if (tensor.dtype == DType::kInvalid) {
+          unknown_dtype_ = name.empty() ? "(empty)" : Shown(name);
+        }
       } else if (key == "shape") {
         if (seen_shape) return Corrupt("two shape fields");
         seen_shape = true;
@@ -127,31 +154,20 @@ class HeaderParser {
       }
     }
     if (json_.failed()) return Json();
-    if (!dtype) return Corrupt("no dtype field");
+    if (!seen_dtype) return Corrupt("no dtype field");
     if (!seen_shape) return Corrupt("no shape field");
     if (!offsets) return Corrupt("no data_offsets field");
     const auto [begin, end] = *offsets;
-    if (begin > end || end > data_bytes_) {
-      return Corrupt(fmt::format("data_offsets [{}, {}] lie outside of the file's {} bytes of data",
-                                 begin, end, data_bytes_));
+    if (begin > end || !CheckedAdd(data_begin_, end)) {
+      return Corrupt(fmt::format("its data_offsets [{}, {}] are no place in a file", begin, end));
     }
-    tensor.dtype = *dtype;
-    tensor.shape = shape_;
     tensor.offset = data_begin_ + begin;
     tensor.bytes = end - begin;
+    if (tensor.dtype == DType::kInvalid) return OkStatus();
+    tensor.shape = shape_;
     sampled_dims_ += shape_.size();
     sampled_name_bytes_ += tensor.name.size();
     return CheckSize(tensor);
-  }
-
-  StatusOr<DType> ParseDType() {
-    std::string_view name;
-    if (!json_.String(name)) return Json();
-    const auto dtype = DTypeFromName(name);
-    if (!dtype || *dtype > kLastSafetensorsDType) {
-      return Corrupt(fmt::format("unknown dtype '{}'", name));
-    }
-    return *dtype;
   }
 
   Status ParseShape() {
@@ -207,9 +223,17 @@ class HeaderParser {
   Status CheckLayout() {
     TensorTable& tensors = contents_.tensors;
     tensors.SortByPlace();
+    std::sort(unknown_extents_.begin(), unknown_extents_.end());
+    auto unknown = unknown_extents_.begin();
     uint64_t end = data_begin_;
+    const auto skip_unknown = [&] {
+      while (unknown != unknown_extents_.end() && unknown->first == end) {
+        end += (unknown++)->second;
+      }
+    };
     for (size_t i = 0; i < tensors.size(); ++i) {
       const TensorView tensor = tensors[i];
+      if (tensor.offset != end) skip_unknown();
       if (tensor.offset != end) {
         return AtOffset(
             Corrupt(fmt::format("tensor '{}': begins at {}, where the one before it ends at {}",
@@ -218,10 +242,51 @@ class HeaderParser {
       }
       end += tensor.bytes;
     }
-    if (end == data_begin_ + data_bytes_) return OkStatus();
-    return AtOffset(Corrupt(fmt::format("the file has {} bytes of data, its tensors take {}",
-                                        data_bytes_, end - data_begin_)),
-                    end);
+    skip_unknown();
+    if (unknown != unknown_extents_.end()) {
+      return AtOffset(Corrupt("a tensor of an unknown dtype leaves a hole or overlaps another"),
+                      unknown->first);
+    }
+    const uint64_t file_bytes = data_begin_ + data_bytes_;
+    if (end > file_bytes) {
+      tensors = {};  // none can be handed out
+      return CutOff(file_bytes, end);
+    }
+    WarnOfOldLayout();
+    if (end == file_bytes) return unsupported_;
+    if (tensors.empty()) {
+      return AtOffset(
+          Corrupt(fmt::format("{} bytes follow its header, which lists no tensor", data_bytes_)),
+          end);
+    }
+    contents_.tensors_are_whole = true;
+    return AtOffset(
+        Corrupt(fmt::format("{} bytes follow the last tensor, which safetensors forbids; every "
+                            "tensor is whole: --force takes them, and saving the model again "
+                            "removes what follows",
+                            file_bytes - end)),
+        end);
+  }
+
+  // docs/formats/safetensors-versions.md says what counts as old.
+  void WarnOfOldLayout() {
+    if (data_begin_ % kAlignment == 0) return;
+    const TensorTable& tensors = contents_.tensors;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const uint64_t item = DTypeBits(tensors[i].dtype) / 8;
+      if (item == 0 || tensors[i].bytes == 0 || tensors[i].offset % item == 0) continue;
+      contents_.findings.push_back(
+          {.path = "",
+           .category = FindingCategory::kFormatVersion,
+           .message = fmt::format(
+               "it has the layout of safetensors before 0.3.1, whose header is not padded to 8 "
+               "bytes: tensor '{}' begins at offset {}, not at a multiple of its element's {} "
+               "bytes, so that some programs copy it or refuse it; to migrate, load the file "
+               "with the safetensors library and save it again",
+               Shown(tensors[i].name), tensors[i].offset, item),
+           .offset = data_begin_});
+      return;
+    }
   }
 
   void Warn(std::string warning) {
@@ -244,35 +309,42 @@ class HeaderParser {
   JsonScanner json_;
   bool seen_metadata_ = false;
   std::string name_;             // of the tensor at hand
+  std::string unknown_dtype_;    // its dtype, when it is not known
   std::vector<uint64_t> shape_;  // likewise
   size_t sampled_dims_ = 0;      // of the tensors so far
   size_t sampled_name_bytes_ = 0;
+  // Of tensors whose dtype is not known: offset and bytes; the error about the first.
+  std::vector<std::pair<uint64_t, uint64_t>> unknown_extents_;
+  Status unsupported_;
   FileContents& contents_;
 };
-
-// The length of the JSON text, from the file's first bytes.
-StatusOr<uint64_t> HeaderLength(ByteSource& file) {
-  uint64_t length = 0;
-  if (file.size() < sizeof length) {
-    return Corrupt(fmt::format("{} bytes are too few for a header", file.size()));
-  }
-  RETURN_IF_ERROR(file.Read(0, std::as_writable_bytes(std::span(&length, 1))));
-  if (length > kMaxSafetensorsHeaderBytes) {
-    return Corrupt(fmt::format("the header's length is {}, at most {} is allowed", length,
-                               kMaxSafetensorsHeaderBytes));
-  }
-  if (length > file.size() - sizeof length) {
-    return Corrupt(fmt::format("the header's length is {}, the file has {} bytes: it is cut off",
-                               length, file.size()));
-  }
-  return length;
-}
 
 // What a header begins with. Leading white space is accepted as the reference
 // does; all else, a byte order mark for one, is not.
 bool BeginsWithBrace(std::string_view text) {
   const size_t start = text.find_first_not_of(" \t\r\n");
   return start != std::string_view::npos && text[start] == '{';
+}
+
+Status NoBrace() { return AtOffset(Corrupt("header: it does not begin with '{'"), kLengthBytes); }
+
+// The length of the JSON text, from the file's first bytes.
+StatusOr<uint64_t> HeaderLength(ByteSource& file) {
+  uint64_t length = 0;
+  if (file.size() < sizeof length) return CutOffWithin(file.size(), "the length of its header");
+  RETURN_IF_ERROR(file.Read(0, std::as_writable_bytes(std::span(&length, 1))));
+  if (length > kMaxSafetensorsHeaderBytes) {
+    return Corrupt(fmt::format("the header's length is {}, at most {} is allowed", length,
+                               kMaxSafetensorsHeaderBytes));
+  }
+  if (length > file.size() - sizeof length) {
+    ASSIGN_OR_RETURN(const std::string begin,
+                     ReadText(file, sizeof length, std::min(file.size() - sizeof length, kLook)));
+    if (!begin.empty() && !BeginsWithBrace(begin)) return NoBrace();
+    return CutOffWithin(file.size(),
+                        fmt::format("its header, which ends at {}", sizeof length + length));
+  }
+  return length;
 }
 
 }  // namespace
@@ -287,7 +359,7 @@ FormatReader::Match SafetensorsReader::Recognise(const FileStart& start) const {
       return Match::kByContent;
     }
   }
-  return start.name.ends_with(".safetensors") ? Match::kByName : Match::kNo;
+  return EndsWithIgnoreCase(start.name, ".safetensors") ? Match::kByName : Match::kNo;
 }
 
 Status SafetensorsReader::Read(ByteSource& file, OtherFiles&, FileContents& contents) const {
@@ -297,7 +369,7 @@ Status SafetensorsReader::Read(ByteSource& file, OtherFiles&, FileContents& cont
       file.Read(kLengthBytes, std::as_writable_bytes(std::span(buffer.get(), length))));
   const std::string_view text(buffer.get(), length);
   if (!BeginsWithBrace(text)) {
-    return AtOffset(Corrupt("header: it does not begin with '{'"), kLengthBytes);
+    return NoBrace();
   }
   const uint64_t data_begin = kLengthBytes + length;
   return HeaderParser(text, data_begin, file.size() - data_begin, contents).Parse();

@@ -58,9 +58,9 @@ std::string Ones(size_t rank) {
 constexpr std::string_view kMax = "18446744073709551615";
 
 TEST(SafetensorsReaderTest, TensorsComeInTheOrderOfTheFile) {
-  const std::string header = R"({"__metadata__":{"format":"pt"},"b":)" +
-                             Info("F16", "[2]", "[8,12]") + R"(,"a":)" +
-                             Info("F32", "[2,1]", "[0,8]") + "}";
+  std::string header = R"({"__metadata__":{"format":"pt"},"b":)" + Info("F16", "[2]", "[8,12]") +
+                       R"(,"a":)" + Info("F32", "[2,1]", "[0,8]") + "}";
+  while (header.size() % 8 != 0) header += ' ';
   const auto parsed = Parse(File(header, 12));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const uint64_t begin = 8 + header.size();
@@ -160,15 +160,19 @@ TEST_P(BrokenFile, IsRefusedWithItsReason) {
   EXPECT_THAT(std::string(Message(status)), HasSubstr(std::string(GetParam().message)));
 }
 
+constexpr ErrorCode kIncomplete = ErrorCode::kIncompleteModel;
+
 std::vector<Broken> BrokenFiles() {
   return {
-      {"empty_file", "", "too few"},
-      {"seven_bytes", "\2\0\0\0\0\0\0", "too few"},
+      {"empty_file", "", "it is empty", kIncomplete},
+      {"seven_bytes", std::string("\2\0\0\0\0\0\0", 7), "ends at byte 7", kIncomplete},
       {"zeros", std::string(4096, '\0'), "begin with '{'"},
-      {"length_only", std::string("\2\0\0\0\0\0\0\0", 8), "cut off"},
+      {"length_only", std::string("\2\0\0\0\0\0\0\0", 8), "cut off", kIncomplete},
+      {"length_and_no_json", std::string("\2\1\0\0\0\0\0\0xyz", 11), "begin with '{'"},
       {"empty_header", File("", 0), "begin with '{'"},
       {"length_above_limit", std::string("\1\xe1\xf5\5\0\0\0\0", 8) + "{}", "100000000"},
-      {"length_at_limit", std::string("\0\xe1\xf5\5\0\0\0\0", 8) + "{}", "cut off"},
+      {"length_at_limit", std::string("\0\xe1\xf5\5\0\0\0\0", 8) + "{}",
+       "its header, which ends at 100000008", kIncomplete},
       {"huge_length", std::string(8, '\xff') + "{}", "at most"},
       {"byte_order_mark", File("\xef\xbb\xbf{}", 0), "begin with '{'"},
       {"array", File("[]", 0), "begin with '{'"},
@@ -214,8 +218,16 @@ std::vector<Broken> BrokenFiles() {
       {"no_offsets", File(R"({"t":{"dtype":"U8","shape":[]}})", 0), "no data_offsets"},
       {"info_is_a_list", File(R"({"t":["U8",[1],[0,1]]})", 1), "wrong type"},
       {"info_is_null", File(R"({"t":null})", 0), "wrong type"},
-      {"unknown_dtype", File(Tensor("F128", "[1]", "[0,16]"), 16), "'F128'"},
-      {"lower_case_dtype", File(Tensor("f32", "[1]", "[0,4]"), 4), "'f32'"},
+      {"unknown_dtype", File(Tensor("F128", "[1]", "[0,16]"), 16), "no dtype 'F128'",
+       ErrorCode::kUnsupportedFormat},
+      {"lower_case_dtype", File(Tensor("f32", "[1]", "[0,4]"), 4), "'f32'",
+       ErrorCode::kUnsupportedFormat},
+      {"empty_dtype", File(Tensor("", "[1]", "[0,4]"), 4), "(empty)",
+       ErrorCode::kUnsupportedFormat},
+      {"unknown_dtype_twice", File(WithField(R"("dtype":"F128")"), 4), "two dtype"},
+      {"unknown_dtype_and_a_hole", File(Tensor("F128", "[1]", "[1,4]"), 4), "leaves a hole"},
+      {"unknown_dtype_and_cut_off", File(Tensor("F128", "[1]", "[0,16]"), 4), "it is cut off",
+       kIncomplete},
       {"float_dim", File(Tensor("U8", "[2.0]", "[0,2]"), 2), "header"},
       {"exponent_dim", File(Tensor("U8", "[2e0]", "[0,2]"), 2), "header"},
       {"minus_zero_dim", File(Tensor("U8", "[-0]", "[0,0]"), 0), "header"},
@@ -227,9 +239,13 @@ std::vector<Broken> BrokenFiles() {
       {"minus_zero_offset", File(Tensor("U8", "[1]", "[-0,1]"), 1), "header"},
       {"one_offset", File(Tensor("U8", "[0]", "[0]"), 0), "fewer"},
       {"three_offsets", File(Tensor("U8", "[1]", "[0,1,2]"), 1), "more"},
-      {"offsets_reversed", File(Tensor("U8", "[1]", "[1,0]"), 1), "outside"},
-      {"offsets_beyond_file", File(Tensor("U8", "[2]", "[0,2]"), 1), "outside"},
-      {"offset_overflow", File(Tensor("U8", "[1]", "[0," + std::string(kMax) + "]"), 1), "outside"},
+      {"offsets_reversed", File(Tensor("U8", "[1]", "[1,0]"), 1), "no place in a file"},
+      {"offsets_beyond_file", File(Tensor("U8", "[2]", "[0,2]"), 1), "it is cut off", kIncomplete},
+      {"offsets_beyond_all_disks",
+       File(Tensor("U8", "[1125899906842624]", "[0,1125899906842624]"), 1),
+       "more than any model's file has"},
+      {"offset_overflow", File(Tensor("U8", "[1]", "[0," + std::string(kMax) + "]"), 1),
+       "no place in a file"},
       {"size_differs", File(Tensor("F32", "[2]", "[0,4]"), 4), "make 8 bytes"},
       {"scalar_size_differs", File(Tensor("F32", "[]", "[0,8]"), 8), "make 4 bytes"},
       {"product_overflows_before_zero",
@@ -248,8 +264,8 @@ std::vector<Broken> BrokenFiles() {
        File(R"({"a":)" + Info("U8", "[2]", "[0,2]") + R"(,"b":)" + Info("U8", "[2]", "[1,3]") + "}",
             3),
        "begins at 1"},
-      {"polyglot_tail", File(Tensor("U8", "[1]", "[0,1]"), 2), "its tensors take 1"},
-      {"data_without_tensors", File("{}", 1), "its tensors take 0"},
+      {"polyglot_tail", File(Tensor("U8", "[1]", "[0,1]"), 2), "1 bytes follow the last tensor"},
+      {"data_without_tensors", File("{}", 1), "1 bytes follow its header"},
       {"nested_too_deep", File(WithField(R"("x":)" + Nested(127)), 4), "nested too deep"},
       {"nested_far_too_deep", File(WithField(R"("x":)" + Nested(100'000)), 4), "header"},
       {"unbalanced_unknown", File(WithField(R"("x":[})"), 4), "header"},
@@ -263,15 +279,65 @@ std::vector<Broken> BrokenFiles() {
 INSTANTIATE_TEST_SUITE_P(, BrokenFile, testing::ValuesIn(BrokenFiles()),
                          [](const auto& test) { return std::string(test.param.name); });
 
-TEST(SafetensorsReaderTest, AFileCutOffAtAnyByteIsRefused) {
+TEST(SafetensorsReaderTest, AFileCutOffAtAnyByteIsIncomplete) {
   const std::string whole =
       File(R"({"__metadata__":{"k":"v"},"a":)" + Info("F32", "[2,1]", "[0,8]") + R"(,"b":)" +
                Info("U8", "[3]", "[8,11]") + "}  ",
            11);
   ASSERT_TRUE(Parse(whole).ok());
   for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_EQ(CodeOf(Parse(whole.substr(0, size)).status()), ErrorCode::kCorruptedModel) << size;
+    const Status status = Parse(whole.substr(0, size)).status();
+    EXPECT_EQ(CodeOf(status), ErrorCode::kIncompleteModel) << size << status;
+    EXPECT_THAT(std::string(Message(status)), HasSubstr("download it again")) << size;
   }
+}
+
+// What a reader leaves behind in spite of its error.
+FileContents ContentsOfBroken(const std::string& file) {
+  MemorySource source(AsBytes(file));
+  FilesForTest none;
+  FileContents contents;
+  EXPECT_FALSE(SafetensorsReader().Read(source, none, contents).ok());
+  return contents;
+}
+
+TEST(SafetensorsReaderTest, TrailingBytesLeaveTheTensorsWhole) {
+  const std::string file = File(Tensor("U8", "[4]", "[0,4]"), 4);
+  const FileContents trailing = ContentsOfBroken(file + "abc");
+  EXPECT_TRUE(trailing.tensors_are_whole);
+  EXPECT_EQ(trailing.tensors.size(), 1u);
+  const FileContents cut = ContentsOfBroken(file.substr(0, file.size() - 1));
+  EXPECT_FALSE(cut.tensors_are_whole);
+  EXPECT_TRUE(cut.tensors.empty());
+}
+
+TEST(SafetensorsReaderTest, TensorsBesideOneOfAnUnknownDTypeAreListed) {
+  const FileContents contents = ContentsOfBroken(
+      File(R"({"a":)" + Info("U8", "[2]", "[0,2]") + R"(,"new":)" +
+               Info("F8_E3M4", "[3]", "[2,5]") + R"(,"b":)" + Info("U8", "[1]", "[5,6]") + "}",
+           6));
+  ASSERT_EQ(contents.tensors.size(), 2u);
+  EXPECT_EQ(contents.tensors[1].name, "b");
+}
+
+TEST(SafetensorsReaderTest, TheLayoutOfBefore031IsAWarningOfTheFormatVersion) {
+  const std::string f32 = Tensor("F32", "[1]", "[0,4]");
+  const std::string u8 = Tensor("U8", "[4]", "[0,4]");
+  const auto findings = [](std::string header, size_t remainder) {
+    while (header.size() % 8 != remainder) header += ' ';
+    const auto parsed = Parse(File(header, 4));
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    return parsed->findings;
+  };
+  EXPECT_TRUE(findings(f32, 0).empty());
+  EXPECT_TRUE(findings(f32, 4).empty());  // no tensor of it is out of place
+  EXPECT_TRUE(findings(u8, 3).empty());
+  const auto old = findings(f32, 3);
+  ASSERT_EQ(old.size(), 1u);
+  EXPECT_EQ(old[0].verdict, Verdict::kOk);
+  EXPECT_EQ(old[0].category, FindingCategory::kFormatVersion);
+  EXPECT_THAT(old[0].message, HasSubstr("safetensors before 0.3.1"));
+  EXPECT_THAT(old[0].message, HasSubstr("save it again"));
 }
 
 TEST(SafetensorsReaderTest, ErrorsNameTheTensor) {

@@ -116,7 +116,7 @@ StatusOr<ZipContent> ZipContent::Open(ByteSource& file, const ZipEntry& entry) {
   } else if (entry.method == kZipDeflated) {
     content.inflated_ = std::make_unique<std::string>();
     RETURN_IF_ERROR(Inflate(*stored, entry, *content.inflated_, content.problem_));
-    content.source_ = std::make_unique<MemorySource>(AsBytes(*content.inflated_));
+    content.source_ = std::make_unique<MemorySource>(AsBytes(*content.inflated_), /*is_part=*/true);
   } else {
     return AtOffset(Error(ErrorCode::kUnsupportedFormat,
                           fmt::format("entry '{}' is compressed by method {}, which is not read "

@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/strong.h"
 #include "fmt/format.h"
+#include "inspect/cut_off.h"
 #include "inspect/shown.h"
 
 namespace warmset {
@@ -95,7 +96,7 @@ class DirectoryReader {
 
   StatusOr<ZipDirectory> Read() {
     Status status = ReadCentral();
-    if (CodeOf(status) == ErrorCode::kCorruptedModel) {
+    if (CodeOf(status) == ErrorCode::kCorruptedModel || result_.cut_off) {
       // Whatever a loader makes of it, the entries may be looked for.
       Note(std::move(status));
       status = Search();
@@ -165,7 +166,9 @@ class DirectoryReader {
     const size_t found =
         tail_bytes < kEndBytes ? std::string::npos : tail.rfind(signature, tail_bytes - kEndBytes);
     if (found == std::string::npos) {
-      return Corrupt("the archive has no end record: it is cut off", file_.size());
+      result_.cut_off = !file_.is_part();
+      return result_.cut_off ? CutOffWithin(file_.size(), "an archive that has no end record")
+                             : Corrupt("the archive has no end record", file_.size());
     }
     End end;
     end.at = tail_begin + found;

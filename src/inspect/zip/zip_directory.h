@@ -43,9 +43,11 @@ struct ZipDirectory {
   // In the order of the central directory, those whose data lies in the file. Of
   // an archive without a usable one: entries that were searched for.
   std::vector<ZipEntry> entries;
-  // What breaks the rules, with offsets: kCorruptedModel, and kUnsafeModel for
-  // names that lead out of the folder they would be unpacked in.
+  // What breaks the rules, with offsets: kCorruptedModel, kIncompleteModel for a file
+  // that ends before its directory, and kUnsafeModel for names that lead out of the
+  // folder they would be unpacked in.
   std::vector<Status> problems;
+  bool cut_off = false;
 };
 
 // An error only when the file can't be read; what is wrong with it is in the result.

@@ -105,9 +105,10 @@ std::vector<Broken> BrokenZips() {
   short_extra.Write(uint16_t{2});
   short_extra.Write(uint16_t{0});
   return {
-      {"four_bytes", std::string(kZipMagic), "no end record", 0},
-      {"empty", "", "no end record", 0},
-      {"cut_off", TestZip({one, two}, {.without_end = true}), "no end record", 2},
+      {"four_bytes", std::string(kZipMagic), "no end record", 0, ErrorCode::kIncompleteModel},
+      {"empty", "", "it is empty", 0, ErrorCode::kIncompleteModel},
+      {"cut_off", TestZip({one, two}, {.without_end = true}), "no end record", 2,
+       ErrorCode::kIncompleteModel},
       {"name_differs", with([](Entry& e) { e.local_name = "a/0ne"; }), "differ in the name", 2},
       {"name_differs_in_length", with([](Entry& e) { e.local_name = "a/onee"; }), "the name", 2},
       {"local_flag_encrypted", with([](Entry& e) { e.local_flags = 0x1; }), "0x1", 2},

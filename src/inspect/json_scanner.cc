@@ -1,4 +1,4 @@
-#include "inspect/safetensors/json_scanner.h"
+#include "inspect/json_scanner.h"
 
 namespace warmset {
 namespace {

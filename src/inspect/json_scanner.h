@@ -1,6 +1,6 @@
 // A strict scanner of JSON text, front to back in one pass and without memory of
-// its own: a header of safetensors may have 100 MB, and an index of its structure
-// would take several times that.
+// its own: a header of safetensors may have 100 MB, an index of shards as much, and an
+// index of their structure would take several times that.
 //
 // Grammar: RFC 8259. Accepted is nothing beyond it, nor a lone surrogate.
 #pragma once
