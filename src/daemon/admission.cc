@@ -13,7 +13,13 @@ namespace {
 constexpr size_t kShownReasons = 3;
 
 ErrorCode RefusalCode(Verdict verdict) {
-  return verdict == Verdict::kCorrupt ? ErrorCode::kCorruptedModel : ErrorCode::kIncompatibleModel;
+  switch (verdict) {
+    case Verdict::kCorrupt:
+    case Verdict::kIncomplete:
+      return CodeOfVerdict(verdict);
+    default:
+      return ErrorCode::kIncompatibleModel;
+  }
 }
 
 // "unsafe_content: model.pt: …; …, and 2 more", the worst first.

@@ -19,9 +19,9 @@ enum class Admission {
   kForced,     // cache --force: the components that could be listed
 };
 
-// kCorruptedModel for a corrupt model, else kIncompatibleModel, with the worst
-// reasons by category. `more` is the command that tells the rest. REQUIRES: the
-// verdict is not kOk.
+// kCorruptedModel for a corrupt model, kIncompleteModel for an incomplete one, else
+// kIncompatibleModel, with the worst reasons by category. `more` is the command that
+// tells the rest. REQUIRES: the verdict is not kOk.
 Status RefusalOf(const Manifest& manifest, std::string_view more);
 // The same for a model without a tensor that could be cached, whatever its verdict.
 Status NothingToUse(const Manifest& manifest, std::string_view more);

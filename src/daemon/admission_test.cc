@@ -55,10 +55,15 @@ TEST(AdmissionTest, TheWorstReasonsComeFirst) {
 TEST(AdmissionTest, ACorruptModelHasACodeOfItsOwn) {
   Manifest manifest;
   manifest.findings = {
-      Problem(Verdict::kCorrupt, FindingCategory::kFileCorruption, "", "it ends early")};
+      Problem(Verdict::kCorrupt, FindingCategory::kFileCorruption, "", "it is damaged")};
   EXPECT_EQ(CodeOf(RefusalOf(manifest, "")), ErrorCode::kCorruptedModel);
   EXPECT_THAT(std::string(Message(RefusalOf(manifest, ""))), Not(HasSubstr("--force")));
   EXPECT_EQ(CodeOf(NothingToUse(manifest, "")), ErrorCode::kCorruptedModel);
+}
+
+TEST(AdmissionTest, AnIncompleteModelIsIncompleteFromVerdictToCode) {
+  EXPECT_EQ(CodeOf(RefusalOf(Pipeline(), "")), ErrorCode::kIncompleteModel);
+  EXPECT_EQ(CodeOf(NothingToUse(Pipeline(), "")), ErrorCode::kIncompleteModel);
 }
 
 TEST(AdmissionTest, AModelWithoutAPlainTensorIsIncompatible) {

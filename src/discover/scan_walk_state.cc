@@ -73,7 +73,8 @@ std::optional<Folder> ScanWalkState::ListFor(const std::string& path, const Plac
     const bool hidden = entry.name.starts_with('.') && entry.name != kAccessRecordName;
     const bool asked_for = entry.name == name;
     if (hidden && !asked_for) continue;
-    if (entry.type == os::FileType::kRegular && !asked_for && NoteUnfinished(*folder, entry.name)) {
+    if (entry.type == os::FileType::kRegular && !asked_for &&
+        IsUnfinished(*folder, entry.name, /*note=*/name.empty())) {
       continue;
     }
     if (!asked_for && !IsPrintable(entry.name)) {
@@ -85,14 +86,16 @@ std::optional<Folder> ScanWalkState::ListFor(const std::string& path, const Plac
   return folder;
 }
 
-bool ScanWalkState::NoteUnfinished(Folder& folder, const std::string& name) {
+bool ScanWalkState::IsUnfinished(Folder& folder, const std::string& name, bool note) {
   if (const auto file = FileOfControlFile(name)) {
     folder.unfinished.emplace(*file);
     return true;
   }
   if (!IsPrintable(name) || !UnfinishedNameOf(name)) return false;
-  Note(folder.path + "/" + name, ErrorCode::kIncompleteModel,
-       "a download that is not finished; let it go on, or remove it");
+  if (note) {
+    Note(folder.path + "/" + name, ErrorCode::kIncompleteModel,
+         "a download that is not finished; let it go on, or remove it");
+  }
   return true;
 }
 

@@ -106,8 +106,8 @@ class ScanWalkState {
 
  private:
   std::optional<Folder> ListEntries(const std::string& path, const Place& place);
-  // Whether it is what a downloader leaves while it works.
-  bool NoteUnfinished(Folder& folder, const std::string& name);
+  // Whether it is what a downloader leaves while it works; says so if it is to be noted.
+  bool IsUnfinished(Folder& folder, const std::string& name, bool note);
   void NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry);
   void AddEntry(Folder& folder, const os::DirectoryEntry& entry, const Place& place,
                 bool of_interest);

@@ -108,7 +108,10 @@ TEST_F(ScannerTest, AFileWithADownloadersControlFileIsIncomplete) {
     EXPECT_EQ(sighting.findings[0].path, "flux.safetensors");
     EXPECT_EQ(sighting.findings[0].verdict, Verdict::kIncomplete);
   }
-  EXPECT_THAT(LookAt("flux.safetensors").sightings[0].findings, SizeIs(1));
+  tree_.AddFile("other.gguf.part", "x");
+  const ScanWalk one = LookAt("flux.safetensors");
+  EXPECT_THAT(one.sightings[0].findings, SizeIs(1));
+  EXPECT_THAT(one.findings, IsEmpty());  // what lies beside it is another matter
 }
 
 TEST_F(ScannerTest, SplitGgufFilesAreOneModel) {

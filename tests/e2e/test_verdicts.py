@@ -34,7 +34,7 @@ def pipeline(models, fixtures):
 def test_a_broken_file_is_listed_explained_and_refused(serve, models, fixtures):
     file = fixtures.make_file(models, 1)
     whole = file.read_bytes()
-    file.write_bytes(whole[:len(whole) // 2])
+    file.write_bytes(whole.replace(b'"shape":[', b'"shape":{'))
     daemon = serve()
     assert listed(daemon)["tiny.safetensors"]["verdict"] == "corrupt"
     detail = daemon.cli("show", "tiny")
@@ -59,7 +59,7 @@ def test_a_repaired_file_is_good_again(serve, models, fixtures, scan):
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
     daemon = serve("--watch", "off")
-    assert refusal(daemon, "cache", "tiny").code == "corrupted_model"
+    assert refusal(daemon, "cache", "tiny").code == "incomplete_model"
     file.write_bytes(whole)
     if scan:
         daemon.cli("scan")
@@ -70,7 +70,7 @@ def test_a_repaired_file_is_good_again(serve, models, fixtures, scan):
     assert listed(daemon)["tiny.safetensors"]["verdict"] == "ok"
     file.write_bytes(whole[:-1])
     daemon.cli("scan")
-    assert listed(daemon)["tiny.safetensors"]["verdict"] == "corrupt"
+    assert listed(daemon)["tiny.safetensors"]["verdict"] == "incomplete"
     assert daemon.memory()["entries"] == 0, "bytes that the disk has no more are not served"
 
 
@@ -79,12 +79,12 @@ def test_force_takes_what_is_there_and_says_what_is_not(serve, pipeline):
     assert listed(daemon)["sd"]["verdict"] == "incomplete"
     for use in USES:
         failed = refusal(daemon, use, "sd")
-        assert failed.code == "incompatible_model", use
+        assert failed.code == "incomplete_model", use
         assert "vae/diffusion_pytorch_model.safetensors" in failed.stderr
         assert "git lfs pull" in failed.stderr and "--force" in failed.stderr
     with daemon.session() as session, pytest.raises(Refused) as refused:
         session.attach("sd")
-    assert refused.value.code == "incompatible_model"
+    assert refused.value.code == "incomplete_model"
 
     reply = daemon.cli("cache", "sd", "--force")
     assert reply["state"]["cache_state"] == "CACHED"
@@ -97,7 +97,7 @@ def test_force_takes_what_is_there_and_says_what_is_not(serve, pipeline):
 
     with daemon.session() as session:
         assert len(session.attach("sd")) == 2, "what was forced can be attached"
-    assert refusal(daemon, "path", "sd").code == "incompatible_model"
+    assert refusal(daemon, "path", "sd").code == "incomplete_model"
     reply = daemon.cli("load", "sd", "--force", "--component", "unet")
     assert reply["state"]["devices"] and reply["skipped"]
 

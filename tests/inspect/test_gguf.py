@@ -230,7 +230,7 @@ def handcrafted(random_):
         "tensors_bad_align": ("corrupt", tensors_file(random_, [alignment_pair(13)])),
         "tensors_inconsistent_align": ("corrupt", tensors_file(
             random_, alignment=1, tensors=[(24, [3], 3), (24, [5], 5)])),
-        "data_not_enough_data": ("corrupt", tensors_file(
+        "data_not_enough_data": ("incomplete", tensors_file(
             random_, tensors=[*some_tensors(random_), (0, [8], 32)], missing=1)),
         "data_padding_missing": ("ok", tensors_file(
             random_, tensors=[*some_tensors(random_), (0, [7], 28)], missing=4)),
@@ -245,7 +245,7 @@ def handcrafted(random_):
 @pytest.mark.parametrize("kind", handcrafted(random.Random(0)))
 def test_handcrafted(tmp_path, inspect_one, kind, seed):
     verdict, content = handcrafted(random.Random(seed))[kind]
-    for extra in (b"", bytes(7) if verdict != "corrupt" else b""):
+    for extra in (b"", bytes(7) if verdict not in ("corrupt", "incomplete") else b""):
         path = tmp_path / f"{kind}.gguf"
         path.write_bytes(content + extra)
         line = inspect_one(path)
@@ -263,7 +263,7 @@ def test_a_large_sparse_file_takes_no_time_and_no_memory(tmp_path, verdict_of):
             header(0, 2**28)):
         path.write_bytes(content)
         os.truncate(path, 20 << 30)
-        assert verdict_of(path) in ("ok", "corrupt", "unsupported")
+        assert verdict_of(path) in ("ok", "corrupt", "incomplete", "unsupported")
 
 
 # Split files.
@@ -309,3 +309,31 @@ def test_a_part_by_its_own_path(tmp_path, inspect_one):
         assert line["verdict"] == "ok" and line["tensors"] == 3
     parts[0].unlink()
     assert inspect_one(parts[1])["verdict"] == "incomplete"
+
+
+def test_parts_joined_by_cat(tmp_path, inspect_one):
+    parts = write_parts(tmp_path)
+    joined = tmp_path / "joined.gguf"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    line = inspect_one(joined)
+    assert line["verdict"] == "incomplete"
+    [finding] = [finding for finding in line["findings"] if finding["severity"] == "error"]
+    assert "joined byte by byte" in finding["message"]
+    assert "llama-gguf-split --merge" in finding["message"]
+
+
+def test_five_dimensions_and_original_shapes_as_comfyui_writes_them(tmp_path, inspect_one):
+    path = tmp_path / "wan.gguf"
+    writer = gguf.GGUFWriter(path, arch="wan")
+    writer.add_tensor("patch_embedding.weight", np.zeros((6, 4, 1, 2, 2), np.float32))
+    writer.add_array("comfy.gguf.orig_shape.conv", (8, 4, 2, 4))
+    writer.add_tensor("conv", np.zeros((1, 256), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    line = inspect_one(path, tensors=True)
+    assert line["verdict"] == "ok"
+    shapes = {tensor["name"]: tensor["shape"] for tensor in line["tensor_list"]}
+    assert shapes == {"patch_embedding.weight": [6, 4, 1, 2, 2], "conv": [8, 4, 2, 4]}
+    assert any("llama.cpp reads at most 4" in finding["message"] for finding in line["findings"])

@@ -108,10 +108,50 @@ def test_quantised_and_sparse(tmp_path, tensors_of):
                 "sparse": sparse, "meta": torch.empty(3, device="meta")}, path)
     listed = tensors_of(path)
     assert listed["q"]["dtype"] == listed["channel"]["dtype"] == "I8"
+    assert listed["q"]["storage"] == listed["channel"]["storage"] == "encoded"
     begin = listed["q"]["offset"]
     assert path.read_bytes()[begin:begin + 4] == bytes([3] * 4)
     assert listed["sparse.values"]["shape"] == [3]
     assert listed["meta"]["storage"] == "encoded"
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_conjugate_and_negative_tensors_are_not_handed_out(tmp_path, inspect_one, zipped):
+    path = tmp_path / "model.pt"
+    complex_ = torch.tensor([1 + 2j, 3 - 4j])
+    torch.save({"plain": complex_, "conj": complex_.conj(), "neg": torch._neg_view(torch.ones(2)),
+                "real": complex_.clone().real}, path, _use_new_zipfile_serialization=zipped)
+    line = inspect_one(path, tensors=True)
+    assert line["verdict"] == "ok"
+    storage = {tensor["name"]: tensor["storage"] for tensor in line["tensor_list"]}
+    assert storage == {"plain": "contiguous", "conj": "encoded", "neg": "encoded",
+                       "real": "strided"}
+    assert [component["tensors"] for component in line["components"]] == [1]
+    assert any("resolve_conj()" in finding["message"] for finding in line["findings"])
+    resolved = {name: tensor.resolve_conj().resolve_neg().contiguous()
+                for name, tensor in torch.load(path, weights_only=True).items()}
+    torch.save(resolved, path, _use_new_zipfile_serialization=zipped)
+    line = inspect_one(path, tensors=True)
+    assert {tensor["storage"] for tensor in line["tensor_list"]} == {"contiguous"}
+    assert line["findings"] == []
+
+
+def test_no_tensor_vanishes(tmp_path, inspect_one):
+    path = tmp_path / "model.pt"
+    one = torch.ones(3)
+    torch.save({("a", 1): one, None: one, True: one, 2.5: one, -7: one, torch.float16: one,
+                "list": [one, (one,)]}, path)
+    line = inspect_one(path, tensors=True)
+    assert line["verdict"] == "ok" and line["findings"] == []
+    assert {tensor["name"] for tensor in line["tensor_list"]} == {
+        "('a', 1)", "None", "True", "2.5", "-7", "torch.float16", "list.0", "list.1.0"}
+    parameter = torch.nn.Parameter(one)
+    parameter.scale = torch.full((2,), 2.0)
+    torch.save({"w": parameter, "members": {torch.zeros(2)}}, path)
+    line = inspect_one(path, tensors=True)
+    assert [tensor["name"] for tensor in line["tensor_list"]] == ["w"]
+    assert any("2 tensors (the first in storage" in finding["message"]
+               for finding in line["findings"])
 
 
 def test_sharded(tmp_path, inspect_one):
