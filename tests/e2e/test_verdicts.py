@@ -168,7 +168,7 @@ def test_a_passed_file_that_is_broken(serve, models, fixtures, tmp_path):
     file.write_bytes(whole[:-1])
     with pytest.raises(Refused) as refused:
         attach()
-    assert refused.value.code == "corrupted_model"
+    assert refused.value.code == "incomplete_model"
     assert "passed.safetensors" in refused.value.message
     assert listed(daemon) == {} and daemon.memory()["entries"] == 0
     file.write_bytes(whole)
