@@ -3,7 +3,7 @@
 of their tensors, from the libraries diffusers, transformers and spandrel and from
 atlas/original_layouts.txt.
 
-The libraries must be installed; torch without a GPU will do. Takes some minutes.
+The libraries must be installed; torch without a GPU will do. Takes some twenty minutes.
 
 Usage: make-model-atlas.py [--forms FILE] [--check]
   --forms FILE  keeps what the libraries define, so that the next run needs no library
@@ -34,10 +34,10 @@ def collect():
         print(text.split("\n")[0][:200], file=sys.stderr)
 
     libraries.prepare()
+    forms = [*libraries.diffusers_forms(log), *libraries.transformers_forms(log)]
     libraries.without(["torchvision", "torchvision.transforms", "torchvision.transforms.functional",
                        "torchvision.ops", "torchvision.models", "torchvision.utils"])
-    forms = [*libraries.spandrel_forms(log), *libraries.diffusers_forms(log),
-             *libraries.transformers_forms(log)]
+    forms += libraries.spandrel_forms(log)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return dict(forms=[tuple(form) for form in forms], versions=versions,
                 tasks=libraries.transformers_tasks(), heirs=libraries.transformers_heirs())

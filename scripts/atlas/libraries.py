@@ -14,6 +14,7 @@ import pkgutil
 import re
 import signal
 import sys
+import time
 import types
 
 from .expressions import generalized, words_of
@@ -222,6 +223,42 @@ def transformers_shapes(cls, configurations):
     raise error
 
 
+# Options that add or take away tensors.
+OPTIONS = re.compile("bias|norm|gated|glu|qk|feed_forward_proj|add_|^use_")
+GATED = ["gated-gelu"]  # of feed_forward_proj
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
+OPTION_SECONDS = 10  # for all options of a class
+
+
+def transformers_variants(cls, configuration, kwargs):
+    """{layout: sets of names with each option of the configuration changed}."""
+    defaults = configuration(**kwargs)
+    small = dict(kwargs)
+    variants = collections.defaultdict(set)
+    begin = time.monotonic()
+
+    def add(**options):
+        build = lambda: with_few_experts(configuration(**{**small, **options}))  # noqa: E731
+        return transformers_shapes(cls, (build,))
+
+    for name in LAYERS if not hasattr(defaults, "layer_types") else ():
+        if isinstance(getattr(defaults, name, None), int) and getattr(defaults, name) > 2:
+            with contextlib.suppress(Exception):
+                add(**{name: 2})
+                small[name] = 2
+    for name, value in sorted(defaults.to_dict().items()):
+        if time.monotonic() - begin > OPTION_SECONDS or not OPTIONS.search(name):
+            continue
+        others = [not value] if isinstance(value, bool) else []
+        for other in GATED if name == "feed_forward_proj" else others:
+            with contextlib.suppress(Exception):
+                memory, disk = add(**{name: other})
+                variants["memory"].add(names_of(memory))
+                if disk and disk.keys() != memory.keys():
+                    variants["disk"].add(names_of(disk))
+    return variants
+
+
 def transformers_forms(log):
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -246,6 +283,7 @@ def transformers_forms(log):
             and not name.endswith("PreTrainedModel") and getattr(cls, "config_class", None) is of
         }
         words = frozenset([model_type, *classes])
+        built = {}
         for name, cls in classes.items():
             if SAME_HEADS.search(name):
                 continue
@@ -254,11 +292,17 @@ def transformers_forms(log):
             except Exception as error:
                 log(f"{name}: {error}")
                 continue
-            for layout, shapes in (("memory", memory), ("disk", disk)):
-                if shapes and (layout == "memory" or shapes.keys() != memory.keys()):
-                    yield Form("transformers", model_type, name, module_name, layout,
-                               cls.base_model_prefix or "", names_of(shapes), set(),
-                               width_of(shapes), words, tells_of(shapes, True))
+            built[name] = {"memory": memory}
+            if disk and disk.keys() != memory.keys():
+                built[name]["disk"] = disk
+        largest = max(built, key=lambda name: len(built[name]["memory"]), default="")
+        variants = transformers_variants(classes[largest], of, kwargs) if largest else {}
+        for name, layouts in built.items():
+            for layout, shapes in layouts.items():
+                yield Form("transformers", model_type, name, module_name, layout,
+                           classes[name].base_model_prefix or "", names_of(shapes),
+                           variants.get(layout, set()) if name == largest else set(),
+                           width_of(shapes), words, tells_of(shapes, True))
 
 
 def transformers_tasks():

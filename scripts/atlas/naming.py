@@ -78,7 +78,8 @@ BY_RULES = {
 LEFT_OUT = {"Transformer2DModel", "TransformerTemporalModel", "MultiAdapter"}
 # Those that come first among models that nothing tells apart.
 WELL_KNOWN = {
-    "bert", "clip", "cogvideox", "cogview4", "flux.1", "gpt2", "hunyuan-video", "llama", "ltx-video",
+    "bart", "bert", "clip", "clip-vision", "cogvideox", "cogview4", "deepseek-v3", "dinov2", "flux.1",
+    "gpt2", "hunyuan-video", "llama", "ltx-video", "mixtral", "mistral", "siglip", "wav2vec2",
     "pixart-sigma|pixart-alpha", "qwen2", "qwen3", "t5", "vit", "wan", "wan2.1-vae|wan2.2-vae", "whisper",
 }
 FOLLOWED = 2  # heirs that make a model of transformers known enough to be told by its vocabulary

@@ -20,6 +20,8 @@ constexpr std::string_view kShared[] = {
 
 constexpr std::string_view kWeight = ".weight";
 constexpr size_t kMatrixRank = 2;
+constexpr size_t kNamesOfRow = 32;   // that no other has; about that, to make room
+constexpr double kTypicalSteps = 4;  // a name or two make no difference
 // A group explains itself by less than that: no use.
 constexpr double kLeast = 0.3;
 
@@ -33,7 +35,8 @@ void SortLikest(std::vector<Likeness>& matches) {
                       if (a.value() != b.value()) return a.value() > b.value();
                       const double sum_a = a.explained + a.complete;
                       const double sum_b = b.explained + b.complete;
-                      return sum_a != sum_b ? sum_a > sum_b : a.row < b.row;
+                      if (sum_a != sum_b) return sum_a > sum_b;
+                      return a.typical != b.typical ? a.typical > b.typical : a.row < b.row;
                     });
 }
 
@@ -48,6 +51,8 @@ bool FitsWidth(const LayerShape& layer, uint64_t width) {
 
 Atlas::Atlas(std::span<const AtlasRow> rows, std::span<const std::string_view> shared)
     : rows_(rows), core_weights_(rows.size()), tells_(rows.size()) {
+  names_.reserve(rows.size() * kNamesOfRow);
+  layers_.reserve(rows.size() * kNamesOfRow / 2);
   for (uint32_t i = 0; i < rows.size(); ++i) {
     AddNames(i, rows[i].core, true, shared);
     AddNames(i, rows[i].more, false, shared);
@@ -128,6 +133,7 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
   struct Sums {
     double explained = 0;
     double core = 0;
+    double typical = 0;
   };
   std::vector<Sums> sums(rows_.size());
   double all = static_cast<double>(names.left_out()) * unknown_weight_;
@@ -140,7 +146,9 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
     all += found->second.weight;
     for (const Posting& each : found->second.rows) {
       sums[each.row].explained += found->second.weight;
-      if (each.core) sums[each.row].core += names_.at(each.plain).weight;
+      if (!each.core) continue;
+      sums[each.row].core += names_.at(each.plain).weight;
+      sums[each.row].typical += found->second.weight;
     }
   }
   std::vector<Likeness> matches;
@@ -149,7 +157,8 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
     const double explained = sums[row].explained / all;
     if (explained < kLeast || core_weights_[row] == 0) continue;
     matches.push_back({&rows_[row], Rounded(explained),
-                       Rounded(std::min(1.0, sums[row].core / core_weights_[row]))});
+                       Rounded(std::min(1.0, sums[row].core / core_weights_[row])),
+                       std::round(sums[row].typical / all * kTypicalSteps) / kTypicalSteps});
   }
   SortLikest(matches);
   for (size_t i = 0; i < std::min(matches.size(), size_t{kSorted}); ++i) {

@@ -34,6 +34,7 @@ struct Likeness {
   const AtlasRow* row = nullptr;
   double explained = 0;  // of the group's names
   double complete = 0;   // of the row's core
+  double typical = 0;    // of the group's names, those of the row's core; in quarters
   uint32_t tells = 0;    // that the row has; only of the likest rows
   uint32_t told = 0;     // those that the group's shapes fulfil
   double value() const { return explained < complete ? explained : complete; }

@@ -20,7 +20,8 @@ constexpr double kUnknownClass = 0.5;
 struct Declaration {
   std::string type;           // empty: not told
   std::string architectures;  // with '|' between; empty: any
-  bool known = false;         // its class or its model type
+  std::string by_rules;       // those that rules may tell of its class, likewise
+  bool known = false;         // the class or the model type is a library's
 };
 
 Declaration Declared(std::string_view class_name, std::string_view model_type) {
@@ -29,13 +30,16 @@ Declaration Declared(std::string_view class_name, std::string_view model_type) {
   if (rows.empty()) rows = atlas.FindWord(model_type);
   Declaration declared;
   if (const ClassRule* rule = FindClass(class_name)) {
-    declared = {std::string(rule->type), std::string(rule->architectures), true};
+    declared = {std::string(rule->type), std::string(rule->architectures), "", false};
   }
   if (rows.empty()) return declared;
-  declared = {std::string(rows[0]->type), "", true};
+  declared = {std::string(rows[0]->type), "", "", true};
   std::vector<std::string_view> names;
   for (const AtlasRow* row : rows) {
-    if (row->name.starts_with('?')) continue;  // only rules tell
+    if (row->name.starts_with('?')) {
+      declared.by_rules = row->name.substr(1);
+      continue;
+    }
     ForEachWord(row->name, '|', [&](std::string_view name) {
       if (std::find(names.begin(), names.end(), name) != names.end()) return;
       declared.architectures += (names.empty() ? "" : "|") + std::string(name);
@@ -149,8 +153,10 @@ void AddConfiguration(const ModelEvidence& evidence, std::string& type,
   const std::string declared(by_place ? place : declaration.type);
   const std::string_view named = declaration.architectures;
   const auto is_declared = [&](const Candidate& each) {
-    bool is = named.empty() || each.name.empty();
-    ForEachWord(named, '|', [&](std::string_view name) { is = is || IsRelated(each.name, name); });
+    const std::string_view fitting = named.empty() ? declaration.by_rules : named;
+    bool is = fitting.empty() || each.name.empty();
+    ForEachWord(fitting, '|',
+                [&](std::string_view name) { is = is || IsRelated(each.name, name); });
     return is;
   };
   if (!declared.empty()) {

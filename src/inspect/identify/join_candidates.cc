@@ -59,6 +59,7 @@ std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
     return each.tells > 0 && each.told == each.tells;
   };
   double most = kUntold;
+  if (ByRules(*rows[0].row)) rows.resize(1);
   if (std::any_of(rows.begin(), rows.end(), is_told)) {
     std::erase_if(rows, [&](const Likeness& each) { return each.tells > 0 && !is_told(each); });
     if (is_told(rows[0])) most = rows[0].tells >= kManyTells ? kSure : kTold;
@@ -137,10 +138,12 @@ void LowerConfidence(std::vector<Candidate>& candidates, std::span<const Likenes
   }
 }
 
-// Whether the rows are of no other family than that of the name.
+// Whether no row is of another family than that of the name, or one leaves it to rules.
 bool AllAre(std::span<const Likeness> rows, std::string_view name) {
-  return std::all_of(rows.begin(), rows.end(),
-                     [&](const Likeness& each) { return Has(*each.row, name); });
+  const auto has = [&](const Likeness& each) { return Has(*each.row, name); };
+  const auto leaves = [&](const Likeness& each) { return ByRules(*each.row) && has(each); };
+  return std::all_of(rows.begin(), rows.end(), has) ||
+         (!name.empty() && std::any_of(rows.begin(), rows.end(), leaves));
 }
 
 }  // namespace
@@ -171,11 +174,14 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
     const auto known = std::find_if(joined.begin(), joined.end(), [&](const Candidate& other) {
       return other.name == each.name && other.type == each.type;
     });
-    if (known != joined.end()) {
-      AddEvidence(*known, each.confidence, each.evidence);
-    } else {
+    if (known == joined.end()) {
       joined.push_back(std::move(each));
+      continue;
     }
+    // A rule's guess among relatives is no second reason for the best known of them.
+    const double most = std::max(known->confidence, each.confidence);
+    AddEvidence(*known, each.confidence, each.evidence);
+    if (!AllAre(first, known->name)) known->confidence = most;
   }
   RankCandidates(joined);
   // A rule does not tell relatives apart that have the same names, or almost.
