@@ -68,12 +68,19 @@ def tells_of(shapes, vocabulary_only):
     return tells
 
 
-def shapes_of(build):
+def shapes_of(build, devices=("meta",)):
+    """On the first device where it can be built: some models compute with their own values."""
     import torch
 
-    with time_limit(), torch.device("meta"):
-        model = build()
-    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for device in devices:
+        try:
+            with time_limit(), torch.device(device):
+                model = build()
+            return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        except Exception:
+            if device == devices[-1]:
+                raise
+    return {}
 
 
 def without(torch_names):
@@ -352,7 +359,7 @@ def spandrel_forms(log):
                 more |= {each: SCALES for each in ("scale", "upscale", "upscaling_factor")}
                 build = lambda **kw: cls(**{**settings.get(name, {}), **kw})  # noqa: E731
                 try:
-                    shapes = shapes_of(build)
+                    shapes = shapes_of(build, ("meta", "cpu"))
                 except Exception as error:
                     log(f"{folder} {name}: {error}")
                     continue
