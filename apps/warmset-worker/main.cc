@@ -1,16 +1,16 @@
 // The process that owns one device. The daemon starts it; docs/design/sync.md.
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "base/log.h"
 #include "base/units.h"
 #include "device/device.h"
-#include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
 #include "os/event_loop.h"
 #include "os/unique_fd.h"
+#include "spdlog/spdlog.h"
 #include "worker/worker.h"
 
 namespace warmset {
@@ -46,10 +46,11 @@ int main(int argc, char** argv) {
   // and then its workers.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
+  warmset::StartLog("warmset-worker", "info");
   google::protobuf::SetLogHandler(nullptr);  // what is invalid comes back as an error
 
   const warmset::Status status = warmset::Run(device, memory, fd);
   if (status.ok()) return 0;
-  fmt::print(stderr, "warmset-worker {}: {}\n", device, warmset::Message(status));
+  spdlog::error("worker of {}: {}", device, warmset::Message(status));
   return 1;
 }

@@ -1,11 +1,13 @@
 // The program as users run it: arguments, help, exit codes, streams.
 #include <map>
+#include <sstream>
 
 #include "cli_fixture.h"
 #include "doctor/check.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "text.h"
 
 namespace warmset::cli {
 namespace {
@@ -32,12 +34,25 @@ TEST_P(EveryCommand, UnknownFlagIsAUsageError) {
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, StartsWith("warmset: usage: "));
   EXPECT_THAT(outcome.err, HasSubstr(fmt::format("see `warmset {} --help`", GetParam())));
+  EXPECT_THAT(outcome.err,
+              HasSubstr(fmt::format("`warmset {}` has no flag '--no-such-flag'", GetParam())));
+  EXPECT_THAT(outcome.err, HasSubstr("Its flags: --help, --json"));
+}
+
+TEST_P(EveryCommand, HelpFitsIn80Columns) {
+  std::istringstream lines(Run(std::string(GetParam()) + " --help").out);
+  for (std::string line; std::getline(lines, line);) {
+    // A flag's own column is as wide as its name.
+    if (line.find("--") != std::string::npos) continue;
+    EXPECT_LE(Columns(line), 80u) << line;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Commands, EveryCommand,
-                         ::testing::Values("serve", "run", "scan", "list", "show", "override", "cache",
-                                           "uncache", "path", "load", "unload", "ps", "devices",
-                                           "inspect", "doctor", "config", "shutdown"),
+                         ::testing::Values("serve", "run", "scan", "list", "show", "override",
+                                           "cache", "preload", "uncache", "path", "load", "unload",
+                                           "ps", "devices", "inspect", "doctor", "config",
+                                           "shutdown", "version"),
                          [](const auto& command) { return std::string(command.param); });
 
 class EveryDaemonCommand : public CliTest, public ::testing::WithParamInterface<const char*> {};
@@ -75,6 +90,78 @@ TEST_F(CliTest, UsageErrors) {
     EXPECT_THAT(outcome.err, StartsWith("warmset: usage: ")) << arguments;
     EXPECT_THAT(outcome.out, IsEmpty()) << arguments;
   }
+}
+
+TEST_F(CliTest, WithoutACommandItShowsThem) {
+  const Outcome outcome = Run("");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, StartsWith("warmset: usage: `warmset` needs a command\n"));
+  EXPECT_THAT(outcome.err, HasSubstr("  cache       Read a model into RAM\n"));
+}
+
+TEST_F(CliTest, HelpExplainsCommands) {
+  EXPECT_EQ(Run("help").out, Run("--help").out);
+  EXPECT_EQ(Run("help cache").out, Run("cache --help").out);
+  EXPECT_EQ(Run("help plan load").out, Run("plan load --help").out);
+  const Outcome unknown = Run("help frobnicate");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("`warmset` has no command 'frobnicate'\n"));
+}
+
+TEST_F(CliTest, AnUnknownCommandIsNamedWithTheNearest) {
+  const Outcome outcome = Run("cahce m");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, StartsWith("warmset: usage: `warmset` has no command 'cahce'; the "
+                                      "nearest is 'cache'\nIts commands: serve, run, scan, "));
+  EXPECT_THAT(Run("plan lod m").err,
+              HasSubstr("`warmset plan` has no command 'lod'; the nearest is 'load'\n"
+                        "Its commands: cache, load\n"));
+}
+
+TEST_F(CliTest, WordsOfOtherProgramsAreKnownOrExplained) {
+  EXPECT_THAT(Run("ls --json").out, HasSubstr("daemon_unavailable"));
+  EXPECT_THAT(Run("rm m").err, HasSubstr("`warmset uncache MODEL` drops a model from RAM"));
+  EXPECT_THAT(Run("stop").err, HasSubstr("`warmset shutdown` ends the daemon"));
+  EXPECT_THAT(Run("status").err, HasSubstr("`warmset ps` shows what is in RAM"));
+  EXPECT_EQ(Run("version").out, Run("--version").out);
+  EXPECT_EQ(ParseJson(Run("version --json").out).fields().count("version"), 1u);
+}
+
+TEST_F(CliTest, AUsageErrorIsAJsonDocumentToo) {
+  for (const char* const arguments : {"lsit --json", "list --srot size --json", "show --json"}) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.err, StartsWith("warmset: usage: "));
+    const auto error = ParseJson(outcome.out).fields().at("error").struct_value();
+    EXPECT_EQ(error.fields().at("code").string_value(), "usage");
+    EXPECT_EQ(error.fields().count("candidates"), 1u);
+  }
+  EXPECT_THAT(Run("lsit --json").out, HasSubstr("\"list\""));
+}
+
+TEST_F(CliTest, WordsAreCheckedAndCaseDoesNotMatter) {
+  EXPECT_THAT(Run("list --kind lorra").err, HasSubstr("'lorra' is none of checkpoint, pipeline, "));
+  EXPECT_THAT(Run("list --kind lorra").err, HasSubstr("; the nearest is 'lora'"));
+  EXPECT_THAT(Run("list --verdict good").err, HasSubstr("none of ok, unrecognized, "));
+  EXPECT_THAT(Run("override m --kind foo").err, HasSubstr("'foo' is none of"));
+  EXPECT_THAT(Run("cache m --strategy fast").err,
+              HasSubstr("'fast' is none of speed, memory, balanced, adaptive, default"));
+  EXPECT_THAT(Run("cache m --keep 5").err, HasSubstr("'5' is not a duration"));
+  for (const char* const good :
+       {"list --kind LoRA", "list --sort SIZE", "list --verdict OK", "cache m --strategy optimized",
+        "cache m --strategy Memory-Optimized", "cache m --strategy standard",
+        "load m --pool SHARED"}) {
+    EXPECT_EQ(Run(good).exit_code, 1) << good;  // there is no daemon
+  }
+}
+
+TEST_F(CliTest, ServeReportsItsErrorsAsJson) {
+  const Outcome outcome = Run("serve --json --root /no/such/folder");
+  EXPECT_EQ(outcome.exit_code, 1);
+  const auto error = ParseJson(outcome.out).fields().at("error").struct_value();
+  EXPECT_EQ(error.fields().at("code").string_value(), "invalid_config");
+  EXPECT_THAT(error.fields().at("message").string_value(),
+              HasSubstr("/no/such/folder does not exist; give a folder with models"));
 }
 
 TEST_F(CliTest, Version) {

@@ -14,10 +14,9 @@ namespace {
 
 constexpr std::chrono::seconds kShutdownPatience{30};
 
-StatusOr<int> RunServe(const Context&, const OptionFlags& flags) {
-  // Mistakes are reported here, in this program's way.
-  RETURN_IF_ERROR(LoadOptions(flags).status());
+StatusOr<int> RunServe(const Context& context, const OptionFlags& flags) {
   std::vector<std::string> argv = {os::ProgramDirectory() + "warmsetd"};
+  if (context.json) argv.emplace_back("--json");
   if (!flags.config_file.empty()) argv.push_back("--config=" + flags.config_file);
   for (const OptionRow& row : OptionTable()) {
     const auto values = flags.values.find(std::string(row.key));
@@ -116,7 +115,8 @@ void AddServe(CLI::App& app, Context& context) {
   const auto flags = std::make_shared<OptionFlags>();
   CLI::App* const command = AddCommand(app, context, "serve", "Run the daemon in the foreground",
                                        "warmset serve --root ~/models --ram-limit 50%");
-  command->get_option("--json")->description("print an error as one JSON document too");
+  command->get_option("--json")->description(
+      "print one JSON document when it listens, or the error");
   AddServeFlags(*command, *flags);
   OnCommand(command, context, RunServe, flags);
 }
@@ -127,7 +127,7 @@ void AddPs(CLI::App& app, Context& context) {
       AddClientCommand(app, context, "ps", "Show what is in RAM and on devices, and who uses it",
                        "warmset ps --usage");
   command->add_flag("--usage", arguments->usage,
-                    "how well RAM serves: hits, access times, compression, evictions");
+                    "show how well RAM serves: hits, access times, compression, evictions");
   OnCommand(command, context, RunPs, arguments);
 }
 
@@ -142,7 +142,7 @@ void AddConfig(CLI::App& app, Context& context) {
   CLI::App* const command = AddClientCommand(
       app, context, "config", "Show the settings in effect, and where each comes from",
       "warmset config --config ./warmset.toml");
-  command->add_option("--config", flags->config_file, "what `serve` would make of this file")
+  command->add_option("--config", flags->config_file, "show what `serve` would use with this file")
       ->type_name("FILE");
   OnCommand(command, context, RunConfig, flags);
 }

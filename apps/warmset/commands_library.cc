@@ -1,9 +1,17 @@
 // What is on the disks: scan, list, show, override.
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
+#include "base/json_writer.h"
+#include "base/nearest.h"
 #include "commands.h"
+#include "fmt/format.h"
+#include "inspect/finding.h"
+#include "inspect/identify/identify.h"
 #include "render.h"
+#include "usage.h"
+#include "wire/plain_json.h"
 
 namespace warmset::cli {
 namespace {
@@ -31,6 +39,8 @@ StatusOr<int> RunScan(const Context& context, const ScanArguments& arguments) {
 struct ListArguments {
   std::string filter;
   std::string kind;
+  std::string architecture;
+  std::string verdict;
   std::string sort = "name";
   bool quiet = false;
 };
@@ -46,19 +56,50 @@ void Sort(v1::ModelList& list, const std::string& by) {
   });
 }
 
+// An architecture that neither identification knows nor a model has is mistyped.
+Status CheckArchitecture(const std::string& name, const v1::ModelList& list) {
+  const std::vector<std::string_view> told = ModelArchitectures();
+  std::set<std::string> names(told.begin(), told.end());
+  for (const v1::ModelState& model : list.models()) names.insert(LowerCase(model.architecture()));
+  if (name.empty() || names.contains(name) || IsKnownArchitecture(name)) return OkStatus();
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  return Error(ErrorCode::kInvalidRequest,
+               fmt::format("no architecture '{}' is known{}", name, NearText(name, known)));
+}
+
+std::vector<std::string> Verdicts() {
+  std::vector<std::string> names;
+  for (int number = 0; number <= static_cast<int>(Verdict::kUnsafe); ++number) {
+    names.emplace_back(VerdictName(static_cast<Verdict>(number)));
+  }
+  return names;
+}
+
+std::vector<std::string> Kinds() {
+  const auto kinds = ModelKinds();
+  return {kinds.begin(), kinds.end()};
+}
+
+// Stores what is given in small letters, as all names of architectures are.
+std::string Lower(std::string text) { return LowerCase(text); }
+
 StatusOr<int> RunList(const Context& context, const ListArguments& arguments) {
   v1::Request request;
   request.mutable_list_models()->set_filter(arguments.filter);
   ASSIGN_OR_RETURN(v1::Response response, context.Call(std::move(request)));
   v1::ModelList& list = *response.mutable_models();
-  if (!arguments.kind.empty()) {
-    auto& models = *list.mutable_models();
-    models.erase(std::remove_if(models.begin(), models.end(),
-                                [&](const v1::ModelState& model) {
-                                  return model.kind() != arguments.kind;
-                                }),
-                 models.end());
-  }
+  RETURN_IF_ERROR(CheckArchitecture(arguments.architecture, list));
+  const auto passes = [](const std::string& wanted, const std::string& value) {
+    return wanted.empty() || wanted == LowerCase(value);
+  };
+  auto& models = *list.mutable_models();
+  models.erase(std::remove_if(models.begin(), models.end(),
+                              [&](const v1::ModelState& model) {
+                                return !passes(arguments.kind, model.kind()) ||
+                                       !passes(arguments.architecture, model.architecture()) ||
+                                       !passes(arguments.verdict, model.verdict());
+                              }),
+               models.end());
   Sort(list, arguments.sort);
   return context.Show(list, [&](const Screen& screen) {
     if (!arguments.quiet) return RenderList(list, screen);
@@ -96,15 +137,21 @@ StatusOr<std::vector<WorkerView>> AskWorkers(wire::Channel& channel) {
 }
 
 // {"model": ModelDetail, "workers": {DEVICE: WorkerStateReply}}.
-StatusOr<std::string> WorkersJson(const v1::ModelDetail& detail,
-                                  const std::vector<WorkerView>& views) {
-  ASSIGN_OR_RETURN(const std::string model, ToJson(detail));
-  std::string workers;
+std::string WorkersJson(const v1::ModelDetail& detail, const std::vector<WorkerView>& views) {
+  std::string text;
+  JsonWriter json(text, JsonWriter::Form::kIndented);
+  json.BeginObject();
+  json.Key("model");
+  wire::WriteJson(detail, json);
+  json.Key("workers");
+  json.BeginObject();
   for (const WorkerView& view : views) {
-    ASSIGN_OR_RETURN(const std::string state, ToJson(view.state));
-    workers += (workers.empty() ? "" : ",") + JsonQuote(view.device) + ":" + state;
+    json.Key(view.device);
+    wire::WriteJson(view.state, json);
   }
-  return "{\"model\":" + model + ",\"workers\":{" + workers + "}}\n";
+  json.EndObject();
+  json.EndObject();
+  return text + "\n";
 }
 
 StatusOr<int> ShowCompatibility(const Context& context, const ShowArguments& arguments) {
@@ -130,8 +177,7 @@ StatusOr<int> RunShow(const Context& context, const ShowArguments& arguments) {
   if (arguments.worker) {
     ASSIGN_OR_RETURN(views, AskWorkers(channel));
     if (context.json) {
-      ASSIGN_OR_RETURN(const std::string document, WorkersJson(detail, views));
-      PrintOut(document);
+      PrintOut(WorkersJson(detail, views));
       return 0;
     }
   }
@@ -150,6 +196,7 @@ struct OverrideArguments {
   std::string kind;
   std::string architecture;
   bool clear = false;
+  bool force = false;
 };
 
 // What is not given stays as it is set.
@@ -158,6 +205,7 @@ StatusOr<int> RunOverride(const Context& context, const OverrideArguments& argum
   v1::Request request;
   v1::SetOverride& set = *request.mutable_set_override();
   set.set_model(arguments.model);
+  set.set_force(arguments.force);
   if (!arguments.clear) {
     v1::Request ask;
     ask.mutable_get_model_detail()->set_name(arguments.model);
@@ -188,14 +236,22 @@ void AddScan(CLI::App& app, Context& context) {
 void AddList(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<ListArguments>();
   CLI::App* const command = AddClientCommand(app, context, "list", "List the models that are known",
-                                             "warmset list --filter sdxl --sort size");
-  command->add_option("--filter", arguments->filter, "only names that contain it")
+                                             "warmset list --kind lora --filter style --sort size");
+  command->alias("ls");
+  command->add_option("--filter", arguments->filter, "only names that contain it, in any case")
       ->type_name("TEXT");
   command->add_option("--kind", arguments->kind, "only checkpoints, only LoRAs, ...")
-      ->type_name("KIND");
+      ->type_name("KIND")
+      ->transform(OneOf(Kinds()));
+  command->add_option("--architecture", arguments->architecture, "only of sdxl, only of llama, ...")
+      ->type_name("NAME")
+      ->transform(Lower);
+  command->add_option("--verdict", arguments->verdict, "only those that are ok, incomplete, ...")
+      ->type_name("VERDICT")
+      ->transform(OneOf(Verdicts()));
   command->add_option("--sort", arguments->sort, "by size, name or last use")
       ->type_name("size|name|used")
-      ->check(CLI::IsMember({"size", "name", "used"}).description(""));
+      ->transform(OneOf({"size", "name", "used"}));
   command->add_flag("-q,--quiet", arguments->quiet, "names only");
   OnCommand(command, context, RunList, arguments);
 }
@@ -207,10 +263,11 @@ void AddShow(CLI::App& app, Context& context) {
                        "warmset show stabilityai/sdxl --components");
   command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
       ->required();
-  command->add_flag("--components", arguments->components, "a row for each component");
-  command->add_flag("--worker", arguments->worker, "what the device workers themselves say");
-  CLI::Option* const compatibility = command->add_flag(
-      "--compatibility", arguments->compatibility, "whether it can be used, and why not");
+  command->add_flag("--components", arguments->components, "show a row for each component too");
+  command->add_flag("--worker", arguments->worker,
+                    "show what the device workers themselves say too");
+  CLI::Option* const compatibility = command->add_flag("--compatibility", arguments->compatibility,
+                                                       "show whether it can be used, and why not");
   command
       ->add_option("--device", arguments->device,
                    "with --compatibility: on a device of the daemon, or on such as "
@@ -223,21 +280,27 @@ void AddShow(CLI::App& app, Context& context) {
 void AddOverride(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<OverrideArguments>();
   CLI::App* const command =
-      AddClientCommand(app, context, "override", "Say what a model is, where its files mislead",
+      AddClientCommand(app, context, "override", "Set what a model is, where its files mislead",
                        "warmset override style.safetensors --kind lora --architecture sdxl");
   command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
       ->required();
-  CLI::App* const change = command->add_option_group("What it is", "at least one of");
   CLI::Option* const kind =
-      change->add_option("--kind", arguments->kind, "checkpoint, lora, vae, ...");
-  CLI::Option* const architecture =
-      change->add_option("--architecture", arguments->architecture, "sdxl, flux.1-dev, llama, ...");
-  kind->type_name("KIND");
-  architecture->type_name("NAME");
-  change->add_flag("--clear", arguments->clear, "what its files say holds again")
-      ->excludes(kind)
-      ->excludes(architecture);
-  change->require_option(1, 2);
+      command->add_option("--kind", arguments->kind, "checkpoint, lora, vae, ...");
+  CLI::Option* const architecture = command->add_option("--architecture", arguments->architecture,
+                                                        "sdxl, flux.1-dev, llama, ...");
+  kind->type_name("KIND")->transform(OneOf(Kinds()));
+  architecture->type_name("NAME")->transform(Lower);
+  CLI::Option* const clear =
+      command->add_flag("--clear", arguments->clear, "use what its files say again")
+          ->excludes(kind)
+          ->excludes(architecture);
+  command->parse_complete_callback([kind, architecture, clear] {
+    if (kind->empty() && architecture->empty() && clear->empty()) {
+      throw CLI::RequiredError("--kind, --architecture or --clear");
+    }
+  });
+  command->add_flag("--force", arguments->force,
+                    "also an architecture that Warmset does not know, to call models by");
   OnCommand(command, context, RunOverride, arguments);
 }
 

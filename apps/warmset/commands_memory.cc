@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "base/units.h"
+#include "cache/cache_strategy.h"
 #include "commands.h"
 #include "fmt/format.h"
 #include "os/file.h"
 #include "render.h"
+#include "usage.h"
 
 namespace warmset::cli {
 namespace {
@@ -94,9 +96,8 @@ StatusOr<int> RunUncache(const Context& context, const ModelArguments& arguments
   v1::Request request;
   Fill(*request.mutable_uncache(), arguments);
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
-  return context.Show(response.uncache(), [&](const Screen&) {
-    return RenderUncached(arguments.model, response.uncache());
-  });
+  return context.Show(response.uncache(),
+                      [&](const Screen&) { return RenderUncached(response.uncache()); });
 }
 
 StatusOr<int> RunPath(const Context& context, const ModelArguments& arguments) {
@@ -128,10 +129,8 @@ StatusOr<int> RunUnload(const Context& context, const ModelArguments& arguments)
   v1::Request request;
   Fill(*request.mutable_unload(), arguments).set_device(arguments.device);
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
-  return context.Show(response.unload(), [&](const Screen&) {
-    return fmt::format("{}: freed {}\n", Printable(arguments.model),
-                       FormatSize(ByteCount(response.unload().freed_bytes())));
-  });
+  return context.Show(response.unload(),
+                      [&](const Screen&) { return RenderUnloaded(response.unload()); });
 }
 
 StatusOr<int> ShowPlan(const Context& context, v1::Plan plan) {
@@ -157,6 +156,19 @@ StatusOr<int> RunPlanLoad(const Context& context, const ModelArguments& argument
   return ShowPlan(context, std::move(plan));
 }
 
+// A strategy, in our words or those of others, or "default".
+CLI::Validator Strategy() {
+  std::vector<std::string> words(kCacheStrategyNames.begin(), kCacheStrategyNames.end());
+  words.emplace_back("default");
+  CLI::Validator ours = OneOf(words);
+  return CLI::Validator(
+      [ours](std::string& text) {
+        if (const auto known = CacheStrategyFromName(text)) text = CacheStrategyName(*known);
+        return ours(text);
+      },
+      "");
+}
+
 void AddModel(CLI::App* command, const ModelArgumentsPtr& arguments) {
   command->add_option("MODEL", arguments->model, "its name or id, or a unique start of one")
       ->required();
@@ -176,16 +188,18 @@ void AddComponents(CLI::App* command, const ModelArgumentsPtr& arguments) {
 }
 
 void AddPlacement(CLI::App* command, const ModelArgumentsPtr& arguments) {
-  command->add_option("--device", arguments->device, "where; the first one if not given")
+  command->add_option("--device", arguments->device, "the device; the first one if not given")
       ->type_name("ID");
-  command->add_option("--pool", arguments->pool, "the entry's own pages, or memory of the device's")
+  command
+      ->add_option("--pool", arguments->pool,
+                   "shared: the pages in RAM themselves; dedicated: the device's own memory")
       ->type_name("shared|dedicated")
-      ->check(CLI::IsMember({"shared", "dedicated"}).description(""));
+      ->transform(OneOf({"shared", "dedicated"}));
 }
 
 void AddForce(CLI::App* command, const ModelArgumentsPtr& arguments) {
   command->add_flag("--force", arguments->force,
-                    "also a model that can't be used as a whole: what of it can be read");
+                    "also a model that can't be used as a whole: the parts that can be read");
 }
 
 }  // namespace
@@ -199,19 +213,20 @@ void AddCache(CLI::App& app, Context& context) {
   AddComponents(command, arguments);
   command
       ->add_option("--strategy", arguments->strategy,
-                   "how the model is kept in RAM from now on: raw; compressed; compressed when not "
-                   "in use; by what saves most")
+                   "how the model is kept in RAM from now on: speed is raw, memory compressed, "
+                   "balanced compressed when not in use, adaptive what saves most load time")
       ->type_name("speed|memory|balanced|adaptive|default")
-      ->check(CLI::IsMember({"speed", "memory", "balanced", "adaptive", "default"}).description(""));
-  command->add_option("--priority", arguments->priority, "what is low leaves RAM first")
+      ->transform(Strategy());
+  command->add_option("--priority", arguments->priority, "models of low priority leave RAM first")
       ->type_name("high|medium|low")
-      ->check(CLI::IsMember({"high", "medium", "low"}).description(""));
-  command->add_flag("--pin,!--no-pin", arguments->pinned, "never evict it; or evict it again");
+      ->transform(OneOf({"high", "medium", "low"}));
+  command->add_flag("--pin,!--no-pin", arguments->pinned, "never evict it; --no-pin undoes it");
   command
       ->add_option("--keep", arguments->keep,
-                   "stay in RAM for so long after its last use, then leave it; 0s: as long as there "
-                   "is room")
-      ->type_name("DURATION");
+                   "keep it in RAM for so long after its last use, then drop it; 0s: as long as "
+                   "there is room")
+      ->type_name("DURATION")
+      ->check(Duration());
   AddForce(command, arguments);
   OnCommand(command, context, RunCache, arguments);
 }
@@ -219,8 +234,7 @@ void AddCache(CLI::App& app, Context& context) {
 void AddPreload(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<ModelArguments>();
   CLI::App* const command = AddClientCommand(
-      app, context, "preload", "Have a model read into RAM in the background, and go on",
-      "warmset preload sdxl");
+      app, context, "preload", "Read a model into RAM in the background", "warmset preload sdxl");
   AddModelOrFile(command, arguments);
   AddComponents(command, arguments);
   OnCommand(command, context, RunPreload, arguments);
@@ -268,6 +282,8 @@ void AddUnload(CLI::App& app, Context& context) {
 void AddPlan(CLI::App& app, Context& context) {
   CLI::App* const plan = app.add_subcommand(
       "plan", "Show what caching or loading a model would evict, without doing it");
+  plan->group("Commands");
+  plan->get_help_ptr()->description("print this help");
   plan->require_subcommand(1);
   plan->footer("Example:\n  warmset plan cache sdxl");
   const auto add = [&](const std::string& name, const std::string& description, auto run) {

@@ -6,13 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "base/utf8.h"
+#include "base/json_writer.h"
 #include "fmt/format.h"
-#include "google/protobuf/util/json_util.h"
-#include "google/protobuf/wrappers.pb.h"
 #include "os/terminal.h"
 #include "progress_bar.h"
 #include "wire/message_codec.h"
+#include "wire/plain_json.h"
 #include "wire/socket_path.h"
 
 namespace warmset::cli {
@@ -20,7 +19,9 @@ namespace {
 
 bool UseColours(int fd) {
   const char* const no_color = std::getenv("NO_COLOR");  // https://no-color.org
-  return os::IsTerminal(fd) && (no_color == nullptr || *no_color == '\0');
+  const char* const terminal = std::getenv("TERM");
+  return os::IsTerminal(fd) && (no_color == nullptr || *no_color == '\0') &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
 }  // namespace
@@ -49,20 +50,12 @@ StatusOr<v1::Response> Context::Call(v1::Request request, std::vector<wire::Shar
 
 StatusOr<int> Context::Show(const google::protobuf::Message& reply,
                             const std::function<std::string(const Screen&)>& text) const {
-  if (!json) {
-    PrintOut(text(StdoutScreen()));
-    return 0;
-  }
-  ASSIGN_OR_RETURN(const std::string document, ToJson(reply));
-  PrintOut(document);
+  PrintOut(json ? wire::ToPlainJson(reply) : text(StdoutScreen()));
   return 0;
 }
 
 int Context::Report(const Status& error) const {
-  if (json) {
-    const auto document = ToJson(wire::ToProto(error));
-    if (document.ok()) PrintOut(fmt::format("{{\"error\": {}}}\n", *document));
-  }
+  if (json) PrintOut(wire::ErrorDocument(error));
   ReportError(error);
   return kExitFailure;
 }
@@ -77,6 +70,7 @@ void ReportError(const Status& error) {
   std::string text = fmt::format("{} {}: {}\n", style.Red("warmset:"), Printable(message.code()),
                                  Printable(message.message()));
   for (const std::string& candidate : message.candidates()) {
+    if (message.message().find(candidate) != std::string::npos) continue;
     text += fmt::format("  {}\n", Printable(candidate));
   }
   std::fputs(text.c_str(), stderr);
@@ -84,7 +78,8 @@ void ReportError(const Status& error) {
 
 CLI::App* AddCommand(CLI::App& app, Context& context, const std::string& name,
                      const std::string& help, const std::string& example) {
-  CLI::App* const command = app.add_subcommand(name, help);
+  CLI::App* const command = app.add_subcommand(name, help)->group("Commands");
+  command->get_help_ptr()->description("print this help");
   command->footer("Example:\n  " + example);
   command->add_flag("--json", context.json, "print one JSON document instead");
   return command;
@@ -99,27 +94,6 @@ CLI::App* AddClientCommand(CLI::App& app, Context& context, const std::string& n
 
 void OnCommand(CLI::App* command, Context& context, StatusOr<int> (*run)(const Context&)) {
   command->callback([&context, run] { context.action = run; });
-}
-
-StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) {
-    return Error(ErrorCode::kInternal, "write the reply as JSON: " + status.ToString());
-  }
-  return json;
-}
-
-std::string JsonQuote(std::string_view text) {
-  google::protobuf::StringValue value;
-  value.set_value(ToUtf8(text));
-  std::string json;
-  (void)google::protobuf::util::MessageToJsonString(value, &json);
-  return json;
 }
 
 Screen StdoutScreen() {

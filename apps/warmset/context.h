@@ -61,11 +61,6 @@ void OnCommand(CLI::App* command, Context& context,
 }
 void OnCommand(CLI::App* command, Context& context, StatusOr<int> (*run)(const Context&));
 
-// protobuf's JSON mapping, with the names of the .proto and zeros written out.
-StatusOr<std::string> ToJson(const google::protobuf::Message& message);
-// The text as a JSON string, quotes included.
-std::string JsonQuote(std::string_view text);
-
 // A line on stderr that is no failure.
 void PrintNote(std::string_view note);
 // The failure as a line on stderr.

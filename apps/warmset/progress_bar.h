@@ -8,7 +8,8 @@
 namespace warmset::cli {
 
 // One line: stage and item, a bar, how much is done, rate and remaining time,
-// as far as `progress` tells them. Not wider than the columns.
+// as far as `progress` tells them. Not wider than the columns: there the bar shrinks
+// first, and how much is done of how much stays to the last.
 // `advanced` of progress.done() took `elapsed`.
 std::string RenderProgress(const v1::Progress& progress, uint64_t advanced,
                            std::chrono::nanoseconds elapsed, size_t columns);

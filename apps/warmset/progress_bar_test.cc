@@ -45,6 +45,17 @@ TEST(RenderProgress, CountsFilesWithoutATotal) {
   EXPECT_EQ(RenderProgress(progress, 1200, 1s, 200), "scan  1200 files  1200 files/s");
 }
 
+TEST(RenderProgress, TheBarShrinksAndTheTotalStays) {
+  const auto line = [](size_t columns) {
+    return RenderProgress(Reading(kGiB, 4 * kGiB), kGiB, 500ms, columns);
+  };
+  EXPECT_EQ(line(80),
+            "read unet  [====            ]  25%  1.00 GiB of 4.00 GiB  2.00 GiB/s  1.5 s left");
+  EXPECT_EQ(line(63), "read unet  25%  1.00 GiB of 4.00 GiB  2.00 GiB/s  1.5 s left");
+  EXPECT_EQ(line(40), "read unet  25%  1.00 GiB of 4.00 GiB");
+  EXPECT_EQ(line(28), " 25%  1.00 GiB of 4.00 GiB");
+}
+
 TEST(RenderProgress, FitsTheTerminal) {
   v1::Progress progress = Reading(kGiB, 4 * kGiB);
   progress.set_item(std::string(300, 'x') + "\x1b[2J");

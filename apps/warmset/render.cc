@@ -11,27 +11,6 @@
 namespace warmset::cli {
 namespace {
 
-std::string Seconds(double seconds) {
-  return FormatDuration(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
-}
-
-// "1.50 GiB in 0.5 s (3.00 GiB/s)".
-std::string Transfer(uint64_t bytes, double seconds) {
-  std::string text = fmt::format("{} in {}", Size(bytes), Seconds(seconds));
-  if (seconds > 0 && bytes > 0) {
-    text +=
-        fmt::format(" ({}/s)", Size(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
-  }
-  return text;
-}
-
-int Percent(uint64_t part, uint64_t whole) {
-  return whole == 0
-             ? 0
-             : static_cast<int>(100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
 // Where the bytes are in RAM; empty for not at all.
 std::string InRam(v1::CacheState state, uint64_t cached, uint64_t bytes,
                   const v1::Progress* progress) {
@@ -98,22 +77,17 @@ std::string WithoutFolders(const std::string& command) {
   return shorter;
 }
 
-// What a forced use left out.
-template <typename Reply>
-std::string SkippedLines(const Reply& reply) {
-  std::string text;
-  for (const v1::Skipped& part : reply.skipped()) {
-    text += fmt::format("  skipped {}{}{} ({}): {}\n", part.what(), part.name().empty() ? "" : " ",
-                        Printable(part.name()), part.category(), Printable(part.reason()));
-  }
-  const auto shown = static_cast<uint64_t>(reply.skipped_size());
-  if (shown < reply.skipped_total()) {
-    text += fmt::format("  and {} more\n", reply.skipped_total() - shown);
-  }
-  return text;
+}  // namespace
+
+std::string Seconds(double seconds) {
+  return FormatDuration(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
 }
 
-}  // namespace
+int Percent(uint64_t part, uint64_t whole) {
+  if (whole == 0) return 0;
+  return static_cast<int>(100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
 
 std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
 
@@ -124,7 +98,8 @@ std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
       InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress) +
           Form(state.raw_bytes(), state.compressed_bytes()),
       state.devices());
-  if (!state.error_code().empty()) where += fmt::format(" ({})", state.error_code());
+  const bool told = !state.verdict().empty() && state.verdict() != "ok";
+  if (!state.error_code().empty() && !told) where += fmt::format(" ({})", state.error_code());
   return where;
 }
 
@@ -134,13 +109,21 @@ std::string Ago(int64_t unix_ms, int64_t now_unix_ms) {
   return FormatDuration(age) + " ago";
 }
 
-std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Paths paths) {
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Holders form) {
+  constexpr int kShown = 2;
+  constexpr size_t kCommandColumns = 28;
+  const bool short_form = form == Holders::kShort;
   std::vector<std::string> texts;
   for (const v1::Holder& holder : holders) {
-    texts.push_back(
-        fmt::format("{} {}", holder.pid(),
-                    paths == Paths::kWhole ? holder.command() : WithoutFolders(holder.command())));
+    if (short_form && texts.size() == kShown) break;
+    const std::string command =
+        short_form ? ShortenMiddle(Printable(WithoutFolders(holder.command())), kCommandColumns)
+                   : holder.command();
+    texts.push_back(fmt::format("{} {}", holder.pid(), command));
     if (holder.leases() > 1) texts.back() += fmt::format(" ({})", holder.leases());
+  }
+  if (short_form && holders.size() > kShown) {
+    texts.push_back(fmt::format("+{} more", holders.size() - kShown));
   }
   return fmt::format("{}", fmt::join(texts, "; "));
 }
@@ -160,23 +143,26 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
   const bool any_shared = std::any_of(
       active.models().begin(), active.models().end(),
       [](const v1::ActiveModel& model) { return model.shared_with_size() > 0; });
-  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
-                                 {.title = "ID"},
-                                 {.title = "SIZE", .right = true},
-                                 {.title = "IN RAM", .right = true},
-                                 {.title = "WHERE"},
-                                 {.title = "STRATEGY"},
-                                 {.title = "HELD BY", .shrinks = true},
-                                 {.title = "LAST USED"}};
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "ID", .leaves = 1},
+                                        {.title = "SIZE", .right = true, .leaves = 3},
+                                        {.title = "IN RAM", .right = true},
+                                        {.title = "WHERE"},
+                                        {.title = "STRATEGY", .leaves = 2},
+                                        {.title = "HELD BY", .shrinks = true},
+                                        {.title = "LAST USED", .leaves = 4}};
   if (any_shared) columns.push_back({.title = "SHARED WITH", .shrinks = true});
   Table table(columns);
   for (const v1::ActiveModel& model : active.models()) {
     const v1::ModelState& state = model.state();
     std::vector<std::string> row = {
-        state.name(), ShortId(state.id()), Size(state.bytes()),
+        state.name(),
+        ShortId(state.id()),
+        Size(state.bytes()),
         Size(state.raw_bytes() + state.compressed_bytes()),
-        Where(state, model.has_progress() ? &model.progress() : nullptr), StrategyLine(state),
-        HeldBy(model.holders(), Paths::kLastPart),
+        Where(state, model.has_progress() ? &model.progress() : nullptr),
+        StrategyLine(state),
+        HeldBy(model.holders(), Holders::kShort),
         Ago(state.last_used_unix_ms(), screen.now_unix_ms)};
     if (any_shared) row.push_back(fmt::format("{}", fmt::join(model.shared_with(), ", ")));
     table.AddRow(row);
@@ -185,16 +171,16 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
 }
 
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen) {
-  Table table({{.title = "COMPONENT", .shrinks = true},
-               {.title = "TYPE"},
-               {.title = "ID"},
+  Table table({{.title = "COMPONENT"},
+               {.title = "TYPE", .leaves = 2},
+               {.title = "ID", .leaves = 1},
                {.title = "SIZE", .right = true},
-               {.title = "IN RAM", .right = true},
-               {.title = "TENSORS", .right = true},
+               {.title = "IN RAM", .right = true, .leaves = 5},
+               {.title = "TENSORS", .right = true, .leaves = 4},
                {.title = "DTYPES", .shrinks = true},
                {.title = "WHERE"},
-               {.title = "HUGE PAGES", .right = true},
-               {.title = "LEASES", .right = true},
+               {.title = "HUGE PAGES", .right = true, .leaves = 3},
+               {.title = "LEASES", .right = true, .leaves = 6},
                {.title = "SHARED WITH", .shrinks = true}});
   for (const v1::ComponentState& component : detail.components()) {
     std::vector<std::string> dtypes;
@@ -228,7 +214,7 @@ std::string RenderWorkerView(const std::string& device, const v1::WorkerStateRep
   for (const v1::ComponentState& component : detail.components()) {
     names[component.id()] = component.name();
   }
-  Table table({{.title = "COMPONENT", .shrinks = true},
+  Table table({{.title = "COMPONENT"},
                {.title = "POOL"},
                {.title = "SIZE", .right = true},
                {.title = "PHASE"}});
@@ -240,24 +226,23 @@ std::string RenderWorkerView(const std::string& device, const v1::WorkerStateRep
     table.AddRow({name->second, placement.pool(), Size(placement.bytes()), placement.phase()});
   }
   const std::string verdict = worker.equal_to_mirror()
-                                  ? screen.style.Green("the daemon's mirror says the same")
-                                  : screen.style.Red("the daemon's mirror DIFFERS");
-  return fmt::format("Worker of {}, epoch {}, revision {}: {}\n{}", Printable(device),
-                     worker.epoch(), worker.revision(), verdict,
-                     any ? table.Render(screen) : "it holds nothing of this model\n");
+                                  ? screen.style.Green("the daemon says the same")
+                                  : screen.style.Red("the daemon says OTHERWISE");
+  return fmt::format("Worker of {}, after {} changes: {}\n{}", Printable(device), worker.revision(),
+                     verdict, any ? table.Render(screen) : "it holds nothing of this model\n");
 }
 
 std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen) {
   Table table({{.title = "DEVICE"},
                {.title = "NAME", .shrinks = true},
                {.title = "WORKER"},
-               {.title = "PID", .right = true},
-               {.title = "RESTARTS", .right = true},
+               {.title = "PID", .right = true, .leaves = 2},
+               {.title = "RESTARTS", .right = true, .leaves = 3},
                {.title = "MEMORY", .right = true},
                {.title = "LIMIT", .right = true},
-               {.title = "SHARED", .right = true},
-               {.title = "PLACEMENTS", .right = true},
-               {.title = "IN SYNC"}});
+               {.title = "SHARED", .right = true, .leaves = 4},
+               {.title = "PLACEMENTS", .right = true, .leaves = 5},
+               {.title = "IN SYNC", .leaves = 1}});
   for (const v1::DeviceState& device : status.devices()) {
     table.AddRow({device.id(), device.name(), device.worker_state(),
                   device.worker_pid() > 0 ? fmt::format("{}", device.worker_pid()) : "-",
@@ -270,30 +255,12 @@ std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen) 
 }
 
 std::string RenderConfig(const v1::ConfigReply& config, const Screen& screen) {
-  Table table({{.title = "KEY"}, {.title = "VALUE", .shrinks = true}, {.title = "SOURCE"}});
+  Table table({{.title = "KEY"}, {.title = "SOURCE"}, {.title = "VALUE"}});
   for (const v1::ConfigValue& value : config.values()) {
-    table.AddRow({value.key(), value.value().empty() ? "-" : value.value(), value.source()});
+    table.AddRow({value.key(), value.source(), value.value().empty() ? "-" : value.value()});
   }
   return table.Render(screen) +
          fmt::format("File: {}\n", config.file().empty() ? "none" : Printable(config.file()));
-}
-
-std::string RenderScan(const v1::ScanReply& scan, const Screen& screen) {
-  std::string text = fmt::format(
-      "{} models ({} added, {} changed, {} removed); {} files looked at, {} headers read in {}\n",
-      scan.models(), scan.added(), scan.changed(), scan.removed(), scan.files(),
-      scan.headers_read(), Seconds(scan.seconds()));
-  if (scan.findings_total() == 0) return text;
-  Table table({{.title = "CODE"}, {.title = "PATH", .shrinks = true}, {.title = "REASON"}});
-  for (const v1::ScanFinding& finding : scan.findings()) {
-    table.AddRow({finding.code(), finding.path(), finding.message()});
-  }
-  text += fmt::format("\n{} can't be used:\n{}", scan.findings_total(), table.Render(screen));
-  const uint64_t shown = static_cast<uint64_t>(scan.findings_size());
-  if (shown < scan.findings_total()) {
-    text += fmt::format("and {} more\n", scan.findings_total() - shown);
-  }
-  return text;
 }
 
 std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
@@ -315,7 +282,7 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
                                     usage.access_p99_seconds() * 1e3));
     fields.emplace_back("Load time saved", percent(usage.time_saved()));
     fields.emplace_back("Balanced score", fmt::format("{:.2f}", usage.balanced_score()));
-    fields.emplace_back("Deviation over sizes", fmt::format("{:.2f}", usage.adaptive_variance()));
+    fields.emplace_back("Spread by model size", fmt::format("{:.2f}", usage.adaptive_variance()));
   }
   const std::map<std::string, v1::CompressedShare> shares(usage.compressed_dtypes().begin(),
                                                           usage.compressed_dtypes().end());
@@ -350,98 +317,13 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
     text += "\n" + table.Render(screen);
   }
   if (usage.evictions().empty()) return text;
-  Table table({{.title = "EVICTED", .shrinks = true}, {.title = "UNUSED FOR"}, {.title = "WHY"}});
+  Table table({{.title = "EVICTED"}, {.title = "UNUSED FOR"}, {.title = "WHY", .below = true}});
   for (const v1::CacheUsage::Eviction& eviction : usage.evictions()) {
     table.AddRow({eviction.component(),
                   FormatDuration(std::chrono::seconds(eviction.seconds_since_last_use())),
                   eviction.reason()});
   }
   return text + "\n" + table.Render(screen);
-}
-
-std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen) {
-  std::string text = Printable(plan.model()) + ": ";
-  if (plan.needed_bytes() == 0) {
-    text += "is in RAM already";
-    if (plan.decoded_bytes() > 0) {
-      text += fmt::format(", {} of it compressed, which the device's worker decodes in about {}",
-                          Size(plan.decoded_bytes()), Seconds(plan.seconds()));
-    }
-    text += "\n";
-  } else {
-    text += fmt::format("needs {} of RAM, {} are free; would take about {}{}\n",
-                        Size(plan.needed_bytes()), Size(plan.free_bytes()),
-                        Seconds(plan.seconds()),
-                        plan.decoded_bytes() > 0
-                            ? fmt::format(", {} of it decoded from RAM", Size(plan.decoded_bytes()))
-                            : "");
-  }
-  if (!plan.device().empty()) {
-    text += fmt::format("  on {}: ", Printable(plan.device()));
-    text += plan.pool() == "shared"
-                ? "the same memory serves the device\n"
-                : fmt::format("needs {} of its own, {} are free\n",
-                              Size(plan.device_needed_bytes()), Size(plan.device_free_bytes()));
-  }
-  if (plan.has_refused()) {
-    return text + screen.style.Red("  would fail: ") +
-           fmt::format("{}: {}\n", Printable(plan.refused().code()),
-                       Printable(plan.refused().message()));
-  }
-  if (plan.steps().empty()) return text + "Nothing would leave RAM.\n";
-  Table table({{.title = "WOULD LEAVE RAM", .shrinks = true},
-               {.title = "WHAT"},
-               {.title = "FREES", .right = true},
-               {.title = "BACK IN", .right = true},
-               {.title = "WHY", .shrinks = true}});
-  for (const v1::PlanStep& step : plan.steps()) {
-    table.AddRow({step.component(), step.what(), Size(step.bytes()),
-                  Seconds(step.bring_back_seconds()), step.reason()});
-  }
-  return text + table.Render(screen);
-}
-
-std::string RenderCached(const v1::CacheReply& reply) {
-  std::string text = Printable(reply.state().name()) + ": ";
-  if (reply.loaded_bytes() == 0) {
-    text += fmt::format("{} were in RAM already\n", Size(reply.already_bytes()));
-  } else {
-    text +=
-        fmt::format("read {}, {}% on huge pages", Transfer(reply.loaded_bytes(), reply.seconds()),
-                    Percent(reply.huge_page_bytes(), reply.loaded_bytes()));
-    if (reply.already_bytes() > 0)
-      text += fmt::format("; {} were there", Size(reply.already_bytes()));
-    text += "\n";
-  }
-  for (const std::string& evicted : reply.evicted()) {
-    text += fmt::format("  evicted {}\n", Printable(evicted));
-  }
-  return text + SkippedLines(reply);
-}
-
-std::string RenderPreload(const v1::PreloadReply& reply) {
-  const v1::ModelState& state = reply.state();
-  if (reply.in_ram()) {
-    return fmt::format("{}: is in RAM already\n", Printable(state.name()));
-  }
-  return fmt::format("{}: will be read into RAM{}\n", Printable(state.name()),
-                     reply.waiting() > 0 ? fmt::format(" after {} others", reply.waiting()) : "");
-}
-
-std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply) {
-  std::string text = fmt::format("{}: freed {}\n", Printable(model), Size(reply.freed_bytes()));
-  for (const v1::UncacheReply::Kept& kept : reply.kept()) {
-    text += fmt::format("  kept {} ({}): {}\n", Printable(kept.component()), Size(kept.bytes()),
-                        Printable(kept.reason()));
-  }
-  return text;
-}
-
-std::string RenderLoaded(const v1::LoadReply& reply) {
-  return fmt::format("{}: on {} ({} pool), {}\n", Printable(reply.state().name()),
-                     Printable(reply.device()), Printable(reply.pool()),
-                     Transfer(reply.loaded_bytes(), reply.seconds())) +
-         SkippedLines(reply);
 }
 
 }  // namespace warmset::cli

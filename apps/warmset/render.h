@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "table.h"
 #include "warmset/v1/session.pb.h"
@@ -10,18 +11,24 @@ namespace warmset::cli {
 
 inline constexpr size_t kShortIdDigits = 12;
 
-// "disk", "ram", "ram 40%", "caching 12%", "ram+host:0".
+// "disk", "ram", "ram 40%", "caching 12%", "ram+host:0"; with the code of the last
+// failure where the verdict does not say it already.
 std::string Where(const v1::ModelState& state, const v1::Progress* progress = nullptr);
 // "5m 12s ago", "never".
 std::string Ago(int64_t unix_ms, int64_t now_unix_ms);
-// "412 python serve.py; 7 warmset-bench (3)": leases where there are several.
-enum class Paths { kWhole, kLastPart };  // of the words of a command
-std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Paths paths);
+// "412 python serve.py; 7 warmset-bench (3); +2 more": leases where there are several.
+// Short: commands without folders and long arguments, the first holders.
+enum class Holders { kAll, kShort };
+std::string HeldBy(const google::protobuf::RepeatedPtrField<v1::Holder>& holders, Holders form);
 
 std::string Size(uint64_t bytes);
+std::string Seconds(double seconds);
+int Percent(uint64_t part, uint64_t whole);
 std::string ShortId(const std::string& id);
 
 // In render_model.cc: what models are.
+// "incomplete", "unsupported (dtype_support)", "warning (format_version)".
+std::string FindingLabel(std::string_view verdict, std::string_view category);
 std::string RenderList(const v1::ModelList& models, const Screen& screen);
 std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen);
 std::string RenderCompatibility(const v1::CompatibilityReply& reply, const Screen& screen);
@@ -37,12 +44,15 @@ std::string RenderWorkerView(const std::string& device, const v1::WorkerStateRep
                              const v1::ModelDetail& detail, const Screen& screen);
 std::string RenderDevices(const v1::DaemonStatus& status, const Screen& screen);
 std::string RenderConfig(const v1::ConfigReply& config, const Screen& screen);
-std::string RenderScan(const v1::ScanReply& scan, const Screen& screen);
 std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen);
+
+// In render_results.cc: what requests did, or would do.
+std::string RenderScan(const v1::ScanReply& scan, const Screen& screen);
 std::string RenderPlan(const v1::PlanReply& plan, const Screen& screen);
 std::string RenderCached(const v1::CacheReply& reply);
 std::string RenderPreload(const v1::PreloadReply& reply);
-std::string RenderUncached(const std::string& model, const v1::UncacheReply& reply);
+std::string RenderUncached(const v1::UncacheReply& reply);
+std::string RenderUnloaded(const v1::UnloadReply& reply);
 std::string RenderLoaded(const v1::LoadReply& reply);
 
 }  // namespace warmset::cli

@@ -1,9 +1,13 @@
 // What models are: kinds, architectures, verdicts and the reasons for them.
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "inspect/finding.h"
 #include "render.h"
 
 namespace warmset::cli {
@@ -32,6 +36,16 @@ std::string ArchitectureOf(const v1::ModelState& state) {
          std::string(state.override().architecture().empty() ? "" : kSetByUser);
 }
 
+// Nothing for a word that is no verdict.
+std::optional<ErrorCode> CodeOfVerdictName(std::string_view name) {
+  for (int number = static_cast<int>(Verdict::kUnrecognized);
+       number <= static_cast<int>(Verdict::kUnsafe); ++number) {
+    const auto verdict = static_cast<Verdict>(number);
+    if (VerdictName(verdict) == name) return CodeOfVerdict(verdict);
+  }
+  return std::nullopt;
+}
+
 int Percent(double share) { return static_cast<int>(share * 100 + 0.5); }
 
 std::string FindingLine(const v1::Finding& finding, const Screen& screen) {
@@ -40,11 +54,14 @@ std::string FindingLine(const v1::Finding& finding, const Screen& screen) {
     where += fmt::format("{}offset {}", where.empty() ? "" : ", ", finding.offset());
   }
   const bool warning = finding.severity() == "warning";
-  const std::string label =
-      fmt::format("{} ({})", finding.category(), warning ? "warning" : finding.verdict());
-  return fmt::format("  {}: {}{}{}\n",
-                     warning ? screen.style.Yellow(label) : screen.style.Red(label), where,
-                     where.empty() ? "" : ": ", Printable(finding.message()));
+  const std::string label = FindingLabel(finding.verdict(), finding.category());
+  if (finding.message().starts_with(finding.path())) where.clear();  // it is named there
+  const std::string text =
+      Indented(fmt::format("{}: {}{}{}", label, where, where.empty() ? "" : ": ",
+                           Printable(finding.message())),
+               2, screen.columns);
+  const std::string painted = warning ? screen.style.Yellow(label) : screen.style.Red(label);
+  return "  " + painted + text.substr(2 + label.size()) + "\n";
 }
 
 template <typename Findings>
@@ -74,6 +91,40 @@ std::string KindLine(const v1::ModelDetail& detail) {
   return fmt::format("{}; its files say {}", kind, detail.identified_kind());
 }
 
+// "6.74 billion".
+std::string Count(uint64_t count) {
+  constexpr std::array kUnits = {std::pair{1e12, "trillion"}, std::pair{1e9, "billion"},
+                                 std::pair{1e6, "million"}};
+  for (const auto& [unit, name] : kUnits) {
+    if (static_cast<double>(count) >= unit) {
+      return fmt::format("{:.3g} {}", static_cast<double>(count) / unit, name);
+    }
+  }
+  return count == 0 ? "" : fmt::format("{}", count);
+}
+
+// "BF16 6.2 GiB, F32 1.00 MiB", the most first.
+std::string DtypesLine(const v1::ModelDetail& detail) {
+  std::map<std::string, uint64_t> bytes;
+  for (const v1::ComponentState& component : detail.components()) {
+    for (const auto& [dtype, count] : component.dtype_bytes()) bytes[dtype] += count;
+  }
+  std::vector<std::pair<uint64_t, std::string>> sorted;
+  for (const auto& [dtype, count] : bytes) sorted.emplace_back(count, dtype);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> texts;
+  for (const auto& [count, dtype] : sorted)
+    texts.push_back(fmt::format("{} {}", dtype, Size(count)));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// The last use failed for what the findings say.
+bool RefusedByVerdict(const v1::ModelState& state) {
+  return !IsOk(state.verdict()) &&
+         ErrorCodeFromName(state.error_code()) == CodeOfVerdictName(state.verdict());
+}
+
 std::string FormatLine(const v1::ModelDetail& detail) {
   const v1::ModelState& state = detail.state();
   return fmt::format("{}{}{} ({})", state.format(), detail.format_version().empty() ? "" : " ",
@@ -92,15 +143,22 @@ std::string PathLine(const v1::ModelDetail& detail) {
 
 }  // namespace
 
+std::string FindingLabel(std::string_view verdict, std::string_view category) {
+  if (verdict.empty() || IsOk(verdict)) return fmt::format("warning ({})", category);
+  // The others have one category each.
+  return verdict == VerdictName(Verdict::kUnsupported) ? fmt::format("{} ({})", verdict, category)
+                                                       : std::string(verdict);
+}
+
 std::string RenderList(const v1::ModelList& models, const Screen& screen) {
   const bool all_ok =
       std::all_of(models.models().begin(), models.models().end(),
                   [](const v1::ModelState& model) { return IsOk(model.verdict()); });
-  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
-                                        {.title = "ID"},
-                                        {.title = "SIZE", .right = true},
-                                        {.title = "KIND"},
-                                        {.title = "ARCHITECTURE"}};
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "ID", .leaves = 1},
+                                        {.title = "SIZE", .right = true, .leaves = 4},
+                                        {.title = "KIND", .leaves = 2},
+                                        {.title = "ARCHITECTURE", .leaves = 3}};
   if (!all_ok) columns.push_back({.title = "VERDICT", .paint = PaintVerdict});
   columns.push_back({.title = "WHERE"});
   Table table(std::move(columns));
@@ -111,7 +169,9 @@ std::string RenderList(const v1::ModelList& models, const Screen& screen) {
     row.push_back(Where(model));
     table.AddRow(row);
   }
-  return table.Render(screen);
+  return table.Render(screen) + (models.models().empty()
+                                     ? "No models. `warmset scan DIR` looks for some in a folder.\n"
+                                     : "");
 }
 
 std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
@@ -130,6 +190,11 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Needs", fmt::format("{}", fmt::join(detail.requires_models(), ", "))},
       {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
                            detail.files_size() == 1 ? "" : "s")},
+      {"Parameters", Count(detail.parameters())},
+      {"Dtypes", DtypesLine(detail)},
+      {"Quantisation", detail.quantisation()},
+      {"Context length",
+       detail.context_length() == 0 ? "" : fmt::format("{} tokens", detail.context_length())},
       {"Path", detail.path()},
       {"Path in RAM", PathLine(detail)},
       {"Root", detail.root()},
@@ -140,9 +205,9 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
                                          detail.unplaced_tensors())},
       {"Where", Where(state)},
       {"Strategy", StrategyLine(state)},
-      {"Held by", HeldBy(detail.holders(), Paths::kWhole)},
+      {"Held by", HeldBy(detail.holders(), Holders::kAll)},
       {"Last used", Ago(state.last_used_unix_ms(), screen.now_unix_ms)},
-      {"Last error", detail.error_message()},
+      {"Last error", RefusedByVerdict(state) ? "" : detail.error_message()},
   };
   for (const v1::ComponentState& component : detail.components()) {
     if (component.error_code().empty()) continue;

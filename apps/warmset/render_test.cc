@@ -117,6 +117,31 @@ TEST(RenderDetail, LeavesOutWhatIsNotKnown) {
   EXPECT_LT(text.find("a = 1"), text.find("z = 2"));
 }
 
+TEST(RenderDetail, DescribesTheWeights) {
+  const auto detail = Parse<v1::ModelDetail>(R"(
+    state { name: "m" } parameters: 6738415616 quantisation: "Q4_K, Q6_K" context_length: 4096
+    components { name: "a" dtype_bytes { key: "F32" value: 1024 } }
+    components { name: "b" dtype_bytes { key: "Q4_K" value: 4096 }
+                 dtype_bytes { key: "F32" value: 1024 } })");
+  const std::string text = RenderDetail(detail, {});
+  EXPECT_THAT(text, HasSubstr("Parameters      6.74 billion\n"));
+  EXPECT_THAT(text, HasSubstr("Dtypes          Q4_K 4.00 KiB, F32 2.00 KiB\n"));
+  EXPECT_THAT(text, HasSubstr("Quantisation    Q4_K, Q6_K\n"));
+  EXPECT_THAT(text, HasSubstr("Context length  4096 tokens\n"));
+}
+
+TEST(RenderDetail, ARefusalIsToldOnceByTheFindings) {
+  const auto detail = Parse<v1::ModelDetail>(R"(
+    state { name: "half" verdict: "incomplete" error_code: "incomplete_model" }
+    error_message: "incomplete, can't be used: m-2 is not there"
+    findings { category: "file_corruption" severity: "error" verdict: "incomplete" path: "m-2"
+               message: "m-2 is not there" })");
+  const std::string text = RenderDetail(detail, {});
+  EXPECT_THAT(text, Not(HasSubstr("Last error")));
+  EXPECT_THAT(text, HasSubstr("  incomplete: m-2 is not there\n"));
+  EXPECT_THAT(text, HasSubstr("Where      disk\n"));
+}
+
 TEST(RenderDetail, ExplainsFindingsAndCandidates) {
   const auto detail = Parse<v1::ModelDetail>(R"(
     state { name: "m" kind: "lora" override { kind: "lora" } verdict: "unsafe"
@@ -131,8 +156,8 @@ TEST(RenderDetail, ExplainsFindingsAndCandidates) {
   EXPECT_THAT(text, HasSubstr("lora (set by you); its files say checkpoint\n"));
   EXPECT_THAT(text, HasSubstr("pytorch 3 (file)\n"));
   EXPECT_THAT(text, HasSubstr("  sdxl (98%)\n    two text encoders\n  sd1 (10%)\n"));
-  EXPECT_THAT(text, HasSubstr("  unsafe_content (unsafe): m.pt, offset 12: it calls os.system\n"));
-  EXPECT_THAT(text, HasSubstr("  file_corruption (warning): odd\\x1b\n"));
+  EXPECT_THAT(text, HasSubstr("  unsafe: m.pt, offset 12: it calls os.system\n"));
+  EXPECT_THAT(text, HasSubstr("  warning (file_corruption): odd\\x1b\n"));
 }
 
 TEST(RenderCompatibility, SaysWhyNotAndWhatInstead) {
@@ -143,7 +168,7 @@ TEST(RenderCompatibility, SaysWhyNotAndWhatInstead) {
     alternatives { name: "m-q4" format: "gguf" bytes: 1024 })");
   EXPECT_EQ(RenderCompatibility(reply, {}),
             "It can't be used on host:0, 1.00 GiB free.\nReasons\n"
-            "  device_memory (unsupported): it needs 2.00 GiB\nInstead\n"
+            "  unsupported (device_memory): it needs 2.00 GiB\nInstead\n"
             "  m-q4 (gguf, 1.00 KiB)\n");
 }
 
@@ -165,8 +190,7 @@ TEST(RenderWorkerView, SaysWhenMirrorAndWorkerDiffer) {
     epoch: 3 revision: 9 placements { component_id: "ab" pool: "dedicated" bytes: 1024 phase: "ready" }
     placements { component_id: "other" })");
   std::string text = RenderWorkerView("host:0", worker, detail, {});
-  EXPECT_THAT(text,
-              HasSubstr("Worker of host:0, epoch 3, revision 9: the daemon's mirror DIFFERS"));
+  EXPECT_THAT(text, HasSubstr("Worker of host:0, after 9 changes: the daemon says OTHERWISE"));
   EXPECT_THAT(text, HasSubstr("unet       dedicated  1.00 KiB  ready"));
   worker.set_equal_to_mirror(true);
   worker.clear_placements();
@@ -177,14 +201,17 @@ TEST(RenderWorkerView, SaysWhenMirrorAndWorkerDiffer) {
 TEST(RenderScan, NamesTheFirstFindingsAndCountsTheRest) {
   const auto scan = Parse<v1::ScanReply>(R"(
     models: 12 added: 2 files: 40 headers_read: 2 seconds: 0.42 findings_total: 3
-    findings { path: "/m/bad.safetensors" code: "corrupted_model" message: "cut off" })");
+    findings { path: "/m/bad.safetensors" code: "corrupted_model" verdict: "corrupt"
+               message: "cut off" }
+    findings { path: "/m" code: "permission_denied" message: "not yours" })");
   EXPECT_EQ(RenderScan(scan, {}),
             "12 models (2 added, 0 changed, 0 removed); 40 files looked at, 2 headers read in "
             "420 ms\n"
             "\n3 can't be used:\n"
-            "CODE             PATH                REASON\n"
-            "corrupted_model  /m/bad.safetensors  cut off\n"
-            "and 2 more\n");
+            "VERDICT            PATH                REASON\n"
+            "corrupt            /m/bad.safetensors  cut off\n"
+            "permission_denied  /m                  not yours\n"
+            "and 1 more\n");
 }
 
 TEST(RenderUsage, TellsHowWellRamServes) {
@@ -245,17 +272,53 @@ TEST(RenderCached, TellsReadFromFoundInRam) {
 TEST(RenderCached, NamesWhatWasSkipped) {
   const auto reply = Parse<v1::CacheReply>(R"(
     state { name: "m" } already_bytes: 1 skipped_total: 4
-    skipped { what: "tensor" name: "w" category: "dtype_support" reason: "strided" }
-    skipped { what: "model" category: "file_corruption" reason: "a shard is missing" })");
+    skipped { what: "tensor" name: "w" category: "dtype_support" verdict: "unsupported"
+              reason: "strided" }
+    skipped { what: "file" name: "x" category: "format_version" verdict: "ok" reason: "odd" }
+    skipped { what: "model" category: "file_corruption" verdict: "incomplete"
+              reason: "a shard is missing" })");
   EXPECT_EQ(RenderCached(reply),
-            "m: 1 B were in RAM already\n  skipped tensor w (dtype_support): strided\n"
-            "  skipped model (file_corruption): a shard is missing\n  and 2 more\n");
+            "m: 1 B were in RAM already\n  skipped tensor w (unsupported): strided\n"
+            "  noticed file x (warning): odd\n"
+            "  skipped model (incomplete): a shard is missing\n  and 1 more\n");
 }
 
 TEST(RenderUncached, SaysWhatStaysAndWhy) {
   const auto reply = Parse<v1::UncacheReply>(
-      "freed_bytes: 1024 kept { component: 'vae' bytes: 2048 reason: 'used by sdxl' }");
-  EXPECT_EQ(RenderUncached("m", reply), "m: freed 1.00 KiB\n  kept vae (2.00 KiB): used by sdxl\n");
+      "model: 'sd' freed_bytes: 1024 freed { component: 'unet' bytes: 1024 } "
+      "kept { component: 'vae' bytes: 2048 reason: 'used by sdxl' }");
+  EXPECT_EQ(RenderUncached(reply),
+            "sd: freed 1.00 KiB (unet 1.00 KiB)\n  kept vae (2.00 KiB): used by sdxl\n");
+  EXPECT_EQ(RenderUncached(Parse<v1::UncacheReply>("model: 'sd'")), "sd: was not in RAM\n");
+}
+
+TEST(RenderUnloaded, NamesWhatItFreedWhere) {
+  const auto reply = Parse<v1::UnloadReply>(
+      "model: 'sd' freed_bytes: 2048 freed { component: 'unet' bytes: 2048 device: 'host:0' }");
+  EXPECT_EQ(RenderUnloaded(reply), "sd: freed 2.00 KiB (unet 2.00 KiB on host:0)\n");
+}
+
+TEST(RenderCached, NamesTheSettingsThatItChanged) {
+  const auto reply = Parse<v1::CacheReply>(R"(
+    state { name: "m" } already_bytes: 1
+    changed { setting: "strategy" before: "default" after: "memory" })");
+  EXPECT_EQ(RenderCached(reply), "m: 1 B were in RAM already\n  strategy memory (was default)\n");
+}
+
+TEST(HeldBy, IsShortInTables) {
+  const auto model = Parse<v1::ActiveModel>(R"(
+    holders { pid: 1 command: "/usr/bin/python -c import warmset; serve everything" leases: 2 }
+    holders { pid: 2 command: "b" leases: 1 } holders { pid: 3 command: "c" leases: 1 })");
+  EXPECT_EQ(HeldBy(model.holders(), Holders::kShort),
+            "1 python -c imp…rve everything (2); 2 b; +1 more");
+  EXPECT_EQ(HeldBy(model.holders(), Holders::kAll),
+            "1 /usr/bin/python -c import warmset; serve everything (2); 2 b; 3 c");
+}
+
+TEST(RenderPlan, SizesThatDifferReadDifferently) {
+  const auto plan = Parse<v1::PlanReply>(R"(
+    model: "m" needed_bytes: 1073741825 free_bytes: 1073741824 seconds: 1)");
+  EXPECT_THAT(RenderPlan(plan, {}), HasSubstr("needs 1073741825 B of RAM, 1073741824 B are free"));
 }
 
 }  // namespace

@@ -33,6 +33,9 @@ class FakeDaemon : public wire::RequestHandler {
           model.set_name(name + request.list_models().filter());
           model.set_bytes(bytes);
           model.set_last_used_unix_ms(used);
+          model.set_kind(bytes == 10 ? "lora" : "vae");
+          model.set_architecture(bytes == 10 ? "home-made" : "");
+          model.set_verdict(bytes == 30 ? "incomplete" : "");
         }
         break;
       case v1::Request::kGetModelDetail:
@@ -112,7 +115,17 @@ TEST_F(SessionTest, ListSortsAndFilters) {
   EXPECT_EQ(Run("list -q --sort size").out, "b\nc\na\n");
   EXPECT_EQ(Run("list -q --sort used").out, "a\nc\nb\n");
   EXPECT_EQ(Run("list -q --filter xl").out, "axl\nbxl\ncxl\n");
-  EXPECT_THAT(Run("list").out, StartsWith("NAME  ID  SIZE  KIND  ARCHITECTURE  WHERE\n"));
+  EXPECT_THAT(Run("list").out, StartsWith("NAME  ID  SIZE  KIND  ARCHITECTURE  VERDICT"));
+}
+
+TEST_F(SessionTest, ListTakesKindsArchitecturesAndVerdicts) {
+  EXPECT_EQ(Run("list -q --kind LORA").out, "a\n");
+  EXPECT_EQ(Run("list -q --architecture Home-Made").out, "a\n");
+  EXPECT_EQ(Run("list -q --architecture sdxl").out, "");
+  EXPECT_EQ(Run("list -q --verdict incomplete").out, "b\n");
+  const Outcome unknown = Run("list --architecture sdxk");
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("no architecture 'sdxk' is known; the nearest "));
 }
 
 TEST_F(SessionTest, JsonIsTheReply) {
@@ -122,9 +135,10 @@ TEST_F(SessionTest, JsonIsTheReply) {
   const auto document = ParseJson(outcome.out);
   const auto& first = document.fields().at("models").list_value().values(0).struct_value().fields();
   EXPECT_EQ(first.at("name").string_value(), "b");
-  EXPECT_EQ(first.at("bytes").string_value(), "30");
-  EXPECT_EQ(first.at("cached_bytes").string_value(), "0");
-  EXPECT_EQ(first.at("cache_state").string_value(), "CACHE_STATE_UNSPECIFIED");
+  EXPECT_EQ(first.at("bytes").number_value(), 30);
+  EXPECT_EQ(first.at("cached_bytes").number_value(), 0);
+  EXPECT_EQ(first.at("cache_state").string_value(), "unspecified");
+  EXPECT_TRUE(first.at("settings").has_null_value());
 }
 
 TEST_F(SessionTest, CandidatesFollowTheError) {
@@ -139,12 +153,12 @@ TEST_F(SessionTest, CandidatesFollowTheError) {
 
 TEST_F(SessionTest, ShowAsksTheWorkers) {
   EXPECT_THAT(Run("show a").out, Not(HasSubstr("Worker")));
-  EXPECT_THAT(Run("show a --worker").out, HasSubstr("Worker of host:0, epoch 0, revision 7"));
+  EXPECT_THAT(Run("show a --worker").out, HasSubstr("Worker of host:0, after 7 changes"));
   const auto document = ParseJson(Run("show a --worker --json").out);
   const auto& model = document.fields().at("model").struct_value().fields();
   EXPECT_EQ(model.at("state").struct_value().fields().at("name").string_value(), "a");
   const auto& workers = document.fields().at("workers").struct_value().fields();
-  EXPECT_EQ(workers.at("host:0").struct_value().fields().at("revision").string_value(), "7");
+  EXPECT_EQ(workers.at("host:0").struct_value().fields().at("revision").number_value(), 7);
 }
 
 TEST_F(SessionTest, ComponentsAreRepeated) {
@@ -167,7 +181,7 @@ TEST_F(SessionTest, ScanMakesPathsAbsolute) {
   const auto& finding =
       document.fields().at("findings").list_value().values(0).struct_value().fields();
   EXPECT_EQ(finding.at("path").string_value(), fs::canonical(folder_).string());
-  EXPECT_EQ(document.fields().at("findings_total").string_value(), "1");  // SHALLOW
+  EXPECT_EQ(document.fields().at("findings_total").number_value(), 1);  // SHALLOW
   EXPECT_EQ(Run("scan /no/such/folder").exit_code, 1);
 }
 

@@ -7,7 +7,9 @@ namespace warmset::cli {
 namespace {
 
 constexpr size_t kGap = 2;
-constexpr size_t kLeastWidth = 8;  // of a column that shrinks
+constexpr size_t kTellingWidth = 24;  // of a column that shrinks
+constexpr size_t kLeastWidth = 8;
+constexpr size_t kIndent = 4;  // of lines below a row
 
 std::string Pad(std::string text, size_t width, bool right) {
   const size_t columns = Columns(text);
@@ -22,42 +24,92 @@ void Table::AddRow(const std::vector<std::string>& cells) {
   for (const std::string& cell : cells) row.push_back(Printable(cell));
 }
 
-std::vector<size_t> Table::Widths(size_t screen_columns) const {
-  std::vector<size_t> widths;
+size_t Table::Layout::Total() const {
+  size_t total = 0;
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (places[i] == Place::kInRow) total += widths[i] + (total > 0 ? kGap : 0);
+  }
+  return total;
+}
+
+Table::Layout Table::Fit(size_t screen_columns) const {
+  Layout layout{.places = std::vector<Place>(columns_.size(), Place::kInRow), .widths = {}};
   for (size_t i = 0; i < columns_.size(); ++i) {
     size_t width = columns_[i].title.size();
     for (const auto& row : rows_) width = std::max(width, Columns(row[i]));
-    widths.push_back(width);
+    layout.widths.push_back(width);
   }
-  size_t total = std::accumulate(widths.begin(), widths.end(), kGap * (widths.size() - 1));
-  for (; screen_columns > 0 && total > screen_columns; --total) {
+  const auto fits = [&] { return screen_columns == 0 || layout.Total() <= screen_columns; };
+  if (fits()) return layout;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const bool empty =
+        !rows_.empty() &&
+        std::all_of(rows_.begin(), rows_.end(), [i](const auto& row) { return row[i].empty(); });
+    if (empty) layout.places[i] = Place::kLeft;
+  }
+  for (size_t i = 0; i < columns_.size() && !fits(); ++i) {
+    if (columns_[i].below) layout.places[i] = Place::kBelow;
+  }
+  Shrink(kTellingWidth, screen_columns, layout);
+  while (!fits()) {
+    size_t first = columns_.size();  // to leave
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      if (columns_[i].leaves == 0 || layout.places[i] != Place::kInRow) continue;
+      if (first == columns_.size() || columns_[i].leaves < columns_[first].leaves) first = i;
+    }
+    if (first == columns_.size()) break;
+    layout.places[first] = Place::kLeft;
+  }
+  Shrink(kLeastWidth, screen_columns, layout);
+  return layout;
+}
+
+void Table::Shrink(size_t least, size_t screen_columns, Layout& layout) const {
+  for (size_t total = layout.Total(); total > screen_columns; --total) {
     size_t* widest = nullptr;
     for (size_t i = 0; i < columns_.size(); ++i) {
-      const size_t least = std::max(kLeastWidth, columns_[i].title.size());
-      if (!columns_[i].shrinks || widths[i] <= least) continue;
-      if (widest == nullptr || widths[i] > *widest) widest = &widths[i];
+      const bool shrinks = columns_[i].shrinks && layout.places[i] == Place::kInRow;
+      if (!shrinks || layout.widths[i] <= std::max(least, columns_[i].title.size())) continue;
+      if (widest == nullptr || layout.widths[i] > *widest) widest = &layout.widths[i];
     }
-    if (widest == nullptr) break;  // the terminal wraps the lines then
+    if (widest == nullptr) return;
     --*widest;
   }
-  return widths;
+}
+
+std::string Table::RowText(const std::vector<std::string>& cells, const Layout& layout,
+                           const Style& style) const {
+  std::string text;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (layout.places[i] != Place::kInRow) continue;
+    if (!text.empty()) text.append(kGap, ' ');
+    const size_t width = layout.widths[i];
+    const std::string cell = Pad(ShortenMiddle(cells[i], width), width, columns_[i].right);
+    text += columns_[i].paint != nullptr ? columns_[i].paint(style, cell) : cell;
+  }
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
+std::string Table::BelowText(const std::vector<std::string>& cells, const Layout& layout,
+                             size_t screen_columns) const {
+  std::string text;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (layout.places[i] != Place::kBelow || cells[i].empty()) continue;
+    text += Indented(cells[i], kIndent, screen_columns) + "\n";
+  }
+  return text;
 }
 
 std::string Table::Render(const Screen& screen) const {
-  const std::vector<size_t> widths = Widths(screen.columns);
-  const auto line = [&](const Style& style, auto cell_of) {
-    std::string text;
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      if (i > 0) text.append(kGap, ' ');
-      const std::string cell =
-          Pad(ShortenMiddle(cell_of(i), widths[i]), widths[i], columns_[i].right);
-      text += columns_[i].paint != nullptr ? columns_[i].paint(style, cell) : cell;
-    }
-    return text.substr(0, text.find_last_not_of(' ') + 1);
-  };
-  const std::string headline = line(Style(false), [&](size_t i) { return columns_[i].title; });
-  std::string text = screen.style.Bold(headline) + "\n";
-  for (const auto& row : rows_) text += line(screen.style, [&](size_t i) { return row[i]; }) + "\n";
+  const Layout layout = Fit(screen.columns);
+  std::vector<std::string> titles;
+  for (const Column& column : columns_) titles.push_back(column.title);
+  std::string text;
+  const std::string headline = RowText(titles, layout, Style(false));
+  text += screen.style.Bold(headline) + "\n";
+  for (const auto& row : rows_) {
+    text += RowText(row, layout, screen.style) + "\n" + BelowText(row, layout, screen.columns);
+  }
   return text;
 }
 
@@ -70,7 +122,8 @@ std::string RenderFields(const std::vector<std::pair<std::string, std::string>>&
   std::string text;
   for (const auto& [label, value] : fields) {
     if (value.empty()) continue;
-    text += screen.style.Bold(Pad(label, width + kGap, false)) + Printable(value) + "\n";
+    const std::string lines = Indented(Printable(value), width + kGap, screen.columns);
+    text += screen.style.Bold(Pad(label, width + kGap, false)) + lines.substr(width + kGap) + "\n";
   }
   return text;
 }

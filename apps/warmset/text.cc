@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <algorithm>
 #include <clocale>
 #include <cwchar>
 #include <vector>
@@ -90,6 +91,39 @@ std::string ShortenMiddle(std::string_view text, size_t columns) {
     tail.insert(0, symbol->bytes);
   }
   return head + "…" + tail;
+}
+
+std::string Wrap(std::string_view text, size_t columns) {
+  std::string wrapped;
+  size_t used = 0;  // columns of the present line
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t width = Columns(word);
+    if (used > 0 && used + 1 + width > columns) {
+      wrapped += '\n';
+      used = 0;
+    } else if (used > 0) {
+      wrapped += ' ';
+      ++used;
+    }
+    wrapped += word;
+    used += width;
+  }
+  return wrapped;
+}
+
+std::string Indented(std::string_view text, size_t indent, size_t columns) {
+  constexpr size_t kLeast = 20;  // columns of text
+  const std::string blanks(indent, ' ');
+  if (columns == 0) return blanks + std::string(text);
+  std::string lines = blanks;
+  for (const char c : Wrap(text, std::max(columns - std::min(columns, indent), kLeast))) {
+    lines += c;
+    if (c == '\n') lines += blanks;
+  }
+  return lines;
 }
 
 std::string Style::Paint(std::string_view code, std::string_view text) const {

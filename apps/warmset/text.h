@@ -19,6 +19,14 @@ size_t Columns(std::string_view text);
 // their ends. REQUIRES: the text is printable.
 std::string ShortenMiddle(std::string_view text, size_t columns);
 
+// The text with line breaks between words, so that no line has more columns than
+// that; longer words stay whole. REQUIRES: the text is printable.
+std::string Wrap(std::string_view text, size_t columns);
+
+// The same with `indent` blanks before each line, to a width of `columns` in all; as
+// one line where `columns` is 0.
+std::string Indented(std::string_view text, size_t indent, size_t columns);
+
 // Colours, or nothing.
 class Style {
  public:

@@ -1,32 +1,49 @@
 // The daemon. `warmset serve` starts it with the same flags.
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/synchronization/mutex.h"
+#include "base/json_writer.h"
+#include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "daemon/serve_flags.h"
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
 #include "os/limits.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
+#include "wire/plain_json.h"
 
 namespace warmset {
 namespace {
 
-int Fail(const Status& status) {
+// Written to the user, not to the log: the daemon has not started.
+int Fail(const Status& status, bool json) {
+  if (json) fmt::print("{}", wire::ErrorDocument(status));
   fmt::print(stderr, "warmset: {}: {}\n", ErrorCodeName(CodeOf(status)), Message(status));
   return 1;
 }
 
-int Run(const OptionFlags& flags) {
+// What a program that starts the daemon waits for: docs/json.md.
+void PrintReady(const std::string& socket) {
+  std::string text;
+  JsonWriter json(text, JsonWriter::Form::kIndented);
+  json.BeginObject();
+  json.Field("version", WARMSET_VERSION);
+  json.Field("pid", ::getpid());
+  json.Field("socket", socket);
+  json.EndObject();
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+}
+
+int Run(const OptionFlags& flags, bool json) {
   auto options = LoadOptions(flags);
-  if (!options.ok()) return Fail(options.status());
-  spdlog::set_default_logger(spdlog::stderr_color_mt("warmsetd"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(options->log_level));
+  if (!options.ok()) return Fail(options.status(), json);
+  StartLog("warmsetd", options->log_level);
   // It reports text that is not UTF-8, which any client may send.
   google::protobuf::SetLogHandler(nullptr);
 #ifdef NDEBUG
@@ -37,8 +54,10 @@ int Run(const OptionFlags& flags) {
   if (const Status raised = os::RaiseSoftLimit(os::Resource::kOpenFiles); !raised.ok()) {
     spdlog::warn("few clients at a time: {}", Message(raised));
   }
+  const std::string socket = options->socket;
   auto daemon = Daemon::Start(*std::move(options));
-  if (!daemon.ok()) return Fail(daemon.status());
+  if (!daemon.ok()) return Fail(daemon.status(), json);
+  if (json) PrintReady(socket);
   (*daemon)->Run();
   return 0;
 }
@@ -52,6 +71,8 @@ int main(int argc, char** argv) {
                "warmsetd");
   warmset::OptionFlags flags;
   warmset::AddServeFlags(app, flags);
+  bool json = false;
+  app.add_flag("--json", json, "print one JSON document when it listens, or the error");
   CLI11_PARSE(app, argc, argv);
-  return warmset::Run(flags);
+  return warmset::Run(flags, json);
 }

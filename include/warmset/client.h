@@ -123,7 +123,7 @@ class Client {
   // Leases that are still held by models and tensors stay until these are gone.
   ~Client();
 
-  // "incompatible_model" and "corrupted_model" for one whose verdict is not "ok",
+  // For a model whose verdict is not "ok" the code of the verdict ("incomplete_model"),
   // unless `warmset cache --force` brought it into RAM; they may name others that
   // serve instead as candidates.
   Result<Model> Attach(std::string_view name, const AttachOptions& options = {});

@@ -17,7 +17,7 @@ struct ClientError {
   // For people: what failed, on what, why, and what to do.
   std::string message;
   // What may have been meant, for model_not_found and ambiguous_name; what may
-  // serve instead, for incompatible_model and corrupted_model.
+  // serve instead of a model that can't be used.
   std::vector<std::string> candidates;
 };
 

@@ -70,7 +70,7 @@ def test_models_states_and_cache(session: warmset.Session) -> None:
     seen = []
     result = session.cache("small", progress=seen.append)
     assert result.loaded_bytes + result.already_bytes > 0
-    assert result.state.cache_state == "CACHED"
+    assert result.state.cache_state == "cached"
     assert all(isinstance(progress.done, int) for progress in seen)
     assert session.status().pid > 0
     with pytest.raises(warmset.ModelNotFoundError):

@@ -33,6 +33,25 @@ def test_no_daemon(folder: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("corrupted_model", warmset.CorruptedModelError),
+        ("incompatible_model", warmset.IncompatibleModelError),
+        ("incomplete_model", warmset.IncompleteModelError),
+        ("unsafe_model", warmset.UnsafeModelError),
+        ("access_restricted", warmset.AccessRestrictedError),
+        ("unsupported_format", warmset.UnsupportedFormatError),
+        ("unrecognized_format", warmset.UnrecognizedFormatError),
+    ],
+)
+def test_what_cannot_be_used_is_caught_once(code: str, kind: Any) -> None:
+    error = warmset.errors.error_from_message({"code": code, "message": "why"})
+    assert type(error) is kind and error.code == code
+    assert isinstance(error, warmset.UnusableModelError)
+    assert isinstance(error, warmset.IncompatibleModelError) == (code != "corrupted_model")
+
+
+@pytest.mark.parametrize(
     "fault, error, code",
     [
         ("outside", warmset.CorruptedModelError, "corrupted_model"),

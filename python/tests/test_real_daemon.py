@@ -74,7 +74,7 @@ def test_uncached_while_mapped(real: DaemonProcess) -> None:
     with warmset.connect(real.socket) as session:
         tensor = session.attach("wide")["w"].torch()
         command(real, "uncache", "wide")
-        assert session.state("wide").cache_state == "UNCACHED"
+        assert session.state("wide").cache_state == "uncached"
         assert tensor.equal(torch.arange(1 << 21, dtype=torch.float32))
 
 

@@ -11,6 +11,7 @@ Existing programs: `import warmset.auto` first, or `warmset run -- CMD`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .errors import (
+        AccessRestrictedError,
         AmbiguousNameError,
         ComponentNotFoundError,
         CorruptedModelError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         UnrecognizedFormatError,
         UnsafeModelError,
         UnsupportedFormatError,
+        UnusableModelError,
         VersionMismatchError,
         WarmsetError,
     )
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessRestrictedError",
     "AmbiguousNameError",
     "CacheResult",
     "Compatibility",
@@ -82,6 +85,7 @@ __all__ = [
     "UnrecognizedFormatError",
     "UnsafeModelError",
     "UnsupportedFormatError",
+    "UnusableModelError",
     "VersionMismatchError",
     "WarmsetError",
     "connect",

@@ -52,7 +52,11 @@ class ReadOnlyError(InvalidRequestError, BufferError):
     """Read-only memory was asked for in a form that can be written to."""
 
 
-class CorruptedModelError(WarmsetError):
+class UnusableModelError(WarmsetError):
+    """The model can't be used, whatever the reason; its verdict says which."""
+
+
+class CorruptedModelError(UnusableModelError):
     default_code = "corrupted_model"
 
 
@@ -75,14 +79,20 @@ class ModelReadError(WarmsetError, OSError):
         self.offset = 0
 
 
-class UnsupportedFormatError(WarmsetError):
+class IncompatibleModelError(UnusableModelError):
+    """The model can't be used here, for other reasons than damage; each has a class."""
+
+    default_code = "incompatible_model"
+
+
+class UnsupportedFormatError(IncompatibleModelError):
     default_code = "unsupported_format"
 
 
-class IncompatibleModelError(WarmsetError):
-    """The model can't be used here; the message has the reasons by category."""
+class AccessRestrictedError(IncompatibleModelError):
+    """The model's origin asks for a licence or a login."""
 
-    default_code = "incompatible_model"
+    default_code = "access_restricted"
 
 
 class UnsafeModelError(IncompatibleModelError):
@@ -135,8 +145,9 @@ _BY_CODE: Dict[str, Type[WarmsetError]] = {
         InvalidRequestError,
         CorruptedModelError,
         FileChangedError,
-        UnsupportedFormatError,
         IncompatibleModelError,
+        UnsupportedFormatError,
+        AccessRestrictedError,
         UnsafeModelError,
         IncompleteModelError,
         UnrecognizedFormatError,

@@ -118,7 +118,7 @@ class Session:
         """Brings a model into RAM. An exception from `progress` ends the wait,
         and the connection with it; the daemon loads on.
 
-        IncompatibleModelError or CorruptedModelError for one that can't be used;
+        UnusableModelError for one that can't be used, in the subclass of its reason;
         `force` takes what of it can be read, and the result says what was skipped.
         """
         arguments: Message = {}

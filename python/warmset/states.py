@@ -24,7 +24,7 @@ class ModelState:
     kind: str = ""  # what it is: "checkpoint", "lora", "llm", ...
     architecture: str = ""  # "sdxl", "llama", ...; "": not known
     verdict: str = ""  # "ok", or why it can't be used: "unsafe", "corrupt", ...
-    cache_state: str = "UNCACHED"  # or CACHING, CACHED, PARTLY_CACHED, CACHE_ERROR
+    cache_state: str = "uncached"  # or "caching", "cached", "partly_cached", "cache_error"
     cached_bytes: int = 0  # what of it is in RAM, in any form, as bytes on disk
     raw_bytes: int = 0  # what it takes in RAM in each form
     compressed_bytes: int = 0
@@ -125,9 +125,10 @@ def decode(kind: Type[_T], message: Mapping[str, Any]) -> _T:
     """A message in protobuf's JSON mapping: fields at their default may be
     absent, 64-bit integers are strings. Fields that `kind` lacks are ignored."""
     hints = get_type_hints(kind)
-    return kind(
-        **{name: _value(hint, message[name]) for name, hint in hints.items() if name in message}
-    )
+    values = {name: _value(hint, message[name]) for name, hint in hints.items() if name in message}
+    if "cache_state" in values:  # an enum on the wire, in capitals
+        values["cache_state"] = values["cache_state"].lower()
+    return kind(**values)
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include "fmt/format.h"
 
@@ -80,7 +81,9 @@ StatusOr<std::chrono::seconds> ParseDuration(std::string_view text) {
   return any ? StatusOr<std::chrono::seconds>(total) : bad();
 }
 
-std::string FormatSize(ByteCount bytes) {
+namespace {
+
+std::string SizeWithDigits(ByteCount bytes, int more_digits) {
   if (bytes.value() < 1024) return fmt::format("{} B", bytes.value());
   constexpr std::array kNames = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double value = static_cast<double>(bytes.value()) / 1024;
@@ -89,8 +92,30 @@ std::string FormatSize(ByteCount bytes) {
     value /= 1024;
     ++unit;
   }
-  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  const int decimals = (value < 9.995 ? 2 : value < 99.95 ? 1 : 0) + more_digits;
   return fmt::format("{:.{}f} {}", value, decimals, kNames[unit]);
+}
+
+}  // namespace
+
+std::string FormatSize(ByteCount bytes) { return SizeWithDigits(bytes, 0); }
+
+std::vector<std::string> FormatSizes(std::initializer_list<ByteCount> sizes) {
+  constexpr int kMostDigits = 6;
+  std::vector<std::string> texts(sizes.size());
+  for (int more_digits = 0; more_digits <= kMostDigits; ++more_digits) {
+    std::map<std::string, ByteCount> meanings;
+    bool clear = true;
+    size_t i = 0;
+    for (const ByteCount size : sizes) {
+      texts[i] = SizeWithDigits(size, more_digits);
+      clear = clear && meanings.try_emplace(texts[i++], size).first->second == size;
+    }
+    if (clear) return texts;
+  }
+  size_t i = 0;
+  for (const ByteCount size : sizes) texts[i++] = fmt::format("{} B", size.value());
+  return texts;
 }
 
 std::string FormatDuration(std::chrono::nanoseconds duration) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/strong.h"
@@ -20,6 +22,10 @@ StatusOr<std::chrono::seconds> ParseDuration(std::string_view text);
 
 // Three significant digits with a binary unit: "0 B", "37.8 MiB", "1.50 GiB".
 std::string FormatSize(ByteCount bytes);
+
+// Sizes that stand in one sentence: likewise, with as many more digits as it takes
+// for different sizes to read differently.
+std::vector<std::string> FormatSizes(std::initializer_list<ByteCount> sizes);
 
 // "420 ms", "3.2 s", "5m 12s", "2h 3m", "4d 7h".
 std::string FormatDuration(std::chrono::nanoseconds duration);

@@ -1,5 +1,6 @@
 #include "base/units.h"
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace warmset {
@@ -34,6 +35,16 @@ TEST(UnitsTest, FormatsWithThreeDigits) {
   EXPECT_EQ(FormatSize(ByteCount(0)), "0 B");
   EXPECT_EQ(FormatSize(ByteCount(1536 * kMiB)), "1.50 GiB");
   EXPECT_EQ(FormatSize(ByteCount(1023 * kKiB)), "1.00 MiB");
+}
+
+TEST(UnitsTest, DifferentSizesReadDifferently) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(FormatSizes({ByteCount(kGiB), ByteCount(2 * kGiB)}),
+              ElementsAre("1.00 GiB", "2.00 GiB"));
+  EXPECT_THAT(FormatSizes({ByteCount(kGiB), ByteCount(kGiB + kMiB), ByteCount(kGiB)}),
+              ElementsAre("1.000 GiB", "1.001 GiB", "1.000 GiB"));
+  EXPECT_THAT(FormatSizes({ByteCount(kGiB), ByteCount(kGiB + 1)}),
+              ElementsAre("1073741824 B", "1073741825 B"));
 }
 
 TEST(UnitsTest, FormatsDurations) {

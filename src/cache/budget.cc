@@ -12,9 +12,10 @@ namespace {
 size_t Slot(MemoryKind kind) { return static_cast<size_t>(kind); }
 
 Status LimitExceeded(ByteCount wanted, const BudgetUse& use) {
+  const auto sizes = FormatSizes({wanted, use.free(), use.limit});
   return Error(ErrorCode::kRamLimitExceeded,
-               fmt::format("{} of RAM are needed, {} of the limit of {} are free",
-                           FormatSize(wanted), FormatSize(use.free()), FormatSize(use.limit)));
+               fmt::format("{} of RAM are needed, {} of the limit of {} are free", sizes[0],
+                           sizes[1], sizes[2]));
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // In which form a component is kept in RAM: docs/design/cache.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace warmset {
 
@@ -28,10 +30,25 @@ constexpr CacheStrategy MoreRaw(CacheStrategy a, CacheStrategy b) {
   return kRaw[static_cast<size_t>(a)] >= kRaw[static_cast<size_t>(b)] ? a : b;
 }
 
-// Nothing for a name that is none of the above.
+// Words of other programs for them (docs/configuration.md).
+inline constexpr std::array<std::pair<std::string_view, CacheStrategy>, 3> kOtherStrategyNames = {{
+    {"standard", CacheStrategy::kSpeed},
+    {"optimized", CacheStrategy::kAdaptive},
+    {"memory_optimized", CacheStrategy::kMemory},
+}};
+
+// In any case, with '-' as '_'. Nothing for a name that is none of the above.
 constexpr std::optional<CacheStrategy> CacheStrategyFromName(std::string_view name) {
+  const auto is = [name](std::string_view known) {
+    return std::equal(name.begin(), name.end(), known.begin(), known.end(), [](char a, char b) {
+      return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a == '-' ? '_' : a) == b;
+    });
+  };
   for (size_t i = 0; i < kCacheStrategyNames.size(); ++i) {
-    if (kCacheStrategyNames[i] == name) return static_cast<CacheStrategy>(i);
+    if (is(kCacheStrategyNames[i])) return static_cast<CacheStrategy>(i);
+  }
+  for (const auto& [word, strategy] : kOtherStrategyNames) {
+    if (is(word)) return strategy;
   }
   return std::nullopt;
 }

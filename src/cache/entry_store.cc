@@ -177,11 +177,12 @@ Status EntryStore::NoRoom(ByteCount wanted, ByteCount available) const {
   if (use.orphaned.value() > 0) {
     holders.push_back(fmt::format("clients of an earlier daemon ({})", FormatSize(use.orphaned)));
   }
+  const auto sizes = FormatSizes({wanted, available, use.limit});
   return Error(ErrorCode::kRamLimitExceeded,
                fmt::format("{} of RAM are needed, {} of the limit of {} can be had{}{}; raise the "
                            "RAM limit or end what holds memory",
-                           FormatSize(wanted), FormatSize(available), FormatSize(use.limit),
-                           holders.empty() ? "" : "; held by ", fmt::join(holders, ", ")));
+                           sizes[0], sizes[1], sizes[2], holders.empty() ? "" : "; held by ",
+                           fmt::join(holders, ", ")));
 }
 
 std::optional<EntryHold> EntryStore::FindTwin(const Entry& entry) {

@@ -12,17 +12,15 @@ namespace {
 
 constexpr size_t kShownReasons = 3;
 
-ErrorCode RefusalCode(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kCorrupt:
-    case Verdict::kIncomplete:
-      return CodeOfVerdict(verdict);
-    default:
-      return ErrorCode::kIncompatibleModel;
-  }
+// "vae/model.pt: …", or "…" where the message names the file, or it is the only one.
+std::string ReasonText(const Finding& finding, const Manifest& manifest) {
+  const bool named = finding.path.empty() || manifest.files.size() == 1 ||
+                     finding.message.starts_with(finding.path);
+  return named ? finding.message : fmt::format("{}: {}", finding.path, finding.message);
 }
 
-// "unsafe_content: model.pt: …; …, and 2 more", the worst first.
+// "model.pt: …; …; and 2 more", the worst first. Those of another verdict than the
+// model's say theirs.
 std::string Reasons(const Manifest& manifest) {
   std::vector<const Finding*> errors;
   for (const Finding& finding : manifest.findings) {
@@ -33,9 +31,10 @@ std::string Reasons(const Manifest& manifest) {
   std::vector<std::string> texts;
   for (const Finding* finding : errors) {
     if (texts.size() == kShownReasons) break;
-    texts.push_back(fmt::format("{}: {}{}{}", FindingCategoryName(finding->category),
-                                finding->path, finding->path.empty() ? "" : ": ",
-                                finding->message));
+    const std::string text = ReasonText(*finding, manifest);
+    texts.push_back(finding->verdict == manifest.verdict()
+                        ? text
+                        : fmt::format("{}: {}", VerdictName(finding->verdict), text));
   }
   const size_t left = errors.size() - texts.size();
   return fmt::format("{}{}", fmt::join(texts, "; "),
@@ -68,9 +67,9 @@ std::string ReasonOf(const UnplacedTensor& tensor) {
 
 Status RefusalOf(const Manifest& manifest, std::string_view more) {
   const Verdict verdict = manifest.verdict();
-  return Error(RefusalCode(verdict),
-               fmt::format("the model is {} and can't be used here: {}; `{}` explains{}",
-                           VerdictName(verdict), Reasons(manifest), more,
+  return Error(CodeOfVerdict(verdict),
+               fmt::format("{}, can't be used: {}; `{}` says more{}", VerdictName(verdict),
+                           Reasons(manifest), more,
                            manifest.components.empty()
                                ? ""
                                : ", `warmset cache --force` takes what can be read of it"));
@@ -81,12 +80,11 @@ Status NothingToUse(const Manifest& manifest, std::string_view more) {
   if (verdict == Verdict::kOk) {
     return Error(ErrorCode::kIncompatibleModel,
                  fmt::format("none of its {} tensors lies in its file as plain elements, so there "
-                             "is nothing to cache; `{}` explains",
+                             "is nothing to cache; `{}` says more",
                              manifest.unplaced.size(), more));
   }
-  return Error(RefusalCode(verdict),
-               fmt::format("nothing of it can be used, with --force either; the model is {}: {}; "
-                           "`{}` explains",
+  return Error(CodeOfVerdict(verdict),
+               fmt::format("{}, can't be used, not with --force either: {}; `{}` says more",
                            VerdictName(verdict), Reasons(manifest), more));
 }
 
@@ -98,18 +96,20 @@ SkippedParts SkippedOf(const Manifest& manifest) {
   };
   std::set<std::string> missing;
   for (const Finding& finding : manifest.findings) {
-    add({finding.path.empty() ? "model" : "file", finding.path, finding.category,
-         finding.message});
+    add({finding.path.empty() ? "model" : "file", finding.path, finding.category, finding.message,
+         finding.verdict});
     const std::string component = ComponentOf(manifest, finding.path);
     if (finding.verdict == Verdict::kOk || component.empty() ||
         HasComponent(manifest, component) || !missing.insert(component).second) {
       continue;
     }
     add({"component", component, finding.category,
-         fmt::format("none of its weights could be listed, see {}", finding.path)});
+         fmt::format("none of its weights could be listed, see {}", finding.path),
+         finding.verdict});
   }
   for (const UnplacedTensor& tensor : manifest.unplaced) {
-    add({"tensor", tensor.name, FindingCategory::kDtypeSupport, ReasonOf(tensor)});
+    add({"tensor", tensor.name, FindingCategory::kDtypeSupport, ReasonOf(tensor),
+         Verdict::kUnsupported});
   }
   return skipped;
 }

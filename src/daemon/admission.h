@@ -19,11 +19,11 @@ enum class Admission {
   kForced,     // cache --force: the components that could be listed
 };
 
-// kCorruptedModel for a corrupt model, kIncompleteModel for an incomplete one, else
-// kIncompatibleModel, with the worst reasons by category. `more` is the command that
-// tells the rest. REQUIRES: the verdict is not kOk.
+// The code of the verdict, with the worst reasons. `more` is the command that tells
+// the rest. REQUIRES: the verdict is not kOk.
 Status RefusalOf(const Manifest& manifest, std::string_view more);
-// The same for a model without a tensor that could be cached, whatever its verdict.
+// The same for a model without a tensor that could be cached, whatever its verdict;
+// kIncompatibleModel where that is kOk.
 Status NothingToUse(const Manifest& manifest, std::string_view more);
 
 // A part of a model that a forced use leaves out, and why.
@@ -32,6 +32,7 @@ struct Skipped {
   std::string name;
   FindingCategory category = FindingCategory::kFileCorruption;
   std::string reason;
+  Verdict verdict = Verdict::kOk;  // of the finding that says so
 };
 struct SkippedParts {
   std::vector<Skipped> parts;  // the first kMaxSkippedParts

@@ -43,13 +43,35 @@ TEST(AdmissionTest, TheWorstReasonsComeFirst) {
   manifest.findings.push_back(
       Problem(Verdict::kUnsafe, FindingCategory::kUnsafeContent, "a.pt", "it calls os.system"));
   const Status refusal = RefusalOf(manifest, "warmset show sd");
-  EXPECT_EQ(CodeOf(refusal), ErrorCode::kIncompatibleModel);
+  EXPECT_EQ(CodeOf(refusal), ErrorCode::kUnsafeModel);
   EXPECT_THAT(std::string(Message(refusal)),
-              HasSubstr("the model is unsafe and can't be used here: unsafe_content: a.pt: it calls "
-                        "os.system; file_corruption: vae/a.safetensors: a pointer; "));
-  EXPECT_THAT(std::string(Message(refusal)), HasSubstr("and 1 more; `warmset show sd` explains"));
+              HasSubstr("unsafe, can't be used: a.pt: it calls os.system; incomplete: "
+                        "vae/a.safetensors: a pointer; "));
+  EXPECT_THAT(std::string(Message(refusal)), HasSubstr("and 1 more; `warmset show sd` says more"));
   EXPECT_THAT(std::string(Message(refusal)), HasSubstr("--force"));
   EXPECT_THAT(std::string(Message(refusal)), Not(HasSubstr("a warning")));
+}
+
+TEST(AdmissionTest, TheCodeIsTheVerdicts) {
+  for (const auto& [verdict, code] : {std::pair(Verdict::kIncomplete, ErrorCode::kIncompleteModel),
+                                      {Verdict::kUnsafe, ErrorCode::kUnsafeModel},
+                                      {Verdict::kRestricted, ErrorCode::kAccessRestricted},
+                                      {Verdict::kUnsupported, ErrorCode::kUnsupportedFormat},
+                                      {Verdict::kUnrecognized, ErrorCode::kUnrecognizedFormat}}) {
+    Manifest manifest;
+    manifest.findings = {Problem(verdict, FindingCategory::kFormatVersion, "", "why")};
+    EXPECT_EQ(CodeOf(RefusalOf(manifest, "")), code);
+    EXPECT_EQ(CodeOf(NothingToUse(manifest, "")), code);
+  }
+}
+
+TEST(AdmissionTest, AFileIsNamedOnce) {
+  Manifest manifest;
+  manifest.files.resize(2);
+  manifest.findings = {Problem(Verdict::kIncomplete, FindingCategory::kFileCorruption, "m-2",
+                               "m-2 is named but not there")};
+  EXPECT_THAT(std::string(Message(RefusalOf(manifest, "show m"))),
+              HasSubstr("can't be used: m-2 is named but not there; "));
 }
 
 TEST(AdmissionTest, ACorruptModelHasACodeOfItsOwn) {

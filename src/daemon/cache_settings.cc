@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <string>
 #include <string_view>
 
+#include "base/units.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 
@@ -68,8 +71,10 @@ StatusOr<CacheSettings> WithGiven(CacheSettings settings, const v1::CacheSetting
                  fmt::format("there is no {} '{}'; write {}", what, name, fmt::join(names, ", ")));
   };
   if (given.has_strategy()) {
-    RETURN_IF_ERROR(one_of("strategy", given.strategy(), kCacheStrategyNames));
-    settings.strategy = given.strategy();
+    const auto known = CacheStrategyFromName(given.strategy());
+    const std::string name(known ? CacheStrategyName(*known) : given.strategy());
+    RETURN_IF_ERROR(one_of("strategy", name, kCacheStrategyNames));
+    settings.strategy = name;
   }
   if (given.has_priority()) {
     RETURN_IF_ERROR(one_of("priority", given.priority(), kPriorityNames));
@@ -83,6 +88,28 @@ StatusOr<CacheSettings> WithGiven(CacheSettings settings, const v1::CacheSetting
     settings.keep_seconds = given.keep_seconds();
   }
   return settings;
+}
+
+std::vector<v1::SettingChange> ChangesOf(const CacheSettings& before, const CacheSettings& after) {
+  std::vector<v1::SettingChange> changes;
+  const auto add = [&changes](std::string setting, std::string from, std::string to) {
+    if (from == to) return;
+    v1::SettingChange& change = changes.emplace_back();
+    change.set_setting(std::move(setting));
+    change.set_before(std::move(from));
+    change.set_after(std::move(to));
+  };
+  const auto or_word = [](const std::string& text, std::string_view word) {
+    return text.empty() ? std::string(word) : text;
+  };
+  const auto keep = [](uint64_t seconds) {
+    return seconds == 0 ? "no" : FormatDuration(std::chrono::seconds(seconds));
+  };
+  add("strategy", or_word(before.strategy, "default"), or_word(after.strategy, "default"));
+  add("priority", or_word(before.priority, "medium"), or_word(after.priority, "medium"));
+  add("pin", before.pinned ? "yes" : "no", after.pinned ? "yes" : "no");
+  add("keep", keep(before.keep_seconds), keep(after.keep_seconds));
+  return changes;
 }
 
 v1::CacheSettings SettingsMessage(const CacheSettings& settings) {

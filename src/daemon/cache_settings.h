@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/status.h"
 #include "cache/cache_strategy.h"
 #include "cache/entry_store.h"
 #include "catalog/catalog.h"
 #include "daemon/model_registry.h"
+#include "warmset/v1/session.pb.h"
 #include "warmset/v1/state.pb.h"
 
 namespace warmset {
@@ -29,6 +31,9 @@ EntryStore::Retention RetentionOf(std::span<Model* const> users, int64_t now_uni
 // What settings become when those that are given are set. kInvalidRequest names
 // what is wrong.
 StatusOr<CacheSettings> WithGiven(CacheSettings settings, const v1::CacheSettings& given);
+
+// What differs, as users write it.
+std::vector<v1::SettingChange> ChangesOf(const CacheSettings& before, const CacheSettings& after);
 
 // Only those that differ from the default.
 v1::CacheSettings SettingsMessage(const CacheSettings& settings);

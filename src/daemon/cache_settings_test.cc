@@ -68,6 +68,30 @@ TEST(WithGiven, SetsOnlyWhatIsGiven) {
   EXPECT_EQ(*WithGiven(*settings, given), (CacheSettings{.priority = "high"}));
 }
 
+TEST(WithGiven, KnowsTheWordsOfOthersForStrategies) {
+  for (const auto& [word, strategy] : {std::pair("standard", "speed"),
+                                       {"optimized", "adaptive"},
+                                       {"memory_optimized", "memory"},
+                                       {"Memory-Optimized", "memory"},
+                                       {"BALANCED", "balanced"}}) {
+    v1::CacheSettings given;
+    given.set_strategy(word);
+    EXPECT_EQ(WithGiven({}, given)->strategy, strategy) << word;
+  }
+}
+
+TEST(ChangesOf, NamesWhatDiffers) {
+  const auto changes = ChangesOf({.strategy = "memory", .keep_seconds = 60},
+                                 {.priority = "high", .pinned = true, .keep_seconds = 60});
+  std::vector<std::string> texts;
+  for (const v1::SettingChange& change : changes) {
+    texts.push_back(change.setting() + " " + change.before() + " " + change.after());
+  }
+  EXPECT_THAT(texts, ::testing::ElementsAre("strategy memory default", "priority medium high",
+                                            "pin no yes"));
+  EXPECT_TRUE(ChangesOf({}, {}).empty());
+}
+
 TEST(WithGiven, RefusesWhatIsNone) {
   v1::CacheSettings given;
   given.set_strategy("fast");

@@ -110,7 +110,7 @@ void Conversions::StartNext() {
 StatusOr<Reservation> Conversions::RoomFor(const ComponentId& component, ByteCount bytes) {
   const BudgetUse use = store_.MemoryUse();
   if (!events_.may_evict_for(component) && bytes > use.free() + use.reserve) {
-    return Error(ErrorCode::kRamLimitExceeded, "nobody has asked for it that others should leave");
+    return Error(ErrorCode::kRamLimitExceeded, "it is not in use, so nothing leaves RAM for it");
   }
   return store_.MakeRoomToCompress(bytes);
 }

@@ -41,6 +41,8 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
 }
 
 Status Daemon::Open() {
+  ASSIGN_OR_RETURN(const ByteCount limit, ResolveRamLimit(options_));
+  RETURN_IF_ERROR(CheckForStart(options_, limit));
   ASSIGN_OR_RETURN(signals_, os::MakeSignalFd({SIGINT, SIGTERM}));
   ASSIGN_OR_RETURN(lease_signals_, os::MakeSignalFd({SIGIO}));
   RETURN_IF_ERROR(os::MakePrivateDirectory(options_.home));
@@ -49,7 +51,6 @@ Status Daemon::Open() {
   ASSIGN_OR_RETURN(catalog_, Catalog::Open(options_.home + "/catalog.sqlite"));
   if (const std::string notice = catalog_->TakeNotice(); !notice.empty()) spdlog::warn(notice);
   ASSIGN_OR_RETURN(const uint64_t term, catalog_->NextDaemonTerm());
-  ASSIGN_OR_RETURN(const ByteCount limit, ResolveRamLimit(options_));
   ASSIGN_OR_RETURN(loop_, os::EventLoop::Create());
   RETURN_IF_ERROR(loop_->Watch(signals_.get(), EPOLLIN, [this](uint32_t) {
     os::TakeSignal(signals_.get());
@@ -217,6 +218,13 @@ void Daemon::BeginWork() {
   }
   library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
     if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));
+    if (registry_.size() == 0) {
+      spdlog::warn(
+          "no models were found{}: name a folder that has some, with `warmset serve --root "
+          "DIR` or now with `warmset scan DIR`",
+          options_.roots.empty() ? "; no root is configured and there is no Hugging Face cache"
+                                 : fmt::format(" below {}", fmt::join(options_.roots, ", ")));
+    }
     paths_->Restore([this] {
       desired_->BringBack();
       preloader_->Start();

@@ -274,7 +274,7 @@ TEST_F(DeviceLinkTest, ABudgetTooSmallChangesNothing) {
   Link& link = Start(options);
   const Status status = Place(link, MakeEntry("a", 2 * kMiB)).Get();
   EXPECT_EQ(CodeOf(status), ErrorCode::kInsufficientDeviceMemory);
-  EXPECT_NE(Message(status).find("2.00 MiB wanted"), std::string_view::npos) << Message(status);
+  EXPECT_NE(Message(status).find("2.00 MiB are needed"), std::string_view::npos) << Message(status);
   ExpectEmptyAndInSync(link);
   EXPECT_TRUE(Place(link, MakeEntry("b", kMiB)).Get().ok());
 }

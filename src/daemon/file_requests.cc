@@ -53,39 +53,40 @@ void RequestDispatcher::WithSubject(Call call, const Request& request,
 void RequestDispatcher::Cache(Call call, const v1::Cache& request, std::vector<os::UniqueFd> fds) {
   WithSubject(call, request, std::move(fds), [this, call, request](Subject subject) {
     Model* const model = services_.registry.Find(subject.model);
-    if (const Status set = ApplySettings(*model, request.settings()); !set.ok()) {
-      return Fail(call, set);
-    }
+    auto changed = ApplySettings(*model, request.settings());
+    if (!changed.ok()) return Fail(call, changed.status());
     if (request.components_size() > 0) {
       subject.components = {request.components().begin(), request.components().end()};
     }
-    services_.uses.Use({.model = subject.model,
-                        .components = std::move(subject.components),
-                        .admission = request.force() ? Admission::kForced : Admission::kRefused,
-                        .views_serve = true,
-                        .user = services_.view.UserOf(call.session),
-                        .passed_file = subject.file,
-                        .passed_index = subject.index},
-                       [this, call, id = subject.model](auto used) {
-                         if (!used.ok()) return Fail(call, used.status());
-                         v1::Response response;
-                         v1::CacheReply* reply = response.mutable_cache();
-                         for (const ModelUse::Component& component : used->components) {
-                           reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
-                           if (component.read_bytes == 0) {
-                             reply->set_already_bytes(reply->already_bytes() + component.bytes());
-                           }
-                           reply->set_huge_page_bytes(reply->huge_page_bytes() +
-                                                      component.entry().huge_page_bytes());
-                         }
-                         for (const std::string& label : used->evicted) reply->add_evicted(label);
-                         AddSkipped(used->skipped, *reply);
-                         reply->set_seconds(std::chrono::duration<double>(used->took).count());
-                         if (const Model* now = services_.registry.Find(id)) {
-                           *reply->mutable_state() = services_.view.StateOf(*now);
-                         }
-                         Answer(call, std::move(response));
-                       });
+    services_.uses.Use(
+        {.model = subject.model,
+         .components = std::move(subject.components),
+         .admission = request.force() ? Admission::kForced : Admission::kRefused,
+         .views_serve = true,
+         .user = services_.view.UserOf(call.session),
+         .passed_file = subject.file,
+         .passed_index = subject.index},
+        [this, call, id = subject.model, changed = *std::move(changed)](auto used) {
+          if (!used.ok()) return Fail(call, used.status());
+          v1::Response response;
+          v1::CacheReply* reply = response.mutable_cache();
+          for (const v1::SettingChange& change : changed) *reply->add_changed() = change;
+          for (const ModelUse::Component& component : used->components) {
+            reply->set_loaded_bytes(reply->loaded_bytes() + component.read_bytes);
+            if (component.read_bytes == 0) {
+              reply->set_already_bytes(reply->already_bytes() + component.bytes());
+            }
+            reply->set_huge_page_bytes(reply->huge_page_bytes() +
+                                       component.entry().huge_page_bytes());
+          }
+          for (const std::string& label : used->evicted) reply->add_evicted(label);
+          AddSkipped(used->skipped, *reply);
+          reply->set_seconds(std::chrono::duration<double>(used->took).count());
+          if (const Model* now = services_.registry.Find(id)) {
+            *reply->mutable_state() = services_.view.StateOf(*now);
+          }
+          Answer(call, std::move(response));
+        });
     ReportProgress(call, subject.model);
   });
 }
@@ -101,9 +102,9 @@ void RequestDispatcher::PreloadModel(Call call, const v1::PreloadModel& request,
     const auto selected = SelectComponents(model, subject.components);
     if (!selected.ok()) return Fail(call, selected.status());
     if (summary.verdict != Verdict::kOk) {
-      return Fail(call, Error(ErrorCode::kIncompatibleModel,
-                              fmt::format("{} can't be used as it is; `warmset show {}` says why",
-                                          summary.name, summary.name)));
+      return Fail(call, Error(CodeOfVerdict(summary.verdict),
+                              fmt::format("{} is {} and can't be used; `warmset show` says why",
+                                          summary.name, VerdictName(summary.verdict))));
     }
     v1::Response response;
     v1::PreloadReply* const reply = response.mutable_preload();

@@ -136,10 +136,11 @@ struct RequestDispatcher::UnloadCall {
   struct Item {
     DeviceId device;
     ComponentId component;
+    std::string name;
   };
   std::vector<Item> items;
   size_t next = 0;
-  uint64_t freed = 0;
+  v1::UnloadReply reply;
 };
 
 void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
@@ -158,6 +159,7 @@ void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
   }
   auto unload = std::make_shared<UnloadCall>();
   unload->call = call;
+  unload->reply.set_model(summary.name);
   for (const uint32_t index : *selected) {
     const ComponentSummary& component = summary.components[index];
     for (const auto& placed : services_.devices.PlacementsOf(component.id)) {
@@ -165,12 +167,12 @@ void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
       const auto& holders = services_.leases.HoldersOf(component.id, placed.device);
       if (!holders.empty()) {
         return Fail(call, Error(ErrorCode::kInUse,
-                                fmt::format("{} on {} is held by {}; its memory can't be given "
-                                            "back before they let go",
+                                fmt::format("{} on {} is held by {}; its memory can't be freed "
+                                            "before they end",
                                             component.name, placed.device.value(),
                                             services_.view.DescribeHolders(holders))));
       }
-      unload->items.push_back({placed.device, component.id});
+      unload->items.push_back({placed.device, component.id, component.name});
     }
   }
   if (unload->items.empty()) {
@@ -185,14 +187,19 @@ void RequestDispatcher::Unload(Call call, const v1::Unload& request) {
 void RequestDispatcher::ReleaseNext(const std::shared_ptr<UnloadCall>& unload) {
   if (unload->next == unload->items.size()) {
     v1::Response response;
-    response.mutable_unload()->set_freed_bytes(unload->freed);
+    *response.mutable_unload() = std::move(unload->reply);
     return Answer(unload->call, std::move(response));
   }
   const UnloadCall::Item& item = unload->items[unload->next++];
   services_.devices.Release(item.device, item.component,
-                            [this, unload](const StatusOr<ByteCount>& freed) {
+                            [this, unload, &item](const StatusOr<ByteCount>& freed) {
                               if (!freed.ok()) return Fail(unload->call, freed.status());
-                              unload->freed += freed->value();
+                              v1::UnloadReply& reply = unload->reply;
+                              reply.set_freed_bytes(reply.freed_bytes() + freed->value());
+                              v1::Freed* const part = reply.add_freed();
+                              part->set_component(item.name);
+                              part->set_bytes(freed->value());
+                              part->set_device(item.device.value());
                               ReleaseNext(unload);
                             });
 }

@@ -1,8 +1,14 @@
 #include "daemon/manifest_view.h"
 
+#include <algorithm>
+#include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "fmt/format.h"
+#include "fmt/ranges.h"
 #include "tensor/tensor_index.h"
 
 namespace warmset {
@@ -19,11 +25,26 @@ std::string_view Cut(std::string_view text, size_t bytes) {
   return text.substr(0, bytes);
 }
 
-void AddMetadata(const ComponentManifest& component, size_t& left, v1::ModelDetail& detail) {
-  const auto index = TensorIndex::Parse(AsBytes(component.tensor_index));
-  if (!index.ok()) return;
+// "llama.context_length", as GGUF files have it.
+void NoteContextLength(const std::string& key, const std::string& value, v1::ModelDetail& detail) {
+  if (!key.ends_with(".context_length")) return;
+  uint64_t tokens = 0;
+  const char* const end = value.data() + value.size();
+  if (std::from_chars(value.data(), end, tokens).ptr == end) detail.set_context_length(tokens);
+}
+
+uint64_t ElementsIn(const TensorIndex& index) {
+  uint64_t elements = 0;
+  for (uint64_t i = 0; i < index.tensor_count(); ++i) {
+    elements += ElementsOf(index.tensor(i).shape).value_or(0);
+  }
+  return elements;
+}
+
+void AddMetadata(const TensorIndex& component, size_t& left, v1::ModelDetail& detail) {
   auto& metadata = *detail.mutable_metadata();
-  for (const auto& [key, value] : index->metadata()) {
+  for (const auto& [key, value] : component.metadata()) {
+    NoteContextLength(key, value, detail);
     const std::string_view shown = Cut(value, kMaxValueBytes);
     if (metadata.contains(key)) continue;
     if (key.size() + shown.size() > left) return;
@@ -43,6 +64,22 @@ v1::Finding FindingMessage(const Finding& finding) {
   if (finding.offset) message.set_offset(*finding.offset);
   message.set_verdict(std::string(VerdictName(finding.verdict)));
   return message;
+}
+
+std::string QuantisationOf(const std::map<std::string, uint64_t>& dtype_bytes) {
+  std::vector<std::pair<uint64_t, std::string_view>> quantised;
+  for (const auto& [name, bytes] : dtype_bytes) {
+    const DType dtype = DTypeFromName(name).value_or(DType::kInvalid);
+    const bool few_bits = DTypeBits(dtype) > 0 && DTypeBits(dtype) < 8 && dtype != DType::kBool;
+    if (IsQuantized(dtype) || few_bits || name.starts_with("F8_")) {
+      quantised.emplace_back(bytes, name);
+    }
+  }
+  std::stable_sort(quantised.begin(), quantised.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string_view> names;
+  for (const auto& [bytes, name] : quantised) names.push_back(name);
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 v1::ModelDetail ManifestMessage(const Manifest& manifest) {
@@ -66,7 +103,10 @@ v1::ModelDetail ManifestMessage(const Manifest& manifest) {
     for (const auto& [dtype, bytes] : component.dtype_bytes) {
       (*state->mutable_dtype_bytes())[dtype] = bytes;
     }
-    AddMetadata(component, left, detail);
+    const auto index = TensorIndex::Parse(AsBytes(component.tensor_index));
+    if (!index.ok()) continue;
+    state->set_parameters(ElementsIn(*index));
+    AddMetadata(*index, left, detail);
   }
   return detail;
 }

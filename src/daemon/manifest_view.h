@@ -2,6 +2,7 @@
 // not on the loop. All functions are pure and thread-safe.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "daemon/admission.h"
@@ -19,14 +20,19 @@ void AddSkipped(const SkippedParts& skipped, Reply& reply) {
     message->set_name(part.name);
     message->set_category(std::string(FindingCategoryName(part.category)));
     message->set_reason(part.reason);
+    message->set_verdict(std::string(VerdictName(part.verdict)));
   }
   reply.set_skipped_total(skipped.total);
 }
 
 v1::Finding FindingMessage(const Finding& finding);
 
+// "Q4_K, Q6_K": the dtypes of less than 16 bits that weights are reduced to, the most
+// bytes first; empty for none.
+std::string QuantisationOf(const std::map<std::string, uint64_t>& dtype_bytes);
+
 // The part of a model's detail that its manifest knows: findings, candidates,
-// metadata, and of each component its name and its bytes by dtype.
+// metadata, and of each component its name, its bytes by dtype and its parameters.
 v1::ModelDetail ManifestMessage(const Manifest& manifest);
 
 }  // namespace warmset

@@ -42,6 +42,27 @@ TEST(ManifestViewTest, SaysWhatWasFound) {
   EXPECT_TRUE(detail.findings(1).has_offset());
 }
 
+TEST(ManifestViewTest, CountsParametersAndTokens) {
+  ComponentManifest component;
+  const std::vector<TensorEntry> tensors = {
+      {.name = "a", .dtype = DType::kF16, .shape = {2, 3}, .offset = 0, .bytes = 12},
+      {.name = "b", .dtype = DType::kF16, .shape = {}, .offset = 64, .bytes = 2}};
+  component.tensor_index =
+      EncodeTensorIndex(tensors, {{"llama.context_length", "8192"}}, 128);
+  Manifest manifest;
+  manifest.components = {component};
+  const v1::ModelDetail detail = ManifestMessage(manifest);
+  EXPECT_EQ(detail.components(0).parameters(), 7u);
+  EXPECT_EQ(detail.context_length(), 8192u);
+}
+
+TEST(QuantisationOf, NamesWhatWeightsAreReducedTo) {
+  EXPECT_EQ(QuantisationOf({{"Q4_K", 900}, {"Q6_K", 1000}, {"F32", 5000}}), "Q6_K, Q4_K");
+  EXPECT_EQ(QuantisationOf({{"F8_E4M3", 10}, {"BF16", 5}}), "F8_E4M3");
+  EXPECT_EQ(QuantisationOf({{"F4", 10}, {"U8", 5}}), "F4");
+  EXPECT_EQ(QuantisationOf({{"BF16", 5}, {"I64", 8}, {"BOOL", 1}}), "");
+}
+
 TEST(ManifestViewTest, LongMetadataFitsIntoAMessage) {
   std::map<std::string, std::string> metadata;
   std::string log(100'000, 'x');

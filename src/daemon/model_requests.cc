@@ -7,28 +7,43 @@
 #include <set>
 #include <utility>
 
+#include "base/nearest.h"
 #include "daemon/alternatives.h"
 #include "daemon/manifest_view.h"
 #include "daemon/request_dispatcher.h"
 #include "fmt/format.h"
 #include "inspect/compatibility/device_check.h"
+#include "inspect/identify/identify.h"
 
 namespace warmset {
 namespace {
 
-constexpr size_t kMaxOverrideBytes = 64;
+constexpr size_t kMaxArchitectureBytes = 64;
 
-// A word as identification writes it: "text_encoder", "flux.1-dev".
-Status CheckWord(std::string_view what, std::string_view word) {
-  const bool good = word.size() <= kMaxOverrideBytes &&
-                    std::all_of(word.begin(), word.end(), [](char c) {
-                      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-                             c == '-' || c == '_' || c == '+';
-                    });
-  if (good) return OkStatus();
+// Names as identification writes them ("flux.1-dev"): those that it knows, those that
+// models here have, and with force any.
+Status CheckArchitecture(std::string_view name, bool force, const ModelRegistry& registry) {
+  const bool plain =
+      name.size() <= kMaxArchitectureBytes && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+               c == '_' || c == '+';
+      });
+  if (!plain) {
+    return Error(ErrorCode::kInvalidRequest,
+                 fmt::format("an architecture has at most {} small letters, digits and . - _ +",
+                             kMaxArchitectureBytes));
+  }
+  if (name.empty() || force || IsKnownArchitecture(name)) return OkStatus();
+  const std::vector<std::string_view> told = ModelArchitectures();
+  std::set<std::string_view> names(told.begin(), told.end());
+  for (const auto& [model_name, model] : registry.all()) {
+    names.insert(model->identified_architecture);
+  }
+  if (names.contains(name)) return OkStatus();
+  const std::vector<std::string_view> known(names.begin(), names.end());
   return Error(ErrorCode::kInvalidRequest,
-               fmt::format("a model's {} has at most {} small letters, digits and . - _ +", what,
-                           kMaxOverrideBytes));
+               fmt::format("no architecture '{}' is known{}; `--force` sets it all the same", name,
+                           NearText(name, known)));
 }
 
 // The model's own findings and those about the device, the worst first.
@@ -70,10 +85,14 @@ void RequestDispatcher::GetModelDetail(Call call, const v1::GetModelDetail& requ
 void RequestDispatcher::SetOverride(Call call, const v1::SetOverride& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
-  const ModelOverride wanted{.kind = request.override().kind(),
-                             .architecture = request.override().architecture()};
+  const ModelOverride wanted{.kind = LowerCase(request.override().kind()),
+                             .architecture = LowerCase(request.override().architecture())};
+  // What was set with force before stays.
+  const bool force =
+      request.force() || wanted.architecture == (*model)->override_by_user.architecture;
   for (const Status& checked :
-       {CheckWord("kind", wanted.kind), CheckWord("architecture", wanted.architecture)}) {
+       {ValidateOverride({.kind = wanted.kind, .architecture = wanted.architecture}),
+        CheckArchitecture(wanted.architecture, force, services_.registry)}) {
     if (!checked.ok()) return Fail(call, checked);
   }
   if ((*model)->ad_hoc) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/nearest.h"
 #include "cache/file_verifier.h"
 #include "daemon/alternatives.h"
 #include "fmt/format.h"
@@ -353,8 +354,9 @@ void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {
 void ModelUse::Finish(const Shared& operation, const Status& status) {
   const std::optional<PreloadReason>& preload = operation->request.preload;
   const bool no_room = CodeOf(status) == ErrorCode::kRamLimitExceeded && !status.ok();
+  const bool mistyped = CodeOf(status) == ErrorCode::kComponentNotFound && !status.ok();
   if (Model* model = registry_.Find(operation->request.model)) {
-    if (!preload || !no_room) model->last_error = status;
+    if (!(preload && no_room) && !mistyped) model->last_error = status;
     if (status.ok() && operation->request.is_use && (!preload || IsAskedFor(*preload))) {
       model->last_used_unix_ms = UnixMilliseconds();
       ++uses_[operation->request.model];
@@ -362,7 +364,8 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
   }
   if (!status.ok()) {
     const std::string& name = operation->summary.name;
-    return operation->done(name.empty() ? status : Annotate(status, name));
+    const bool named = name.empty() || Message(status).starts_with(name);
+    return operation->done(named ? status : Annotate(status, name));
   }
   Result& result = operation->result;
   if (!operation->request.whole_files) {
@@ -408,6 +411,17 @@ std::vector<std::string> AllComponents(const ModelSummary& model) {
   return names;
 }
 
+namespace {
+
+// "TextEncoder_2" and "text_encoder_2" are one.
+std::string FoldedComponent(std::string_view name) {
+  std::string folded = LowerCase(name);
+  std::erase_if(folded, [](char c) { return c == '_' || c == '-' || c == ' '; });
+  return folded;
+}
+
+}  // namespace
+
 StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
                                                  const std::vector<std::string>& names) {
   const auto& components = model.summary.components;
@@ -419,8 +433,13 @@ StatusOr<std::vector<uint32_t>> SelectComponents(const Model& model,
     return selected;
   }
   for (const std::string& name : names) {
-    const auto found = std::find_if(components.begin(), components.end(),
-                                    [&](const auto& component) { return component.name == name; });
+    auto found = std::find_if(components.begin(), components.end(),
+                              [&](const auto& component) { return component.name == name; });
+    if (found == components.end()) {
+      found = std::find_if(components.begin(), components.end(), [&](const auto& component) {
+        return FoldedComponent(component.name) == FoldedComponent(name);
+      });
+    }
     if (found == components.end()) {
       const std::vector<std::string> known = AllComponents(model.summary);
       return WithCandidates(Error(ErrorCode::kComponentNotFound,

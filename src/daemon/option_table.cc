@@ -5,6 +5,7 @@
 #include <charconv>
 #include <numeric>
 
+#include "base/nearest.h"
 #include "base/units.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
@@ -33,11 +34,30 @@ StatusOr<bool> ParseSwitch(std::string_view text, std::string_view yes, std::str
   return Invalid(fmt::format("'{}' is neither {} nor {}", text, yes, no));
 }
 
+// A small number without a unit is one whose unit was forgotten. 0 means none.
+Status CheckUnit(std::string_view text) {
+  constexpr uint64_t kLeastBytes = 64 * kMiB;
+  const auto bytes = ParseInteger<uint64_t>(text);
+  if (!bytes.ok() || *bytes == 0 || *bytes >= kLeastBytes) return OkStatus();
+  return Invalid(
+      fmt::format("'{0}' has no unit and would be {0} bytes; write {0}GiB or {0}MiB", text));
+}
+
+// Our name for a policy that was named in the words of others.
+std::string EvictionName(std::string_view text) {
+  std::string name = LowerCase(text);
+  std::replace(name.begin(), name.end(), '-', '_');
+  if (name == "least_recently_used") return "lru";
+  if (name == "least_frequently_used") return "lfu";
+  return name;
+}
+
 // A size that is no share of anything.
 StatusOr<ByteCount> ParseBytes(std::string_view text) {
   if (text.ends_with('%')) {
     return Invalid(fmt::format("'{}' is a share; write a size, as in 512MiB", text));
   }
+  RETURN_IF_ERROR(CheckUnit(text));
   return ParseSize(text, ByteCount());
 }
 
@@ -111,6 +131,7 @@ constexpr std::array kTable = {
               [](Options& options, const Texts& texts) {
                 // The value itself is resolved at start; only its form is checked here.
                 RETURN_IF_ERROR(ParseSize(texts[0], ByteCount(kGiB)).status());
+                RETURN_IF_ERROR(CheckUnit(texts[0]));
                 options.ram_limit = texts[0];
                 return OkStatus();
               },
@@ -158,7 +179,7 @@ constexpr std::array kTable = {
               "which component leaves RAM first: ew3, adaptive, lru, lfu, gdsf, s3fifo or sieve",
               OptionShape::kText,
               [](Options& options, const Texts& texts) {
-                options.eviction = texts[0];
+                options.eviction = EvictionName(texts[0]);
                 return OkStatus();
               },
               [](const Options& options) { return options.eviction; }},
@@ -172,15 +193,14 @@ constexpr std::array kTable = {
               [](const Options& options) {
                 return std::string(options.preload_companions ? "on" : "off");
               }},
-    OptionRow{"preload.popular", "--preload-popular", "on|off",
-              "load into free memory what is likely to be used", OptionShape::kBoolean,
-              [](Options& options, const Texts& texts) {
-                ASSIGN_OR_RETURN(options.preload_popular, ParseSwitch(texts[0], "on", "off"));
-                return OkStatus();
-              },
-              [](const Options& options) {
-                return std::string(options.preload_popular ? "on" : "off");
-              }},
+    OptionRow{
+        "preload.popular", "--preload-popular", "on|off",
+        "load into free memory what is likely to be used", OptionShape::kBoolean,
+        [](Options& options, const Texts& texts) {
+          ASSIGN_OR_RETURN(options.preload_popular, ParseSwitch(texts[0], "on", "off"));
+          return OkStatus();
+        },
+        [](const Options& options) { return std::string(options.preload_popular ? "on" : "off"); }},
     OptionRow{"preload.schedule", "--preload-at", "'TIME MODEL'",
               "load a model at these times, as in '30 8 * * mon-fri sdxl'; may be repeated",
               OptionShape::kTexts,

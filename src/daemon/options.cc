@@ -13,7 +13,9 @@
 #include "cache/eviction/eviction_policy.h"
 #include "daemon/option_file.h"
 #include "daemon/option_table.h"
+#include "device/device.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 #include "os/file.h"
 #include "os/system_memory.h"
 #include "wire/socket_path.h"
@@ -151,6 +153,13 @@ Status ValidateDevices(const std::vector<Options::Device>& devices) {
     if (!IsDeviceId(id)) {
       return InvalidKey("device", fmt::format("'{}' is not backend:number, as in host:0", id));
     }
+    const auto backends = DeviceBackends();
+    const std::string backend = id.substr(0, id.find(':'));
+    if (std::find(backends.begin(), backends.end(), backend) == backends.end()) {
+      return InvalidKey("device", fmt::format("'{}': there is no device backend '{}'; this version "
+                                              "has {}",
+                                              id, backend, fmt::join(backends, ", ")));
+    }
     if (!seen.insert(device.id).second) {
       return InvalidKey("device", fmt::format("{} is given twice", id));
     }
@@ -209,6 +218,26 @@ Status Options::Validate() const {
                       fmt::format("'{}' is not trace, debug, info, warning or error", log_level));
   }
   return ValidateDevices(devices);
+}
+
+Status CheckForStart(const Options& options, ByteCount ram_limit) {
+  for (const std::string& root : options.roots) {
+    std::error_code error;
+    if (fs::is_directory(root, error)) continue;
+    return InvalidKey(
+        "models.roots",
+        fmt::format("{} {}; give a folder with models (`--root DIR`), or create it", root,
+                    fs::exists(root, error) ? "is no folder" : "does not exist"));
+  }
+  // The default gives way to a small limit by itself.
+  if (options.sources.contains("memory.reserve") && options.reserve > ram_limit) {
+    const auto sizes = FormatSizes({options.reserve, ram_limit});
+    return InvalidKey("memory.reserve",
+                      fmt::format("{} are more than the RAM limit of {} that it is a part of; give "
+                                  "less, or raise `--ram-limit`",
+                                  sizes[0], sizes[1]));
+  }
+  return OkStatus();
 }
 
 StatusOr<ByteCount> ResolveRamLimit(const Options& options) {

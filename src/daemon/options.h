@@ -72,6 +72,10 @@ struct Options {
 // the text is no size or comes to nothing.
 StatusOr<ByteCount> ResolveRamLimit(const Options& options);
 
+// What a daemon can't start with, though each setting is well-formed: roots that are no
+// folders, a reserve above the limit. kInvalidConfig names the key and says what to do.
+Status CheckForStart(const Options& options, ByteCount ram_limit);
+
 // A variable of the environment, nothing when unset or empty.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 std::optional<std::string> ProcessEnvironment(const std::string& name);

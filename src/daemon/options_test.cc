@@ -7,6 +7,7 @@
 
 #include "daemon/option_table.h"
 #include "daemon/serve_flags.h"
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "wire/socket_path.h"
@@ -33,6 +34,12 @@ class OptionsTest : public ::testing::Test {
     fs::create_directories(path.parent_path());
     std::ofstream(path) << content;
     return path.string();
+  }
+
+  StatusOr<Options> LoadWith(const std::string& key, const std::string& value) {
+    OptionFlags flags;
+    flags.values[key] = {value};
+    return Load(flags);
   }
 
   StatusOr<Options> Load(const OptionFlags& flags = {}) {
@@ -69,6 +76,54 @@ TEST_F(OptionsTest, DefaultsNeedNoFile) {
   EXPECT_EQ(PrintDevice(options->devices[0]), "host:0,pool=shared");
   EXPECT_THAT(options->sources, IsEmpty());
   EXPECT_EQ(options->config_file, "");
+}
+
+TEST_F(OptionsTest, ASizeWithoutItsUnitIsRefused) {
+  for (const auto& [key, value] : {std::pair("memory.ram_limit", "8"),
+                                   {"memory.reserve", "512"},
+                                   {"memory.keep_free", "67108863"}}) {
+    const Status refused = LoadWith(key, value).status();
+    EXPECT_EQ(CodeOf(refused), ErrorCode::kInvalidConfig);
+    EXPECT_THAT(Message(refused), HasSubstr(fmt::format("write {0}GiB or {0}MiB", value)));
+  }
+  EXPECT_TRUE(LoadWith("memory.ram_limit", "67108864").ok());
+  EXPECT_TRUE(LoadWith("memory.reserve", "0").ok());
+  EXPECT_THAT(Message(LoadWith("device", "host:0,memory=4").status()),
+              HasSubstr("4GiB"));
+}
+
+TEST_F(OptionsTest, WordsOfOthersAreKnown) {
+  EXPECT_EQ(LoadWith("memory.eviction", "LeastRecentlyUsed").ok(), false);
+  EXPECT_EQ(LoadWith("memory.eviction", "least-recently-used")->eviction, "lru");
+  EXPECT_EQ(LoadWith("memory.eviction", "LFU")->eviction, "lfu");
+  EXPECT_EQ(LoadWith("memory.strategy", "Memory-Optimized")->strategy,
+            CacheStrategy::kMemory);
+}
+
+TEST_F(OptionsTest, AnUnknownDeviceIsRefused) {
+  EXPECT_THAT(Message(LoadWith("device", "cuda:0").status()),
+              HasSubstr("'cuda:0': there is no device backend 'cuda'; this version has host"));
+}
+
+TEST_F(OptionsTest, AStartNeedsItsRoots) {
+  const std::string file = WriteFile("file", "");
+  EXPECT_TRUE(
+      CheckForStart(*LoadWith("models.roots", folder_), ByteCount(kGiB)).ok());
+  for (const auto& [root, why] :
+       {std::pair(folder_ + "/absent", "does not exist"), {file, "is no folder"}}) {
+    const Status refused =
+        CheckForStart(*LoadWith("models.roots", root), ByteCount(kGiB));
+    EXPECT_EQ(CodeOf(refused), ErrorCode::kInvalidConfig);
+    EXPECT_THAT(Message(refused), HasSubstr(fmt::format("models.roots: {} {}; ", root, why)));
+  }
+}
+
+TEST_F(OptionsTest, AStartNeedsAReserveWithinTheLimit) {
+  const auto given = LoadWith("memory.reserve", "512MiB");
+  EXPECT_THAT(Message(CheckForStart(*given, ByteCount(100 * kMiB))),
+              HasSubstr("memory.reserve: 512 MiB are more than the RAM limit of 100 MiB"));
+  EXPECT_TRUE(CheckForStart(*given, ByteCount(512 * kMiB)).ok());
+  EXPECT_TRUE(CheckForStart(*Load(), ByteCount(100 * kMiB)).ok()) << "the default gives way";
 }
 
 TEST_F(OptionsTest, TheHubCacheIsTheDefaultRootWhereItExists) {

@@ -154,9 +154,9 @@ void RequestDispatcher::AddDevicePlan(const PlanCall& plan, const Manifest& mani
   if (needed > free.value()) {
     reply.mutable_refused()->set_code(
         std::string(ErrorCodeName(ErrorCode::kInsufficientDeviceMemory)));
-    reply.mutable_refused()->set_message(
-        fmt::format("{} has {} free of the {} that are needed", plan.device->value(),
-                    FormatSize(free), FormatSize(ByteCount(needed))));
+    const auto sizes = FormatSizes({free, ByteCount(needed)});
+    reply.mutable_refused()->set_message(fmt::format("{} has {} free of the {} that are needed",
+                                                     plan.device->value(), sizes[0], sizes[1]));
   }
 }
 

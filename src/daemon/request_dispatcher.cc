@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/nearest.h"
 #include "daemon/cache_settings.h"
 #include "daemon/manifest_view.h"
 #include "fmt/format.h"
@@ -54,6 +55,8 @@ v1::ScanReply ScanMessage(const ScanReport& report) {
     message->set_path(finding.path);
     message->set_code(std::string(ErrorCodeName(finding.code)));
     message->set_message(finding.message);
+    const Verdict verdict = VerdictOf(finding);
+    if (verdict != Verdict::kOk) message->set_verdict(std::string(VerdictName(verdict)));
   }
   return reply;
 }
@@ -203,8 +206,9 @@ void RequestDispatcher::GetStatus(Call call) {
 void RequestDispatcher::ListModels(Call call, const v1::ListModels& request) {
   v1::Response response;
   v1::ModelList* list = response.mutable_models();
+  const std::string filter = LowerCase(request.filter());
   for (const auto& [name, model] : services_.registry.all()) {
-    if (name.find(request.filter()) == std::string::npos) continue;
+    if (LowerCase(name).find(filter) == std::string::npos) continue;
     *list->add_models() = services_.view.StateOf(*model);
   }
   Answer(call, std::move(response));
@@ -261,9 +265,11 @@ void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
   });
 }
 
-Status RequestDispatcher::ApplySettings(Model& model, const v1::CacheSettings& given) {
+StatusOr<std::vector<v1::SettingChange>> RequestDispatcher::ApplySettings(
+    Model& model, const v1::CacheSettings& given) {
   ASSIGN_OR_RETURN(const CacheSettings settings, WithGiven(model.cache_settings, given));
-  if (settings == model.cache_settings) return OkStatus();
+  std::vector<v1::SettingChange> changes = ChangesOf(model.cache_settings, settings);
+  if (changes.empty()) return changes;
   if (model.ad_hoc) {
     model.cache_settings = settings;  // forgotten with it
   } else {
@@ -272,16 +278,18 @@ Status RequestDispatcher::ApplySettings(Model& model, const v1::CacheSettings& g
   for (const ComponentSummary& component : model.summary.components) {
     services_.cache.Reconsider(component.id);
   }
-  return OkStatus();
+  return changes;
 }
 
 void RequestDispatcher::ConfigureModelCache(Call call, const v1::ConfigureModelCache& request) {
   const auto model = services_.registry.Find(request.model());
   if (!model.ok()) return Fail(call, model.status());
-  if (const Status set = ApplySettings(**model, request.settings()); !set.ok()) {
-    return Fail(call, set);
-  }
+  const auto changed = ApplySettings(**model, request.settings());
+  if (!changed.ok()) return Fail(call, changed.status());
   v1::Response response;
+  for (const v1::SettingChange& change : *changed) {
+    *response.mutable_configured()->add_changed() = change;
+  }
   *response.mutable_configured()->mutable_state() = services_.view.StateOf(**model);
   Answer(call, std::move(response));
 }
@@ -308,7 +316,13 @@ void RequestDispatcher::Uncache(Call call, const v1::Uncache& request) {
   }
   v1::Response response;
   v1::UncacheReply* reply = response.mutable_uncache();
-  reply->set_freed_bytes(services_.paths.Close(summary.id));
+  reply->set_model(summary.name);
+  if (const uint64_t bytes = services_.paths.Close(summary.id); bytes > 0) {
+    reply->set_freed_bytes(bytes);
+    v1::Freed* const freed = reply->add_freed();
+    freed->set_component("path");  // the files that `warmset path` gave
+    freed->set_bytes(bytes);
+  }
   for (const uint32_t index : *selected) {
     UncacheComponent(**model, index, *reply);
     services_.preloader.Unwanted(summary.id, summary.components[index].id);
@@ -342,15 +356,19 @@ void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
                             fmt::join(others, ", ")));
   }
   switch (services_.cache.Drop(component.id)) {
-    case EntryStore::Dropped::kFreed:
+    case EntryStore::Dropped::kFreed: {
       reply.set_freed_bytes(reply.freed_bytes() + bytes);
+      v1::Freed* const freed = reply.add_freed();
+      freed->set_component(component.name);
+      freed->set_bytes(bytes);
       break;
+    }
     case EntryStore::Dropped::kShared:
       keep("stays in RAM for another component with the same content");
       break;
     case EntryStore::Dropped::kHeld:
-      keep(fmt::format("its memory comes back when {} lets go of it",
-                       holders.empty() ? "what is using it now" : holders));
+      keep(fmt::format("its memory is free when {} ends",
+                       holders.empty() ? "its present use" : holders));
       break;
     case EntryStore::Dropped::kNotThere:
       break;

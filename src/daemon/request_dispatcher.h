@@ -91,8 +91,9 @@ class RequestDispatcher : public wire::RequestHandler {
   // The pool of that name, the device's default for an empty one.
   StatusOr<MemoryPool> PoolFrom(const std::string& name, const DeviceId& device) const;
   void ConfigureModelCache(Call call, const v1::ConfigureModelCache& request);
-  // Sets what is given, and converts what is in RAM accordingly.
-  Status ApplySettings(Model& model, const v1::CacheSettings& given);
+  // Sets what is given, and converts what is in RAM accordingly; says what changed.
+  StatusOr<std::vector<v1::SettingChange>> ApplySettings(Model& model,
+                                                         const v1::CacheSettings& given);
   void Uncache(Call call, const v1::Uncache& request);
   void UncacheComponent(const Model& model, uint32_t index, v1::UncacheReply& reply);
   void Load(Call call, const v1::Load& request);

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "daemon/cache_settings.h"
+#include "daemon/manifest_view.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "os/process.h"
@@ -45,6 +46,20 @@ void AddRamPath(const OpenedPath& opened, v1::ModelFile& message) {
     message.set_ram_path(opened.folder + "/" + part.name);
     message.set_guarded(part.guarded);
   }
+}
+
+// Of the components that a use without a choice takes.
+void AddTotals(const ModelSummary& summary, v1::ModelDetail& detail) {
+  std::map<std::string, uint64_t> dtype_bytes;
+  uint64_t parameters = 0;
+  for (int i = 0; i < detail.components_size(); ++i) {
+    if (IsVariant(summary, summary.components[static_cast<size_t>(i)])) continue;
+    const v1::ComponentState& component = detail.components(i);
+    parameters += component.parameters();
+    for (const auto& [dtype, bytes] : component.dtype_bytes()) dtype_bytes[dtype] += bytes;
+  }
+  detail.set_parameters(parameters);
+  detail.set_quantisation(QuantisationOf(dtype_bytes));
 }
 
 }  // namespace
@@ -201,6 +216,7 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
     if (i >= detail.components_size()) detail.add_components();
     AddComponentState(model, static_cast<size_t>(i), *detail.mutable_components(i));
   }
+  AddTotals(summary, detail);
   for (v1::Holder& holder : HoldersOf(leases_.HoldersOf(summary.id))) {
     *detail.add_holders() = std::move(holder);
   }

@@ -1,11 +1,13 @@
 #include "device/device.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
 
 #include "device/host/host_device.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace warmset {
 
@@ -16,6 +18,11 @@ uint64_t ChunkBytesFor(ByteCount component, const DeviceCapabilities& capabiliti
   if (whole <= chunk) return whole;
   while ((whole - 1) / chunk >= kMaxChunks) chunk *= 2;
   return chunk;
+}
+
+std::span<const std::string_view> DeviceBackends() {
+  static constexpr std::array<std::string_view, 1> kBackends = {"host"};
+  return kBackends;
 }
 
 StatusOr<std::unique_ptr<Device>> OpenDevice(const DeviceId& id, ByteCount memory) {
@@ -32,7 +39,8 @@ StatusOr<std::unique_ptr<Device>> OpenDevice(const DeviceId& id, ByteCount memor
   const std::string_view backend = text.substr(0, colon);
   if (backend == "host") return OpenHostDevice(id, memory);
   return Error(ErrorCode::kDeviceNotFound,
-               fmt::format("there is no device backend \"{}\"; known: host", backend));
+               fmt::format("there is no device backend '{}'; this version has {}", backend,
+                           fmt::join(DeviceBackends(), ", ")));
 }
 
 }  // namespace warmset

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -102,6 +103,9 @@ class Device {
 uint64_t ChunkBytesFor(ByteCount component, const DeviceCapabilities& capabilities);
 // A placement's index and chunks must pass in one message (SCM_MAX_FD is 253).
 inline constexpr uint64_t kMaxChunks = 250;
+
+// "host": the kinds of devices that this version can open.
+std::span<const std::string_view> DeviceBackends();
 
 // Opens "host:N" with a budget for its arena. kDeviceNotFound for a backend
 // that does not exist, kInvalidConfig for an id of another form.

@@ -154,7 +154,7 @@ def test_descriptors_and_offsets_that_lie(daemon, tmp_path, kind):
     with daemon.session() as session:
         with pytest.raises(Refused) as refused:
             session.attach(file=True, file_path="/etc/shadow", fds=[fd])
-        assert refused.value.code in ("invalid_request", "corrupted_model", "incompatible_model",
+        assert refused.value.code in ("invalid_request", "corrupted_model", "unrecognized_format",
                                       "incomplete_model",
                                       "permission_denied", "io_error")
         with pytest.raises(Refused) as refused:
@@ -212,5 +212,5 @@ def test_a_client_that_leaves_in_mid_request(daemon, models, fixtures):
     with daemon.session() as session:
         session.send("attach", {"model": "large"})
         session.send("attach", {"model": "large"})
-    assert daemon.cli("cache", "large")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "large")["state"]["cache_state"] == "cached"
     wait_until(lambda: not daemon.state("large").get("leases"), "leases of nobody to end")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from harness.daemon import BIN, MIB, CommandFailed, alive, wait_until
 
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 9\n" % ("a" * 64)
 COMMANDS = ("serve", "run", "scan", "list", "show", "override", "cache", "uncache", "path", "load",
             "unload", "plan cache", "plan load", "ps", "devices", "inspect", "doctor", "config", "shutdown")
 
@@ -28,7 +30,7 @@ def test_a_model_from_disk_to_ram_to_a_device_and_back(serve, tiny):
 
     cached = daemon.cli("cache", "tiny")
     assert int(cached["loaded_bytes"]) >= size - 4096  # without the file's header, perhaps
-    assert cached["state"]["cache_state"] == "CACHED"
+    assert cached["state"]["cache_state"] == "cached"
     again = daemon.cli("cache", "tiny")
     assert int(again["loaded_bytes"]) == 0 and int(again["already_bytes"]) > 0
 
@@ -139,6 +141,129 @@ def test_errors_name_the_thing_and_the_code(serve, models, fixtures):
             daemon.cli(*arguments)
         assert failure.value.code == code, arguments
         assert code in failure.value.stderr and words in failure.value.stderr
+
+
+def test_json_has_numbers_and_small_words(serve, tiny):
+    daemon = serve()
+    daemon.cli("cache", "tiny")
+    state = daemon.cli("list")["models"][0]
+    assert state["bytes"] == tiny.stat().st_size and state["cache_state"] == "cached"
+    assert isinstance(state["last_used_unix_ms"], int) and state["settings"] is None
+
+    def words(value):
+        if isinstance(value, dict):
+            return [word for each in value.values() for word in words(each)]
+        if isinstance(value, list):
+            return [word for each in value for word in words(each)]
+        return [value] if isinstance(value, str) else []
+
+    for command in ("list", "ps", "devices", "show tiny --worker", "plan cache tiny", "scan"):
+        for word in words(daemon.cli(*command.split())):
+            assert word not in ("CACHED", "UNCACHED", "PARTLY_CACHED", "DEEP"), command
+
+
+def test_cache_says_which_settings_it_changed_and_uncache_what_it_freed(serve, models, fixtures):
+    fixtures.make_diffusers(models / "sd", 4)
+    daemon = serve()
+    reply = daemon.cli("cache", "sd", "--strategy", "standard", "--pin", "--keep", "30m")
+    assert [(change["setting"], change["before"], change["after"])
+            for change in reply["changed"]] == [("strategy", "default", "speed"),
+                                                ("pin", "no", "yes"), ("keep", "no", "30m")]
+    assert daemon.cli("cache", "sd", "--pin")["changed"] == []
+    assert "pin no (was yes)" in daemon.run("cache", "sd", "--no-pin").stdout
+    reply = daemon.cli("uncache", "sd")
+    assert {part["component"] for part in reply["freed"]} == {"unet", "vae", "text_encoder"}
+    assert reply["model"] == "sd" and reply["freed_bytes"] == sum(
+        part["bytes"] for part in reply["freed"])
+    assert daemon.run("uncache", "sd").stdout == "sd: was not in RAM\n"
+
+
+def test_components_are_found_in_the_words_of_others(serve, models, fixtures):
+    fixtures.make_diffusers(models / "sd", 4)
+    daemon = serve()
+    assert daemon.cli("cache", "sd", "--component", "TextEncoder")["loaded_bytes"] > 0
+    with pytest.raises(CommandFailed) as failure:
+        daemon.cli("cache", "sd", "--component", "decoder")
+    assert failure.value.stderr.splitlines()[0].count("sd") == 1, "the name stands there once"
+    assert daemon.state("sd").get("error_code", "") == "", "a slip is no fault of the model"
+
+
+def test_list_filters_without_case(serve, models, fixtures):
+    fixtures.save(models / "Style-XL.safetensors", {"a": ("F32", [4])})
+    (models / "half.safetensors").write_text(LFS_POINTER)
+    daemon = serve()
+
+    def names(*flags):
+        return [model["name"] for model in daemon.cli("list", *flags)["models"]]
+
+    assert names("--filter", "style-xl") == ["Style-XL.safetensors"]
+    assert names("--verdict", "Incomplete") == ["half.safetensors"]
+    assert names("--kind", "LORA") == []
+
+
+def test_a_half_download_is_incomplete_everywhere(serve, models):
+    (models / "half.safetensors").write_text(LFS_POINTER)
+    daemon = serve()
+    assert daemon.cli("list")["models"][0]["verdict"] == "incomplete"
+    with pytest.raises(CommandFailed) as failure:
+        daemon.cli("cache", "half")
+    assert failure.value.code == "incomplete_model"
+    assert "incomplete, can't be used" in failure.value.stderr
+    for command in ("list", "show half", "scan", "show half --compatibility"):
+        text = daemon.run(*command.split()).stdout
+        assert "incomplete" in text and "corrupt" not in text, command
+
+
+def test_show_describes_the_weights(serve, tiny):
+    shown = serve().cli("show", "tiny")
+    elements = sum(1 if not shape else shape[0] * (shape[1] if len(shape) > 1 else 1)
+                   for shape in ([], [0, 4], [3], [5], [4, 4], [16]))
+    assert shown["parameters"] == elements + 4 * shown_rows(tiny) * 512
+    assert shown["quantisation"] == "F8_E4M3" and shown["context_length"] == 0
+
+
+def shown_rows(file):
+    header = json.loads(file.read_bytes()[8:8 + int.from_bytes(file.read_bytes()[:8], "little")])
+    return header["model.layers.0.weight"]["shape"][0]
+
+
+@pytest.mark.parametrize("flags, words", [
+    (("--ram-limit", "8"), "write 8GiB or 8MiB"),
+    (("--root", "/no/such/folder"), "/no/such/folder does not exist"),
+    (("--device", "cuda:0"), "no device backend 'cuda'"),
+    (("--ram-limit", "128MiB", "--reserve", "256MiB"), "more than the RAM limit of 128 MiB"),
+])
+def test_serve_refuses_at_once_what_can_not_work(serve, models, flags, words):
+    daemon = serve()
+    daemon.cli("shutdown")
+    daemon.process.wait(10)
+    refused = daemon.run("serve", "--json", *flags)
+    assert refused.returncode == 1
+    error = json.loads(refused.stdout)["error"]
+    assert error["code"] == "invalid_config" and words in error["message"]
+    assert words in refused.stderr
+
+
+def test_serve_prints_a_document_when_it_listens(serve, models):
+    daemon = serve()
+    daemon.cli("shutdown")
+    daemon.process.wait(10)
+    process = subprocess.Popen([BIN / "warmset", "serve", "--json"], env=daemon.environment(),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(process.stdout.readline())
+        ready = json.loads("".join(lines))
+        assert ready["pid"] == process.pid and ready["socket"] == str(daemon.socket)
+        daemon.cli("ps")  # it listens
+    finally:
+        process.terminate()
+        log = process.communicate()[1]
+    assert process.returncode == 0
+    assert "no root is configured" in log and "warmset scan DIR" in log
+    for line in log.splitlines():
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (info|warning) ", line), line
 
 
 def test_run_puts_warmset_in_place_of_safetensors(serve, tiny):

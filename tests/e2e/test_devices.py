@@ -151,7 +151,7 @@ def test_a_worker_that_is_stopped(serve, models, fixtures, back):
             daemon.cli("load", "other")
         assert failure.value.code == "device_unavailable"
         # RAM does not depend on it.
-        assert daemon.cli("cache", "other")["state"]["cache_state"] == "CACHED"
+        assert daemon.cli("cache", "other")["state"]["cache_state"] == "cached"
     finally:
         os.kill(worker, back)
     wait_until(lambda: daemon.device()["worker_state"] == "ready", "a worker that answers")
@@ -170,7 +170,7 @@ def test_a_worker_that_dies_again_and_again(serve, models, fixtures):
         seen.add(worker)
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not alive(worker), "its end")
-        assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
+        assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "cached"
     wait_until(lambda: daemon.device()["worker_state"] == "ready", "a worker in the end")
     daemon.cli("load", "tiny")
 

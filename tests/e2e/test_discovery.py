@@ -39,7 +39,7 @@ def test_every_layout(serve, models, fixtures):
     assert len(components(daemon, "checkpoint")) == 3
     for model in listed:
         reply = daemon.cli("cache", model)
-        assert reply["state"]["cache_state"] == "CACHED", model
+        assert reply["state"]["cache_state"] == "cached", model
 
 
 def test_a_component_alone_is_cached(serve, models, fixtures):
@@ -146,7 +146,7 @@ def test_odd_names_on_disk(serve, models, fixtures):
     # The longest is cut short, and stays unique.
     assert {model["name"] for model in listed} >= {name for name in odd if len(name) < 200}
     for model in listed:
-        assert daemon.cli("cache", model["id"])["state"]["cache_state"] == "CACHED"
+        assert daemon.cli("cache", model["id"])["state"]["cache_state"] == "cached"
     assert daemon.run("list").stdout.count("\n") == len(listed) + 1, "one line for each"
     findings = daemon.cli("scan")["findings"]
     assert [finding["code"] for finding in findings] == ["invalid_name"] * len(unprintable)
@@ -164,7 +164,7 @@ def test_names_that_no_model_has(serve, models, fixtures, name):
             with pytest.raises(Refused) as refused:
                 session.call(call, model=name)
             assert refused.value.code in ("invalid_name", "model_not_found", "ambiguous_name"), call
-    assert daemon.cli("cache", "good")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "good")["state"]["cache_state"] == "cached"
     assert names(daemon) == ["good.safetensors"]
 
 

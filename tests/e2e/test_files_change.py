@@ -148,7 +148,7 @@ def test_the_root_itself_goes_and_comes_back(serve, models, fixtures):
         daemon.cli("cache", "tiny")
     models.with_name("away").rename(models)
     daemon.cli("scan")
-    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "cached"
 
 
 def test_a_file_without_permission(serve, models, fixtures):

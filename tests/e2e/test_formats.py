@@ -86,7 +86,7 @@ def test_listed_cached_and_attached(serve, models, fixtures, name):
     daemon = serve()
     model, = daemon.cli("list")["models"]
     assert (model["name"], model["verdict"]) == (name, "ok")
-    assert daemon.cli("cache", name)["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", name)["state"]["cache_state"] == "cached"
     reader = daemon.python(READ, name)
     out, _ = reader.communicate(timeout=60)
     assert reader.returncode == 0 and json.loads(out) == expected

@@ -45,7 +45,7 @@ def test_bytes_behind_the_last_tensor_are_taken_by_force(serve, models):
     daemon = serve()
     assert verdicts(daemon) == {"tail.safetensors": "corrupt"}
     assert refused_code(daemon, "cache", "tail") == "corrupted_model"
-    assert daemon.cli("cache", "tail", "--force")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "tail", "--force")["state"]["cache_state"] == "cached"
     assert read(daemon, "tail") == {"a": b"abc", "b": b"d"}
 
 

@@ -43,7 +43,7 @@ def test_what_is_leased_is_not_evicted(serve, models, fixtures):
             daemon.cli("cache", "b")
         assert failure.value.code == "ram_limit_exceeded"
         assert daemon.state("a")["cache_state"] == "CACHED"
-    assert daemon.cli("cache", "b")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "b")["state"]["cache_state"] == "cached"
 
 
 def test_memory_dropped_while_mapped_still_counts(serve, models, fixtures):
@@ -58,7 +58,7 @@ def test_memory_dropped_while_mapped_still_counts(serve, models, fixtures):
         with pytest.raises(CommandFailed) as failure:
             daemon.cli("cache", "b")
         assert failure.value.code == "ram_limit_exceeded"
-    assert daemon.cli("cache", "b")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "b")["state"]["cache_state"] == "cached"
     assert daemon.memory()["uncached_but_mapped"] == 0
 
 

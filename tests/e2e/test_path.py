@@ -113,8 +113,8 @@ def test_components_of_a_file_are_views_of_it(serve, models, fixtures):
         states = daemon.cli("show", "checkpoint")["components"]
         assert len(states) == 3
         for state in states:
-            assert (state["cache_state"], state["protection"]) == ("CACHED", "guarded")
-        assert session.state("checkpoint").cache_state == "CACHED"
+            assert (state["cache_state"], state["protection"]) == ("cached", "guarded")
+        assert session.state("checkpoint").cache_state == "cached"
         for state in states:
             with session.attach("checkpoint", component=state["name"]) as part:
                 assert len(part.keys()) == int(state["tensors"])

@@ -31,7 +31,7 @@ def pipeline(models, fixtures):
 def in_ram(daemon):
     detail = daemon.cli("show", "pipe")
     return {component["name"] for component in detail["components"]
-            if component["cache_state"] == "CACHED"}
+            if component["cache_state"] == "cached"}
 
 
 def load(daemon, path):
@@ -96,7 +96,7 @@ def test_the_first_shard_brings_them_all(serve, models, fixtures):
     shards = sorted(models.rglob("*-of-*.safetensors"))
     load(daemon, shards[0])
     [model] = daemon.cli("list")["models"]
-    assert model["cache_state"] == "CACHED"
+    assert model["cache_state"] == "cached"
     reads = daemon.log.read_text().count(" read in ")
     load(daemon, shards[-1])
     assert daemon.log.read_text().count(" read in ") == reads == 1
@@ -150,4 +150,4 @@ for name, tensor in made.state_dict().items():
     assert torch.equal(loaded[name], tensor), name
 """, models / "bert"))
     # Under which name, depends on whether it was passed before its folder was scanned.
-    assert "CACHED" in {model["cache_state"] for model in daemon.cli("list")["models"]}
+    assert "cached" in {model["cache_state"] for model in daemon.cli("list")["models"]}

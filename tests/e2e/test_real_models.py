@@ -68,7 +68,7 @@ def test_all_are_listed_cached_and_attached(serve, real_models):
         path = real_models / name
         model = listed.get(path.name) or listed[name]  # "model.onnx" names no model
         assert model["verdict"] == "ok", name
-        assert daemon.cli("cache", model["name"])["state"]["cache_state"] == "CACHED", name
+        assert daemon.cli("cache", model["name"])["state"]["cache_state"] == "cached", name
         reader = daemon.python(READ, model["name"])
         out, _ = reader.communicate(timeout=60)
         assert reader.returncode == 0, name

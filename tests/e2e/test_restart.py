@@ -67,7 +67,7 @@ sys.stdin.read()
     assert daemon.memory_used() <= memory["limit"], memory
     finish(client)
     wait_until(lambda: daemon.memory()["orphaned"] == 0, "the end of the last mapping")
-    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "cached"
     assert daemon.leases("tiny") == 0
 
 
@@ -98,7 +98,7 @@ def test_killed_in_mid_load(serve, models, fixtures):
         cache_until_midway(session, "tiny")
         daemon.kill()
     daemon.start()
-    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "cached"
 
 
 def test_a_damaged_catalog_is_put_aside(serve, models, fixtures):
@@ -112,4 +112,4 @@ def test_a_damaged_catalog_is_put_aside(serve, models, fixtures):
     for file in damaged:
         file.write_bytes(b"\xa5" * 8192)
     daemon.start()
-    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "CACHED"
+    assert daemon.cli("cache", "tiny")["state"]["cache_state"] == "cached"

@@ -45,11 +45,12 @@ def test_a_broken_file_is_listed_explained_and_refused(serve, models, fixtures):
     with daemon.session() as session, pytest.raises(Refused) as refused:
         session.attach("tiny")
     assert refused.value.code == "corrupted_model"
-    assert "file_corruption: tiny.safetensors: " in refused.value.message
+    assert "corrupt, can't be used" in refused.value.message
+    assert refused.value.message.count("tiny.safetensors") == 2, "the model, and what says more"
     forced = refusal(daemon, "cache", "tiny", "--force")
     assert forced.code == "corrupted_model" and "--force" in forced.stderr
     assert "corrupt" in daemon.run("list").stdout
-    assert "file_corruption (corrupt)" in daemon.run("show", "tiny").stdout
+    assert "  corrupt: " in daemon.run("show", "tiny").stdout
 
 
 @pytest.mark.parametrize("scan", [True, False])
@@ -87,13 +88,13 @@ def test_force_takes_what_is_there_and_says_what_is_not(serve, pipeline):
     assert refused.value.code == "incomplete_model"
 
     reply = daemon.cli("cache", "sd", "--force")
-    assert reply["state"]["cache_state"] == "CACHED"
+    assert reply["state"]["cache_state"] == "cached"
     skipped = {(part["what"], part["name"]): part for part in reply["skipped"]}
     assert int(reply["skipped_total"]) == len(skipped)
     assert "Git LFS pointer" in skipped["file", "vae/diffusion_pytorch_model.safetensors"]["reason"]
     assert skipped["component", "vae"]["category"] == "file_corruption"
     lines = daemon.run("cache", "sd", "--force").stdout
-    assert "skipped component vae (file_corruption): " in lines
+    assert "skipped component vae (incomplete): " in lines
 
     with daemon.session() as session:
         assert len(session.attach("sd")) == 2, "what was forced can be attached"
@@ -208,4 +209,10 @@ def test_what_the_user_says_a_model_is(serve, models, fixtures):
     daemon.cli("override", "tiny", "--clear")
     state = daemon.state("tiny")
     assert "override" not in state and state["kind"] == before["kind"]
-    assert refusal(daemon, "override", "tiny", "--kind", "No Kind").code == "invalid_request"
+    assert refusal(daemon, "override", "tiny", "--kind", "No Kind").code == "usage"
+    unknown = refusal(daemon, "override", "tiny", "--architecture", "sdxk")
+    assert unknown.code == "invalid_request"
+    assert "'sdxl'" in unknown.stderr and "--force" in unknown.stderr
+    daemon.cli("override", "tiny", "--architecture", "sdxk", "--force")
+    daemon.cli("override", "tiny", "--kind", "LoRA")  # what was forced stays
+    assert (daemon.state("tiny")["kind"], daemon.state("tiny")["architecture"]) == ("lora", "sdxk")

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "context.h"
+#include "base/json_writer.h"
 #include "fmt/format.h"
 
 namespace warmset::cli {
@@ -67,14 +67,23 @@ std::string RenderChecks(const Checks& checks, const Screen& screen) {
 }
 
 std::string ChecksJson(const Checks& checks) {
-  std::string items;
+  std::string text;
+  JsonWriter json(text, JsonWriter::Form::kIndented);
+  json.BeginObject();
+  json.Field("ok", !AnyFailed(checks));
+  json.Key("checks");
+  json.BeginArray();
   for (const Check& check : checks) {
-    items += fmt::format("{}\n  {{\"name\": {}, \"health\": {}, \"finding\": {}, \"mend\": {}}}",
-                         items.empty() ? "" : ",", JsonQuote(check.name),
-                         JsonQuote(HealthName(check.health)), JsonQuote(check.finding),
-                         JsonQuote(check.mend));
+    json.BeginObject();
+    json.Field("name", check.name);
+    json.Field("health", HealthName(check.health));
+    json.Field("finding", check.finding);
+    json.Field("mend", check.mend);
+    json.EndObject();
   }
-  return fmt::format("{{\"ok\": {}, \"checks\": [{}\n]}}\n", !AnyFailed(checks), items);
+  json.EndArray();
+  json.EndObject();
+  return text + "\n";
 }
 
 }  // namespace warmset::cli

@@ -10,6 +10,7 @@
 #include "inspect/onnx/runtime_profiles.h"
 #include "inspection/reader_process.h"
 #include "inspection/report.h"
+#include "usage.h"
 
 namespace warmset::cli {
 namespace {
@@ -110,16 +111,16 @@ void AddInspect(CLI::App& app, Context& context) {
   };
   command
       ->add_option_function<std::string>("--device", parse_device,
-                                         "also whether it can be used there: cpu, nvidia:8.6, "
+                                         "check for this device too: cpu, nvidia:8.6, "
                                          "amd:gfx1100, ...,memory=24GiB")
       ->type_name("DEVICE");
   std::vector<std::string> runtimes;
   for (const RuntimeProfile& profile : RuntimeProfiles()) runtimes.emplace_back(profile.name);
   command
       ->add_option("--runtime", arguments->runtime,
-                   "also whether it has the operators of an ONNX graph")
+                   "check the operators of ONNX graphs for this runtime")
       ->type_name(fmt::format("{}", fmt::join(runtimes, "|")))
-      ->check(CLI::IsMember(runtimes).description(""));
+      ->transform(OneOf(runtimes));
   OnCommand(command, context, RunInspect, arguments);
 }
 

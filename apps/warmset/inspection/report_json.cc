@@ -1,4 +1,4 @@
-#include "inspection/json_writer.h"
+#include "base/json_writer.h"
 #include "inspection/report.h"
 
 namespace warmset::cli {

@@ -1,17 +1,15 @@
 #include <sstream>
 
-#include "base/units.h"
 #include "context.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "inspection/report.h"
+#include "render.h"
 
 namespace warmset::cli {
 namespace {
 
 constexpr size_t kMaxRows = 10'000;  // of one table
-
-std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
 
 std::string PaintVerdict(const Style& style, std::string_view cell) {
   if (cell.starts_with(VerdictName(Verdict::kOk))) return style.Green(cell);
@@ -27,24 +25,24 @@ std::string FormatOf(const Manifest& manifest) {
 }
 
 std::string FindingText(const Finding& finding, const Style& style) {
-  std::string where = finding.path;
+  std::string where = finding.message.starts_with(finding.path) ? "" : finding.path;
   if (finding.offset) where += fmt::format("{}offset {}", where.empty() ? "" : ", ", *finding.offset);
   if (!where.empty()) where += ": ";
-  const std::string category = std::string(FindingCategoryName(finding.category));
+  const std::string label =
+      FindingLabel(VerdictName(finding.verdict), FindingCategoryName(finding.category)) + ":";
   return fmt::format("  {} {}{}\n",
-                     finding.verdict == Verdict::kOk ? style.Yellow(category + " (warning):")
-                                                     : style.Red(category + ":"),
+                     finding.verdict == Verdict::kOk ? style.Yellow(label) : style.Red(label),
                      Printable(where), Printable(finding.message));
 }
 
 Table TableOfTensors() {
-  return Table({{.title = "TENSOR", .shrinks = true},
+  return Table({{.title = "TENSOR"},
                 {.title = "DTYPE"},
                 {.title = "SHAPE"},
                 {.title = "BYTES", .right = true},
-                {.title = "FILE", .shrinks = true},
-                {.title = "OFFSET", .right = true},
-                {.title = "COMPONENT", .shrinks = true}});
+                {.title = "FILE", .leaves = 2},
+                {.title = "OFFSET", .right = true, .leaves = 3},
+                {.title = "COMPONENT", .leaves = 1}});
 }
 
 // In parts, since a header may list a million.
@@ -73,12 +71,12 @@ Status PrintTensors(const InspectedModel& model, const Screen& screen) {
 Status PrintText(const std::vector<InspectedModel>& models, bool with_tensors,
                  const Screen& screen) {
   Table table({{.title = "VERDICT", .paint = PaintVerdict},
-               {.title = "PATH", .shrinks = true},
-               {.title = "KIND"},
-               {.title = "ARCHITECTURE"},
-               {.title = "FORMAT"},
-               {.title = "TENSORS", .right = true},
-               {.title = "SIZE", .right = true}});
+               {.title = "PATH"},
+               {.title = "KIND", .leaves = 3},
+               {.title = "ARCHITECTURE", .leaves = 4},
+               {.title = "FORMAT", .leaves = 2},
+               {.title = "TENSORS", .right = true, .leaves = 1},
+               {.title = "SIZE", .right = true, .leaves = 5}});
   for (const InspectedModel& model : models) {
     const Manifest& manifest = model.manifest;
     const TensorTotals totals = TotalsOf(manifest);

@@ -31,11 +31,11 @@ class Budget {
   Status Take(ByteCount bytes) {
     absl::MutexLock lock(&mutex_);
     if (bytes > info_.free()) {
-      return Error(
-          ErrorCode::kInsufficientDeviceMemory,
-          fmt::format("{} wanted, {} free of {}; unload something, or give the device "
-                      "more memory",
-                      FormatSize(bytes), FormatSize(info_.free()), FormatSize(info_.limit)));
+      const auto sizes = FormatSizes({bytes, info_.free(), info_.limit});
+      return Error(ErrorCode::kInsufficientDeviceMemory,
+                   fmt::format("{} are needed, {} of {} are free; unload something, or give the "
+                               "device more memory",
+                               sizes[0], sizes[1], sizes[2]));
     }
     info_.used += bytes;
     return OkStatus();

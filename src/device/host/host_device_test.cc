@@ -44,7 +44,7 @@ TEST(HostDevice, TheErrorNamesWantedFreeAndLimit) {
   const auto held = (*device)->Allocate(ByteCount(4 * kMiB));
   ASSERT_TRUE(held.ok());
   const Status status = (*device)->Allocate(ByteCount(7 * kMiB)).status();
-  for (const char* part : {"7.00 MiB wanted", "6.00 MiB free", "of 10.0 MiB"}) {
+  for (const char* part : {"7.00 MiB are needed", "6.00 MiB of 10.0 MiB are free"}) {
     EXPECT_NE(Message(status).find(part), std::string_view::npos) << Message(status);
   }
 }

@@ -97,22 +97,23 @@ void CheckMemory(const Manifest& manifest, const DeviceProfile& device,
   if (largest == nullptr) return;
   const uint64_t memory = device.memory->value();
   const uint64_t left = memory / 100 * kLeftPercent;
+  const auto sizes =
+      FormatSizes({ByteCount(memory), ByteCount(largest->tensor_bytes), ByteCount(all)});
   if (largest->tensor_bytes > memory) {
     add(Verdict::kUnsupported,
         fmt::format("component '{}' takes {}, and {} has {}; take a copy of smaller precision or a "
                     "quantised one, or a larger device",
-                    largest->name, Size(largest->tensor_bytes), device.name, Size(memory)));
+                    largest->name, sizes[1], device.name, sizes[0]));
   } else if (all > memory) {
     add(Verdict::kOk,
         fmt::format("its components take {} together, and {} has {}; load them one at a time (the "
                     "largest, '{}', takes {}), or take a copy of smaller precision",
-                    Size(all), device.name, Size(memory), largest->name,
-                    Size(largest->tensor_bytes)));
+                    sizes[2], device.name, sizes[0], largest->name, sizes[1]));
   } else if (all > memory - left) {
     add(Verdict::kOk, fmt::format("its components take {} of the {} that {} has, which leaves "
                                   "little for what is computed; unload each after its use, or "
                                   "take a copy of smaller precision",
-                                  Size(all), Size(memory), device.name));
+                                  sizes[2], sizes[0], device.name));
   }
 }
 

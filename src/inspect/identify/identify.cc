@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/nearest.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "inspect/identify/atlas.h"
@@ -337,8 +338,9 @@ Status ValidateOverride(const IdentityOverride& override_) {
   const auto kinds = ModelKinds();
   if (!override_.kind.empty() &&
       std::find(kinds.begin(), kinds.end(), override_.kind) == kinds.end()) {
-    return Error(ErrorCode::kInvalidRequest, fmt::format("'{}' is no kind of model; use one of: {}",
-                                                         override_.kind, fmt::join(kinds, ", ")));
+    return Error(ErrorCode::kInvalidRequest,
+                 fmt::format("there is no kind '{}'{}; write one of {}", PlainName(override_.kind),
+                             NearText(override_.kind, kinds), fmt::join(kinds, ", ")));
   }
   if (override_.architecture != PlainName(override_.architecture)) {
     return Error(ErrorCode::kInvalidRequest,

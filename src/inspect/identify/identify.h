@@ -68,6 +68,12 @@ std::string_view TypeOfClass(std::string_view class_name);
 // what each means.
 std::vector<std::string_view> ModelKinds();
 
+// "sdxl", "flux.1", "t5", ...: the architectures that rules tell, in order, without the
+// suffixes of their variants. A model's configuration may name others.
+std::vector<std::string_view> ModelArchitectures();
+// One of those, or a variant: "sdxl-inpaint".
+bool IsKnownArchitecture(std::string_view name);
+
 // The kind that models in a folder of that name have, where the field's programs
 // agree on names ("loras", "vae", "upscale_models", ...); empty for other names and
 // for folders of anything. A hint for what nothing else tells.

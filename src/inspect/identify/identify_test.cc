@@ -313,6 +313,14 @@ TEST(OverrideTest, TheUsersWordComesFirst) {
 TEST(OverrideTest, IsChecked) {
   EXPECT_THAT(ModelKinds(), Contains("checkpoint"));
   EXPECT_THAT(ModelKinds(), Contains("clip_vision"));
+  EXPECT_THAT(
+      std::string(Message(ValidateOverride({.kind = "lorra", .architecture = ""}))),
+      ::testing::HasSubstr("there is no kind 'lorra'; the nearest is 'lora'; write one of "));
+  EXPECT_THAT(ModelArchitectures(), Contains("sdxl"));
+  EXPECT_TRUE(IsKnownArchitecture("sdxl"));
+  EXPECT_TRUE(IsKnownArchitecture("sdxl-inpaint"));
+  EXPECT_FALSE(IsKnownArchitecture("sdxl-inpaintt"));
+  EXPECT_FALSE(IsKnownArchitecture(""));
   EXPECT_TRUE(ValidateOverride({.kind = "style_model", .architecture = "mine"}).ok());
   EXPECT_EQ(CodeOf(ValidateOverride({.kind = "stile_model", .architecture = ""})),
             ErrorCode::kInvalidRequest);
