@@ -82,7 +82,8 @@ StatusOr<std::unique_ptr<Entry>> FilledEntry::VerifyAndSeal(std::span<const Chun
   entry->component_ = component.id;
   entry->reservation_ = std::move(memory.reservation);
   entry->data_ = std::move(memory.file);
-  entry->huge_page_bytes_ = os::HugePageBytes(entry->data_.writable());
+  entry->huge_page_bytes_ =
+      entry->data_.guarded() ? huge_page_bytes : os::HugePageBytes(entry->data_.writable());
   RETURN_IF_ERROR(entry->data_.Seal());
   ASSIGN_OR_RETURN(entry->index_,
                    os::MakeSealedFile(kIndexMemoryName, AsBytes(component.tensor_index)));
@@ -96,9 +97,8 @@ StatusOr<std::unique_ptr<Entry>> FilledEntry::VerifyAndSeal(std::span<const Chun
 StatusOr<std::unique_ptr<Entry>> CopyEntry(const Entry& entry, const ComponentManifest& component,
                                            LoadMemory memory) {
   RETURN_IF_ERROR(FitMemory(memory, component).status());
-  ASSIGN_OR_RETURN(const os::Mapping from,
-                   os::Mapping::Create(entry.data_fd(), entry.bytes(),
-                                       os::Mapping::Kind::kSharedReadOnly));
+  ASSIGN_OR_RETURN(const os::Mapping from, os::Mapping::Create(entry.data_fd(), entry.bytes(),
+                                                               os::Mapping::Kind::kSharedReadOnly));
   if (from.size() != memory.file.size()) {
     return Error(ErrorCode::kInternal, "an entry and its copy differ in size");
   }
@@ -118,9 +118,8 @@ StatusOr<std::unique_ptr<Entry>> AdoptEntry(const ComponentManifest& component, 
     return Error(ErrorCode::kCorruptedModel, "it is not known what the file should hold");
   }
   memory.reservation.ShrinkTo(EntryMemory(component));
-  ASSIGN_OR_RETURN(const os::Mapping view,
-                   os::Mapping::Create(memory.file.fd(), memory.file.size(),
-                                       os::Mapping::Kind::kSharedReadOnly));
+  ASSIGN_OR_RETURN(const os::Mapping view, os::Mapping::Create(memory.file.fd(), memory.file.size(),
+                                                               os::Mapping::Kind::kSharedReadOnly));
   std::vector<ChunkDigest> chunks;
   for (uint64_t at = 0; at < view.size(); at += kDigestChunkBytes) {
     if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "the check was stopped");
@@ -130,7 +129,8 @@ StatusOr<std::unique_ptr<Entry>> AdoptEntry(const ComponentManifest& component, 
   return FilledEntry{.component = component,
                      .memory = std::move(memory),
                      .chunks = std::move(chunks),
-                     .load_time = std::chrono::steady_clock::now() - started}
+                     .load_time = std::chrono::steady_clock::now() - started,
+                     .huge_page_bytes = os::HugePageBytes(view)}
       .VerifyAndSeal(known);
 }
 

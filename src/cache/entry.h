@@ -93,10 +93,12 @@ struct FilledEntry {
   LoadMemory memory;                // file.size() == component.entry_bytes
   std::vector<ChunkDigest> chunks;  // one per kDigestChunkBytes
   std::chrono::nanoseconds load_time{0};
+  // Of memory that is guarded already; of any other it is measured.
+  uint64_t huge_page_bytes = 0;
 
   // The only way to an Entry: compares with the digests of the first load, if
-  // known, and seals, or guards, what it lies in. kCorruptedModel names the first chunk that differs and the
-  // tensors in it.
+  // known, and seals, or guards, what it lies in. kCorruptedModel names the first chunk that
+  // differs and the tensors in it.
   StatusOr<std::unique_ptr<Entry>> VerifyAndSeal(std::span<const ChunkDigest> known) &&;
 };
 
