@@ -9,7 +9,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build ccache pkg-config git
   protobuf-compiler libprotobuf-dev libabsl-dev libsqlite3-dev libsimdjson-dev liburing-dev
-  libxxhash-dev libzstd-dev zlib1g-dev libfmt-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
+  libxxhash-dev libzstd-dev libssl-dev zlib1g-dev libfmt-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev
   libonnx-testdata  # 1072 small models to test with, 21 MB
   python3 python3-venv fio

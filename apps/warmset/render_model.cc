@@ -141,6 +141,13 @@ std::string PathLine(const v1::ModelDetail& detail) {
                      guarded ? "guarded" : "links to the daemon's memory, sealed");
 }
 
+// Whether its files are what their names claim; empty where none claims anything.
+std::string ClaimLine(const v1::ModelState& state, const Screen& screen) {
+  if (state.claim_checked_unix_ms() == 0) return state.claim();
+  return fmt::format("{}, checked {}", state.claim(),
+                     Ago(state.claim_checked_unix_ms(), screen.now_unix_ms));
+}
+
 }  // namespace
 
 std::string FindingLabel(std::string_view verdict, std::string_view category) {
@@ -184,6 +191,7 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Name", state.name()},
       {"Id", state.id()},
       {"Verdict", state.verdict()},
+      {"Claim", ClaimLine(state, screen)},
       {"Format", FormatLine(detail)},
       {"Kind", KindLine(detail)},
       {"Architecture", ArchitectureOf(state)},

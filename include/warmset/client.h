@@ -88,6 +88,9 @@ struct ModelState {
   std::string kind;          // what it is: "checkpoint", "lora", "llm", ...
   std::string architecture;  // "sdxl", "llama", ...; empty: not known
   std::string verdict;       // "ok", or why it can't be used: "unsafe", "corrupt", ...
+  // Whether its files are what their names claim: "verified", "unchecked" or "mismatch";
+  // empty: no name claims anything.
+  std::string claim;
   CacheState cache_state = CacheState::kUnknown;
   uint64_t cached_bytes = 0;      // what of it is in RAM, in any form, as bytes on disk
   uint64_t raw_bytes = 0;         // what it takes in RAM in each form

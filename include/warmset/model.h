@@ -77,7 +77,8 @@ class Component {
   size_t tensor_count() const;
   // REQUIRES: index < tensor_count().
   Tensor tensor(size_t index) const;
-  // "tensor_not_found" when there is none.
+  // "tensor_not_found" when there is none; "corrupted_model" once the daemon has found
+  // that the model's file is not what its name claims.
   Result<Tensor> tensor(std::string_view name) const;
 
   std::string_view name() && = delete;
@@ -107,7 +108,7 @@ class Model {
   // "component_not_found" when it was not attached.
   Result<Component> component(std::string_view name) const;
   // From any component: "tensor_not_found" when none has it, "ambiguous_name"
-  // when several do, then ask the component.
+  // when several do, then ask the component; "corrupted_model" as above.
   Result<Tensor> tensor(std::string_view name) const;
 
   std::string_view name() && = delete;

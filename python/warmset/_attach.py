@@ -52,7 +52,10 @@ class Attachment:
     def map(self, writable: bool) -> Component:
         """A mapping of its own each time: writes in one are not seen in another."""
         buffer = self.map_memory(writable)
-        return Component(self.name, self.type, self.device, self.index, buffer, not writable)
+        check = self._lease.check if self._lease is not None else None
+        return Component(
+            self.name, self.type, self.device, self.index, buffer, not writable, check
+        )
 
     def map_memory(self, writable: bool) -> memoryview:
         """All of its memory, likewise; see Memory.buffer() for `writable`."""

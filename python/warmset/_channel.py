@@ -9,7 +9,9 @@ Rules that everything here follows:
    queue and tries the lock. Whoever holds the lock empties the queue after.
 3. After a fork the child closes its copy of the socket and connects for itself
    when it next calls. It never gives back what its parent leased.
-4. A new connection first tells the daemon how much is still mapped that an
+4. The daemon may end leases by itself, with an event: their memory must not be used
+   any more. Events are read by the next call, or when memory is about to be used.
+5. A new connection first tells the daemon how much is still mapped that an
    earlier daemon handed out. From the same daemon it then leases again what is
    still mapped and still in RAM.
 """
@@ -23,7 +25,7 @@ import socket
 import sys
 import threading
 import weakref
-from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import _wire
 from .errors import (
@@ -68,6 +70,7 @@ class _Held:
         self.memory = _first_chunk(attached, fds)
         self.connection = connection
         self.daemon_pid = daemon_pid
+        self.ended: Optional[Message] = None  # the error that the daemon ended it with
 
 
 class Lease:
@@ -76,6 +79,10 @@ class Lease:
     def __init__(self, channel: Channel, held: _Held) -> None:
         self._channel = channel
         self._held = held
+
+    def check(self) -> None:
+        """Raises what the daemon said when it ended the lease, if it did."""
+        self._channel._check(self._held)
 
     def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not finalizing():  # then the socket's end says it all
@@ -107,6 +114,7 @@ class Channel:
         self._daemon_pid = 0
         self._last_id = 0
         self._held: Set[_Held] = set()
+        self._ended: Dict[int, Message] = {}  # leases of this connection, by events
         _channels.add(self)
 
     def call(
@@ -157,8 +165,43 @@ class Channel:
         if attached is None:
             return None
         held = _Held(attached, fds, self._connection, self._daemon_pid, tensors)
+        held.ended = self._ended.get(held.lease)
         self._held.add(held)
         return Lease(self, held)
+
+    def _check(self, held: _Held) -> None:
+        if held.ended is None:
+            self._take_events()
+        if held.ended is not None:
+            raise error_from_message(held.ended)
+
+    def _take_events(self) -> None:
+        """Reads what the daemon said between calls. A call at work does so itself."""
+        if self._sock is None or not self._lock.acquire(blocking=False):
+            return
+        try:
+            while self._sock is not None and _wire.is_readable(self._sock):
+                message, fds = _wire.receive(self._sock)
+                _wire.close_all(fds)
+                if not self._note_event(message):
+                    self._drop()  # its farewell: the next call connects anew
+        except (OSError, EOFError, WarmsetError):
+            self._drop()
+        finally:
+            self._lock.release()
+        self._flush()
+
+    def _note_event(self, message: Message) -> bool:
+        """False for what is no event."""
+        event = message.get("leases_ended")
+        if int(message.get("id", 0)) or event is None:
+            return False
+        for lease in map(int, event.get("leases", ())):
+            self._ended[lease] = event.get("why", {})
+        for held in self._held:
+            if held.connection == self._connection and held.ended is None:
+                held.ended = self._ended.get(held.lease)
+        return True
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -200,6 +243,7 @@ class Channel:
                 )
             self._sock = sock
             self._connection += 1
+            self._ended = {}
             self._daemon_pid = pid
             self._lease_again(sock)
         except BaseException as error:
@@ -277,6 +321,9 @@ class Channel:
                     raise self._timed_out() from None
                 except (OSError, EOFError) as error:
                     raise _Lost from error
+                if self._note_event(message):
+                    _wire.close_all(got)
+                    continue
                 replies.append((message, got))
                 more = bool(message.get("more"))
                 if int(message.get("id", 0)) != self._last_id:

@@ -13,7 +13,7 @@ from .errors import DaemonTimeoutError, DaemonUnavailableError, InvalidRequestEr
 
 Message = Dict[str, Any]  # protobuf's JSON mapping, with the field names of the .proto
 
-PROTOCOL = (1, 1)
+PROTOCOL = (1, 2)
 _HEADER = struct.Struct("<IBBH")
 _JSON = 1
 _MAX_PAYLOAD = 16 << 20
@@ -74,6 +74,14 @@ def set_timeout(sock: socket.socket, seconds: float) -> None:
     timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Whether a frame is here. False, too, when the daemon is gone."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 def peer_pid(sock: socket.socket) -> int:

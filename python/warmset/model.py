@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, NoReturn, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional, Tuple, Type
 
 from . import _dlpack, _dtypes
 from ._index import TensorIndex, TensorRecord
@@ -139,7 +139,12 @@ class Tensor:
 
 
 class Component(Mapping[str, Tensor]):
-    """One part of a model ("unet", "vae", ...), or all of it ("model")."""
+    """One part of a model ("unet", "vae", ...), or all of it ("model").
+
+    Asking for a tensor raises CorruptedModelError once the daemon has found that the
+    model's file is not what its name claims; tensors that were got before stay as they
+    are.
+    """
 
     def __init__(
         self,
@@ -149,6 +154,7 @@ class Component(Mapping[str, Tensor]):
         index: TensorIndex,
         buffer: builtins.memoryview,
         readonly: bool,
+        check: Optional[Callable[[], None]] = None,
     ) -> None:
         self.name = name
         self.type = type
@@ -156,6 +162,7 @@ class Component(Mapping[str, Tensor]):
         self._index = index
         self._buffer = buffer
         self._readonly = readonly
+        self._check = check  # raises when its memory must not be used any more
 
     @property
     def nbytes(self) -> int:
@@ -167,6 +174,8 @@ class Component(Mapping[str, Tensor]):
         return self._index.metadata
 
     def __getitem__(self, name: str) -> Tensor:
+        if self._check is not None:
+            self._check()
         try:
             record = self._index.record(name)
         except KeyError:

@@ -33,6 +33,10 @@ class ModelState:
     leases: int = 0
     last_used_unix_ms: int = 0  # 0: never
     error_code: str = ""  # of the last failed cache or load
+    # Whether its files are what their names claim: "verified", "unchecked" or
+    # "mismatch"; "": no name claims anything.
+    claim: str = ""
+    claim_checked_unix_ms: int = 0  # 0: not yet
 
 
 @dataclasses.dataclass(frozen=True)

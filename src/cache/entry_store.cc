@@ -390,7 +390,7 @@ EntryStore::Dropped EntryStore::Drop(const ComponentId& component) {
 
 EntryStore::Retention EntryStore::RetentionOfRecord(const Record& record) const {
   if (!retention_of_) return Retention::kMedium;
-  Retention highest = Retention::kLow;
+  Retention highest = Retention::kGone;
   for (const ComponentId& id : record.ids) highest = std::max(highest, retention_of_(id));
   return highest;
 }
@@ -417,6 +417,10 @@ std::optional<EntryStore::Choice> EntryStore::NextStep(EvictionPolicy& policy,
     Record* const record = FindRecord(*id);
     return Choice{what, record, RetentionOfRecord(*record)};
   };
+  const auto is_gone = [&](const Record& record, const Forms& forms) {
+    return record.may_leave(forms) && RetentionOfRecord(record) == Retention::kGone;
+  };
+  if (auto choice = choose(What::kComponent, is_gone)) return choice;
   if (auto choice = choose(What::kRawForm, [](const Record&, const Forms& forms) {
         return Record::MayGiveUpRaw(forms);
       })) {

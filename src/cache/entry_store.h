@@ -30,8 +30,9 @@ class EntryHold;
 // immutable: other threads may read one as long as a hold keeps it.
 class EntryStore {
  public:
-  // What leaves RAM first is what matters least; what is kept is not evicted at all.
-  enum class Retention : uint8_t { kLow, kMedium, kHigh, kKept };
+  // What leaves RAM first is what matters least, before anything else what no file has
+  // any more; what is kept is not evicted at all.
+  enum class Retention : uint8_t { kGone, kLow, kMedium, kHigh, kKept };
   using RetentionOf = std::function<Retention(const ComponentId&)>;
 
   // Which forms of a component are there, and whether somebody holds it.

@@ -170,6 +170,18 @@ TEST_F(EntryStoreTest, WhatIsHeldStaysAndIsNamedWhenThereIsNoRoom) {
   EXPECT_THAT(evicted_, ElementsAre(b_id_));
 }
 
+// Whatever the policy names, and before all that is of low priority.
+TEST_F(EntryStoreTest, WhatNoFileHasAnyMoreLeavesFirst) {
+  store_.SetRetention([&](const ComponentId& id) {
+    return id == b_id_ ? EntryStore::Retention::kGone : EntryStore::Retention::kLow;
+  });
+  store_.Publish(Load(a_));
+  store_.Publish(Load(b_));  // used last
+  store_.Publish(Load(c_));
+  EXPECT_THAT(evicted_, ElementsAre(b_id_));
+  EXPECT_THAT(store_.Components(), UnorderedElementsAre(a_id_, c_id_));
+}
+
 TEST_F(EntryStoreTest, ADroppedEntryCountsUntilItsLastHoldEnds) {
   {
     EntryHold pin = store_.Publish(Load(a_));

@@ -271,10 +271,11 @@ StatusOr<std::optional<DigestRow>> Catalog::FindDigests(const ComponentId& compo
 Status Catalog::PutDigests(const ComponentId& component, const DigestRow& digests) {
   absl::MutexLock lock(&mutex_);
   Database& database = *database_;
-  const Status status = database.Prepare("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)")
+  const Status status = database.Prepare("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)")
                             .Bind(component.bytes)
                             .Bind(digests.content.bytes)
                             .Bind(BytesOf(digests.chunks))
+                            .Bind(UnixMilliseconds())
                             .Run();
   return Checked(status);
 }

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -44,6 +47,21 @@ struct InspectionRow {
 struct DigestRow {
   std::vector<ChunkDigest> chunks;  // one per kDigestChunkBytes
   ContentDigest content;
+};
+
+// Which hash a file's content has, where its name or a manifest claims one
+// (docs/design/claims.md). The five numbers are os::FileIdentity.
+struct ClaimRow {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t size = 0;
+  int64_t mtime_ns = 0;
+  int64_t ctime_ns = 0;
+  std::string claim;  // "sha256:…" or "git-sha1:…"
+  std::string found;  // in the algorithm of the claim
+  int64_t checked_unix_ms = 0;
+
+  friend bool operator==(const ClaimRow&, const ClaimRow&) = default;
 };
 
 struct Usage {
@@ -170,6 +188,21 @@ class Catalog {
 
   StatusOr<std::optional<DigestRow>> FindDigests(const ComponentId& component);
   Status PutDigests(const ComponentId& component, const DigestRow& digests);
+  // Forgets what these components' bytes and loads were.
+  Status ForgetComponents(std::span<const ComponentId> components);
+
+  // One row for each (device, inode): a new one replaces that of an earlier state.
+  StatusOr<std::vector<ClaimRow>> Claims();
+  Status PutClaim(const ClaimRow& row);
+
+  // What models have now; see Prune().
+  struct Known {
+    std::unordered_set<ComponentId> components;
+    std::set<std::pair<uint64_t, uint64_t>> files;  // device, inode
+  };
+  // Forgets digests, loads and claims that are older than that, of components and
+  // files that are not known.
+  Status Prune(const Known& known, int64_t older_than_unix_ms);
 
   // Sets last_used and adds the uses. Given in batches so that a daemon can keep them
   // out of its hot path.

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "fmt/format.h"
@@ -261,6 +262,7 @@ TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
   ASSERT_EQ(sqlite3_exec(connection,
                          "DROP TABLE overrides; DROP TABLE cache_settings; DROP TABLE use_history; "
                          "DROP TABLE companions; DROP TABLE use_calibration; DROP TABLE open_paths; "
+                         "DROP TABLE claims; ALTER TABLE digests DROP COLUMN made_unix_ms; "
                          "PRAGMA user_version = 1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);
@@ -353,6 +355,50 @@ TEST_F(CatalogTest, AFullDiskLosesNothingThatWasThere) {
   EXPECT_TRUE(catalog_->Apply({.models = {big}, .removed = {}, .inspections = {}}).ok());
   Reopen();
   EXPECT_THAT(Names(), ElementsAre("a", "b"));
+}
+
+TEST_F(CatalogTest, AFileHasOneClaimRow) {
+  ClaimRow row{.device = ~uint64_t{0},
+               .inode = 2,
+               .size = 3,
+               .mtime_ns = -4,
+               .ctime_ns = 5,
+               .claim = "sha256:aa",
+               .found = "sha256:bb",
+               .checked_unix_ms = 6};
+  ASSERT_TRUE(catalog_->PutClaim(row).ok());
+  row.mtime_ns = 7;
+  row.found = row.claim;
+  ASSERT_TRUE(catalog_->PutClaim(row).ok());
+  Reopen();
+  EXPECT_THAT(*catalog_->Claims(), ElementsAre(row));
+}
+
+TEST_F(CatalogTest, WhatNoModelHasIsForgottenWhenItIsOld) {
+  const auto known = Id<ComponentId>("known");
+  const auto gone = Id<ComponentId>("gone");
+  for (const ComponentId& component : {known, gone}) {
+    ASSERT_TRUE(catalog_->PutDigests(component, {{}, Id<ContentDigest>("content")}).ok());
+    ASSERT_TRUE(catalog_->RecordLoad(component, 1).ok());
+  }
+  const ClaimRow kept{.device = 1, .inode = 1, .claim = "a", .found = "a", .checked_unix_ms = 9};
+  const ClaimRow lost{.device = 1, .inode = 2, .claim = "b", .found = "b", .checked_unix_ms = 9};
+  ASSERT_TRUE(catalog_->PutClaim(kept).ok());
+  ASSERT_TRUE(catalog_->PutClaim(lost).ok());
+  const Catalog::Known all{.components = {known}, .files = {{1, 1}}};
+  ASSERT_TRUE(catalog_->Prune(all, 1).ok());
+  EXPECT_TRUE(catalog_->FindDigests(gone)->has_value());
+  EXPECT_EQ(catalog_->Claims()->size(), 2u);
+
+  ASSERT_TRUE(catalog_->Prune(all, std::numeric_limits<int64_t>::max()).ok());
+  EXPECT_FALSE(catalog_->FindDigests(gone)->has_value());
+  EXPECT_TRUE(catalog_->FindDigests(known)->has_value());
+  EXPECT_EQ(catalog_->ComponentUsage()->size(), 1u);
+  EXPECT_THAT(*catalog_->Claims(), ElementsAre(kept));
+
+  ASSERT_TRUE(catalog_->ForgetComponents(std::vector{known}).ok());
+  EXPECT_FALSE(catalog_->FindDigests(known)->has_value());
+  EXPECT_TRUE(catalog_->ComponentUsage()->empty());
 }
 
 TEST_F(CatalogTest, ManyThreadsMayUseIt) {

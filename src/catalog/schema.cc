@@ -97,6 +97,21 @@ CREATE TABLE open_paths (
   PRIMARY KEY (model, component)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE claims (
+  device          INTEGER NOT NULL,
+  inode           INTEGER NOT NULL,
+  size            INTEGER NOT NULL,
+  mtime_ns        INTEGER NOT NULL,
+  ctime_ns        INTEGER NOT NULL,
+  claim           TEXT NOT NULL,
+  found           TEXT NOT NULL,
+  checked_unix_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+ALTER TABLE digests ADD COLUMN made_unix_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE digests SET made_unix_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+)sql",
 };
 
 }  // namespace

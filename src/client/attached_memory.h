@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +72,8 @@ class AttachedMemory {
   const TensorTable& table() const { return table_; }
   std::byte* data() const { return range_.data(); }
   bool writable() const { return writable_; }
+  // Why the memory must not be used any more, where the daemon says so.
+  std::optional<ClientError> Withdrawn() const { return lease_.End(); }
 
   // For a forked child, whose own session has attached the same again. The lease
   // is kept if the descriptors are those of this memory. Not thread-safe.

@@ -142,11 +142,43 @@ Connection::~Connection() { LiveConnections::Instance().Remove(this); }
 
 bool Connection::inherited() const { return ::getpid() != owner_; }
 
-bool Connection::usable() const {
-  if (inherited() || receiver_.has_more()) return false;
-  // Between calls the daemon has nothing to say, unless it says farewell.
-  pollfd state{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&state, 1, 0) == 0;
+bool Connection::usable() {
+  if (inherited()) return false;
+  const std::lock_guard receiving(receive_mutex_);
+  return TakeEvents();
+}
+
+std::optional<ClientError> Connection::EndOf(uint64_t lease) {
+  if (inherited()) return std::nullopt;
+  if (const std::unique_lock receiving(receive_mutex_, std::try_to_lock); receiving) {
+    (void)TakeEvents();  // the next call finds the end of the session, too
+  }
+  const std::lock_guard lock(mutex_);
+  const auto ended = ended_.find(lease);
+  return ended == ended_.end() ? std::nullopt : std::optional(ended->second);
+}
+
+bool Connection::TakeEvents() {
+  while (true) {
+    if (!receiver_.has_more()) {
+      pollfd state{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+      if (::poll(&state, 1, 0) == 0) return true;
+    }
+    Answer answer;
+    if (ReceiveAnswer(answer) || !NoteEvent(answer.reply)) {
+      Close();
+      return false;
+    }
+  }
+}
+
+bool Connection::NoteEvent(const Reply& reply) {
+  if (reply.id != 0 || !reply.leases_ended) return false;
+  const std::lock_guard lock(mutex_);
+  for (const uint64_t lease : reply.leases_ended->leases) {
+    ended_.insert_or_assign(lease, reply.leases_ended->why);
+  }
+  return true;
 }
 
 void Connection::Close() {
@@ -166,6 +198,7 @@ std::optional<ClientError> Connection::Call(std::string_view request, std::span<
     (void)SendFrame(socket_.get(), WithId(id, request), fds, /*wait=*/true);
   }
   SendReleases();  // of threads that found send_mutex_ taken
+  std::unique_lock receiving(receive_mutex_);
   while (true) {
     Answer answer;
     if (auto error = ReceiveAnswer(answer)) {
@@ -173,6 +206,7 @@ std::optional<ClientError> Connection::Call(std::string_view request, std::span<
       return error;
     }
     Reply& reply = answer.reply;
+    if (NoteEvent(reply)) continue;
     // Error 0 is about the session.
     if (reply.error && (reply.id == id || reply.id == 0)) return std::move(reply.error);
     if (reply.id != id) {
@@ -180,7 +214,11 @@ std::optional<ClientError> Connection::Call(std::string_view request, std::span<
       return BadReply("it is about another request");
     }
     if (reply.progress) {
-      if (progress) progress(*reply.progress);
+      if (progress) {
+        receiving.unlock();  // it may use what was attached before
+        progress(*reply.progress);
+        receiving.lock();
+      }
       continue;
     }
     const bool more = reply.more;

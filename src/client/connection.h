@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -60,8 +61,12 @@ class Connection {
   // Ends the session.
   void Close();
 
+  // What the daemon said when it ended this lease by itself; nothing while it holds.
+  // Reads the events that have come, unless a call on another thread does. Never blocks.
+  std::optional<ClientError> EndOf(uint64_t lease);
+
   // Whether it belongs to this process and the daemon has not closed it.
-  bool usable() const;
+  bool usable();
   bool inherited() const;
 
  private:
@@ -73,6 +78,11 @@ class Connection {
   // False when the socket is full. REQUIRES: send_mutex_ is held.
   bool TrySendReleases(std::span<const uint64_t> leases);
   std::optional<ClientError> ReceiveAnswer(Answer& answer);
+  // Reads what came between calls; false when that is no event but the session's end.
+  // REQUIRES: receive_mutex_ is held.
+  bool TakeEvents();
+  // False for what is no event.
+  bool NoteEvent(const Reply& reply);
 
   const pid_t owner_;
   OwnedFd socket_;
@@ -80,8 +90,10 @@ class Connection {
   FrameReceiver receiver_;
   std::atomic<uint64_t> next_id_ = 1;
 
-  std::mutex send_mutex_;  // held while a frame is sent
+  std::mutex receive_mutex_;  // held while frames are received
+  std::mutex send_mutex_;     // held while a frame is sent
   std::mutex mutex_;
+  std::map<uint64_t, ClientError> ended_;  // guarded by mutex_: leases, by events
   std::vector<uint64_t> released_;  // guarded by mutex_: not yet sent
 };
 
@@ -99,6 +111,11 @@ class Lease {
   }
   ~Lease() {
     if (connection_) connection_->Release(id_);
+  }
+
+  // See Connection::EndOf().
+  std::optional<ClientError> End() const {
+    return connection_ ? connection_->EndOf(id_) : std::nullopt;
   }
 
  private:

@@ -90,6 +90,7 @@ bool Decode(std::string_view bytes, ModelState& state) {
       case 15: state.verdict = reader.string(); break;
       case 17: state.raw_bytes = reader.uint_value(); break;
       case 18: state.compressed_bytes = reader.uint_value(); break;
+      case 24: state.claim = reader.string(); break;
     }
   }
   return reader.ok();
@@ -155,6 +156,21 @@ bool Decode(std::string_view bytes, AttachedComponent& attached) {
       case 6: attached.index_fd = reader.uint_value(); break;
       case 7:
         if (!Decode(reader.bytes(), attached.chunks.emplace_back())) return false;
+        break;
+    }
+  }
+  return reader.ok();
+}
+
+bool Decode(std::string_view bytes, LeasesEnded& ended) {
+  ProtoReader reader(bytes);
+  while (reader.Next()) {
+    switch (reader.field()) {
+      case 2:
+        if (!DecodePackedUints(reader.bytes(), ended.leases)) return false;
+        break;
+      case 3:
+        if (!Decode(reader.bytes(), ended.why)) return false;
         break;
     }
   }
@@ -246,6 +262,7 @@ std::optional<Reply> DecodeReply(std::string_view payload) {
       case 12: ok = DecodeStateReply(reader.bytes(), reply.cached.emplace()); break;
       case 16: ok = Decode(reader.bytes(), reply.attached.emplace()); break;
       case 26: ok = DecodeStateReply(reader.bytes(), reply.preloaded.emplace()); break;
+      case 27: ok = Decode(reader.bytes(), reply.leases_ended.emplace()); break;
     }
   }
   if (!ok || !reader.ok()) return std::nullopt;

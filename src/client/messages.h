@@ -13,7 +13,7 @@
 namespace warmset::inline client_v1::client_internal {
 
 inline constexpr uint32_t kProtocolMajor = 1;
-inline constexpr uint32_t kProtocolMinor = 1;
+inline constexpr uint32_t kProtocolMinor = 2;
 
 struct AttachRequest {
   std::string model;
@@ -51,6 +51,12 @@ struct AttachedComponent {
   std::vector<Chunk> chunks;
 };
 
+// An event: the daemon ended leases.
+struct LeasesEnded {
+  std::vector<uint64_t> leases;
+  ClientError why;
+};
+
 // A Response: what of it the client knows. The field that the request asks for
 // may be missing: then it has its default value.
 struct Reply {
@@ -63,6 +69,7 @@ struct Reply {
   std::optional<ModelState> cached;        // of Cache
   std::optional<ModelState> preloaded;     // of PreloadModel
   std::optional<AttachedComponent> attached;
+  std::optional<LeasesEnded> leases_ended;
 };
 
 // Nothing when payload is no such message.

@@ -37,6 +37,7 @@ Tensor Component::tensor(size_t index) const {
 }
 
 Result<Tensor> Component::tensor(std::string_view name) const {
+  if (auto error = memory_->Withdrawn()) return *std::move(error);
   if (const TensorRecord* record = memory_->table().Find(name)) return Tensor(memory_, record);
   return MakeError("tensor_not_found", "component " + memory_->component() +
                                            " has no tensor named " + std::string(name));
@@ -57,6 +58,7 @@ Result<Tensor> Model::tensor(std::string_view name) const {
   std::optional<Tensor> found;
   std::vector<std::string> having;
   for (const Component& component : components_) {
+    if (auto error = component.memory_->Withdrawn()) return *std::move(error);
     if (const TensorRecord* record = component.memory_->table().Find(name)) {
       found = Tensor(component.memory_, record);
       having.emplace_back(component.name());

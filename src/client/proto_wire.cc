@@ -28,6 +28,17 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
+bool TakeVarint(std::string_view& rest, uint64_t& value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(rest.front());
+    rest.remove_prefix(1);
+    value |= uint64_t{byte & 0x7Fu} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void ProtoWriter::Varint(uint64_t value) {
@@ -74,16 +85,14 @@ void ProtoWriter::Message(uint32_t field, const ProtoWriter& message) {
   Bytes(field, message.out_);
 }
 
-bool ProtoReader::ReadVarint(uint64_t& value) {
-  value = 0;
-  for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(rest_.front());
-    rest_.remove_prefix(1);
-    value |= uint64_t{byte & 0x7Fu} << shift;
-    if (byte < 0x80) return true;
+bool DecodePackedUints(std::string_view packed, std::vector<uint64_t>& values) {
+  while (!packed.empty()) {
+    if (!TakeVarint(packed, values.emplace_back())) return false;
   }
-  return false;
+  return true;
 }
+
+bool ProtoReader::ReadVarint(uint64_t& value) { return TakeVarint(rest_, value); }
 
 bool ProtoReader::Take(uint64_t count, std::string_view& taken) {
   if (count > rest_.size()) return false;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace warmset::inline client_v1::client_internal {
 
@@ -30,6 +31,9 @@ class ProtoWriter {
 
   std::string out_;
 };
+
+// Adds the values of a packed field; false where it is broken.
+bool DecodePackedUints(std::string_view packed, std::vector<uint64_t>& values);
 
 // Reads the fields of a message that may be anything:
 //   while (reader.Next()) switch (reader.field()) { ... }

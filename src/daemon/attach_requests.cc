@@ -140,11 +140,11 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
 }
 
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
-                                         const v1::Attach& request) {
+                                         const v1::Attach& request, bool again) {
   const std::set<std::string> only(request.components().begin(), request.components().end());
   services_.passed_files.Resolve(
       file, request.file_path(),
-      [this, call, file, only, runs = request.file_runs()](StatusOr<PassedFile> passed) {
+      [this, call, file, only, request, again](StatusOr<PassedFile> passed) {
         if (!passed.ok()) return Fail(call, passed.status());
         std::erase_if(passed->parts, [&](const FilePart& part) {
           return !only.empty() && !only.contains(part.component);
@@ -155,21 +155,25 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
         }
         auto attach = std::make_shared<AttachCall>();
         attach->call = call;
-        attach->wants_file_runs = runs;
+        attach->wants_file_runs = request.file_runs();
         attach->model = passed->model;
         attach->parts = passed->parts;
         ModelUse::Request use{.model = passed->model,
                               .admission = Admission::kIfCached,
-                              .views_serve = !runs,  // which are of the component's own entry
+                              .views_serve = !request.file_runs(),  // which are of the component's own entry
                               .user = services_.view.UserOf(attach->call.session),
                               .passed_file = file,
                               .passed_index = passed->index};
         for (const FilePart& part : passed->parts) use.components.push_back(part.component);
-        services_.uses.Use(std::move(use), [this, attach, revision = passed->revision,
+        services_.uses.Use(std::move(use), [this, attach, file, request, again,
+                                            revision = passed->revision,
                                             index = passed->index](auto used) {
-          if (!used.ok()) return Fail(attach->call, used.status());
           const Model* model = services_.registry.Find(attach->model);
-          if (model == nullptr || model->summary.revision != revision) {
+          const bool moved_on = model == nullptr || model->summary.revision != revision;
+          // The model has another revision meanwhile: the file itself may be what it was.
+          if (moved_on && !again) return AttachPassedFile(attach->call, file, request, true);
+          if (!used.ok()) return Fail(attach->call, used.status());
+          if (moved_on) {
             return Fail(attach->call, Error(ErrorCode::kFileChanged,
                                             "the file was replaced while it was attached"));
           }
@@ -195,9 +199,12 @@ void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach,
       }
     }
     // The call holds entries, which only the loop may let go.
-    services_.loop.Post([this, shared = std::move(shared), runs = std::move(runs),
+    services_.loop.Post([this, shared = std::move(shared), runs = std::move(runs), summary,
                          status = manifest.status()]() mutable {
       if (!status.ok()) return Fail(shared->call, status);
+      if (const Status refuted = RefutedSince(summary); !refuted.ok()) {
+        return Fail(shared->call, refuted);
+      }
       shared->file_runs = std::move(runs);
       AttachEntries(shared);
     });
@@ -282,6 +289,9 @@ void RequestDispatcher::AttachPlacements(const std::shared_ptr<AttachCall>& atta
           return Fail(attach->call,
                       Annotate(exported.status(),
                                fmt::format("{} on {}", summary.name, attach->device->value())));
+        }
+        if (const Status refuted = RefutedSince(attach->summary); !refuted.ok()) {
+          return Fail(attach->call, refuted);
         }
         if (!Waiting(attach->call)) return;
         const size_t left = attach->components.size() - i - 1;

@@ -15,17 +15,18 @@ namespace {
 
 using Retention = EntryStore::Retention;
 
-// By Retention.
+// From Retention::kLow on.
 constexpr std::array<std::string_view, 3> kPriorityNames = {"low", "medium", "high"};
 // Ten years: beyond it, times no longer add up.
 constexpr uint64_t kMostKeepSeconds = uint64_t{10} * 366 * 24 * 3600;
 
 Retention RetentionOfModel(const Model& model, int64_t now_unix_ms) {
+  if (model.file_is_gone) return Retention::kGone;
   if (model.cache_settings.pinned || IsKept(model, now_unix_ms)) return Retention::kKept;
   const auto name =
       std::find(kPriorityNames.begin(), kPriorityNames.end(), model.cache_settings.priority);
-  return name == kPriorityNames.end() ? Retention::kMedium
-                                      : static_cast<Retention>(name - kPriorityNames.begin());
+  if (name == kPriorityNames.end()) return Retention::kMedium;
+  return static_cast<Retention>(static_cast<int>(Retention::kLow) + (name - kPriorityNames.begin()));
 }
 
 int64_t KeptUntil(const Model& model) {
@@ -55,7 +56,7 @@ bool IsKeptNoLonger(const Model& model, int64_t now_unix_ms) {
 }
 
 Retention RetentionOf(std::span<Model* const> users, int64_t now_unix_ms) {
-  Retention highest = Retention::kLow;
+  Retention highest = Retention::kGone;
   for (const Model* user : users) {
     highest = std::max(highest, RetentionOfModel(*user, now_unix_ms));
   }

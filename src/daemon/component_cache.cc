@@ -85,12 +85,7 @@ bool ComponentCache::Has(const ComponentId& component) const {
 }
 
 bool ComponentCache::AnswerFromRam(const ComponentId& component, bool counts, const Done& done) {
-  Held held;
-  if (counts) {
-    held = Use(component, EntryStore::HoldKind::kPin);
-  } else if (auto hold = store_.HoldForWork(component)) {
-    held = std::make_shared<const EntryHold>(*std::move(hold));
-  }
+  Held held = counts ? Use(component, EntryStore::HoldKind::kPin) : HoldForWork(component);
   if (held == nullptr) return false;
   loop_.Post([held = std::move(held), done] { done(Loaded{held, 0, false, {}}); });
   return true;
@@ -213,6 +208,11 @@ ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStor
   return std::make_shared<const EntryHold>(*std::move(hold));
 }
 
+ComponentCache::Held ComponentCache::HoldForWork(const ComponentId& component) {
+  auto hold = store_.HoldForWork(component);
+  return hold ? std::make_shared<const EntryHold>(*std::move(hold)) : nullptr;
+}
+
 void ComponentCache::CountUse(const ComponentId& component) {
   if (!Has(component)) return;
   const Entry* const raw = Find(component);
@@ -287,6 +287,7 @@ std::optional<LoadProgress> ComponentCache::ProgressOf(const ComponentId& compon
 }
 
 EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
+  if (const Entry* const raw = Find(component)) events_.yield_memory(raw);
   const EntryStore::Dropped dropped = store_.Drop(component);
   if (dropped != EntryStore::Dropped::kNotThere) {
     users_.erase(component);
@@ -296,15 +297,25 @@ EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
   return dropped;
 }
 
+void ComponentCache::Forget(const ComponentId& component) {
+  if (HasOrExpects(component)) return;
+  labels_.erase(component);
+  last_used_.erase(component);
+  users_.erase(component);
+  costs_.Forget(component);
+}
+
 void ComponentCache::AddUser(const ComponentId& component, const ModelId& model) {
   if (Has(component)) users_[component].insert(model);
 }
 
 const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component,
                                                     const ModelId& model) {
-  std::set<ModelId>& users = users_[component];
-  users.erase(model);
-  return users;
+  static const std::set<ModelId> kNone;
+  const auto found = users_.find(component);
+  if (found == users_.end()) return kNone;
+  found->second.erase(model);
+  return found->second;
 }
 
 // Room is made when a load starts, not when it is asked for: what loads before
@@ -327,6 +338,7 @@ void ComponentCache::StartLoads() {
                  fmt::format("{} does not fit beside what is in RAM now", flight->source.label)));
       continue;
     }
+    if (!fits) events_.yield_memory(nullptr);
     room_for_ = "room for " + flight->source.label;
     auto room = store_.MakeRoom(needed, /*touched=*/!flight->guarded);
     // What is being loaded or compressed can be evicted when nobody holds it any more.
@@ -364,6 +376,7 @@ void ComponentCache::OnLeft(const std::vector<ComponentId>& components, bool who
 
 size_t ComponentCache::ShrinkToLimit() {
   room_for_ = "memory is short";
+  events_.yield_memory(nullptr);
   return store_.ShrinkToLimit().size();
 }
 
@@ -483,6 +496,7 @@ void ComponentCache::DecodeTensors(const ComponentId& component,
 }
 
 bool ComponentCache::StartPart(const SharedPart& request) {
+  events_.yield_memory(nullptr);
   room_for_ = "room for tensors of " + LabelOf(request->component);
   auto room = store_.MakeRoom(EntryMemory(request->part.component));
   if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return false;

@@ -90,6 +90,9 @@ class ComponentCache {
     std::function<StatusOr<os::MemoryFile>(const ComponentId&, uint64_t bytes,
                                            const std::stop_token& stop)>
         nameable_memory{};
+    // Memory is wanted, or this entry's (nothing: any): work that can do without the
+    // entries that it reads lets them go.
+    std::function<void(const Entry*)> yield_memory;
   };
 
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
@@ -121,6 +124,9 @@ class ComponentCache {
 
   // Holds the entry and counts as a use; nothing unless it is there.
   Held Use(const ComponentId& component, EntryStore::HoldKind kind);
+  // Keeps the raw entry for Warmset's own work, which is no use; nothing unless it is
+  // there.
+  Held HoldForWork(const ComponentId& component);
   // Counts a use of what is there in any form, or nothing.
   void CountUse(const ComponentId& component);
   // A component of an earlier life.
@@ -154,6 +160,10 @@ class ComponentCache {
   }
   // See EntryStore::Drop().
   EntryStore::Dropped Drop(const ComponentId& component);
+
+  // Forgets all that was noted of a component that no model has any more; nothing while
+  // it is in RAM or on its way there.
+  void Forget(const ComponentId& component);
 
   // The models that have used the entry since it is there: `uncache` of one must
   // not take it from the others.

@@ -19,6 +19,10 @@ class ComponentCosts {
   // What decoding is taken to be until some was measured.
   void SetDecodeSpeed(double bytes_per_second) { assumed_decode_speed_ = bytes_per_second; }
   void SetLoad(const ComponentId& component, double seconds) { loads_[component] = seconds; }
+  void Forget(const ComponentId& component) {
+    loads_.erase(component);
+    decodings_.erase(component);
+  }
   void AddDecoding(const ComponentId& component, uint64_t bytes, double seconds);
 
   // Reading the component's bytes from disk, as it was the last time.

@@ -18,6 +18,7 @@
 #include "os/signal_fd.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
+#include "wire/message_codec.h"
 #include "wire/socket_path.h"
 
 namespace warmset {
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::chrono::seconds kRecordUsesInterval{5};
 constexpr std::chrono::seconds kExpiryInterval{1};
+constexpr std::chrono::hours kKeepUnknown{24 * 30};
 // While clients of an earlier daemon still map its entries.
 constexpr std::chrono::seconds kOrphanInterval{2};
 
@@ -91,7 +93,11 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   budget_->SetOrphaned(os::ForeignEntryMemory());
   reserve_ = std::make_unique<MemoryReserve>(*budget_, options_.reserve);
   pool_ = std::make_unique<ThreadPool>(options_.load_threads + 2);
-  leases_ = std::make_unique<LeaseTable>([this](const Lease&) { CountOrphansSoon(); });
+  leases_ = std::make_unique<LeaseTable>([this](const Lease& lease) {
+    CountOrphansSoon();
+    const Model* model = registry_.Find(lease.model);
+    if (model != nullptr && model->ad_hoc) passed_files_->SweepSoon();
+  });
   ASSIGN_OR_RETURN(auto eviction, MakeEvictionPolicy(options_.eviction, limit.value()));
   ASSIGN_OR_RETURN(const auto component_usage, catalog_->ComponentUsage());
   cache_ = std::make_unique<ComponentCache>(
@@ -102,6 +108,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               [this](const ComponentId& id) {
                 desired_->CacheChanged(id);
                 if (cache_->Find(id) == nullptr) CountOrphansSoon();
+                if (!cache_->Has(id)) passed_files_->SweepSoon();
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
           .strategy_of =
@@ -115,6 +122,10 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
           .nameable_memory =
               [this](const ComponentId& id, uint64_t bytes, const std::stop_token& stop) {
                 return path_folder_->MakeMemory(id, bytes, stop);
+              },
+          .yield_memory =
+              [this](const Entry* entry) {
+                if (claim_checks_ != nullptr) claim_checks_->YieldMemory(entry);
               },
       });
   inspectors_ = std::make_unique<InspectorPool>(
@@ -130,11 +141,27 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   for (const auto& [id, use] : usage) {
     if (Model* model = registry_.Find(id)) model->last_used_unix_ms = use.last_used_unix_ms;
   }
+  claim_checks_ = std::make_unique<ClaimChecks>(
+      *loop_, *library_, *cache_,
+      ClaimChecks::Events{
+          .checked = [this](const ManifestFile& file,
+                            bool matches) { OnClaimChecked(file, matches); },
+          .released =
+              [this](const ComponentId& id) {
+                loop_->Post([this, id] { cache_->Reconsider(id); });
+              }});
   uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
+  uses_->SetUsed([this](const ModelSummary& model) { claim_checks_->Check(model); });
+  library_->SetSighted([this](const ModelSummary& model) { claim_checks_->CheckTouched(model); });
   RETURN_IF_ERROR(OpenPreloader());
   passed_files_ = std::make_unique<PassedFiles>(
       *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
-      [this](const auto& models, const auto& components) { OnDropped(models, components); });
+      PassedFiles::Events{
+          .dropped =
+              [this](const auto& models, const auto& components) { OnDropped(models, components); },
+          .forgotten = [this](const auto& components) { ForgetComponents(components); },
+          .is_in_use = [this](const Model& model) { return IsInUse(model); },
+          .is_resident = [this](const ComponentId& id) { return cache_->HasOrExpects(id); }});
   paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
                                          *path_folder_, *catalog_);
   uses_->SetViews([this](const ComponentId& component) { return paths_->ViewOf(component); });
@@ -159,7 +186,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       });
   devices_->Restore(wanted);
   view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_, *paths_,
-                                      options_.strategy, limit);
+                                      library_->claims(), options_.strategy, limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
                *uses_, *passed_files_, *paths_, *preloader_, *view_},
@@ -228,6 +255,7 @@ void Daemon::BeginWork() {
     paths_->Restore([this] {
       desired_->BringBack();
       preloader_->Start();
+      PruneCatalog();
     });
   });
   loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
@@ -240,6 +268,7 @@ Daemon::~Daemon() {
   server_.reset();
   devices_.reset();
   pool_.reset();
+  if (claim_checks_ != nullptr) claim_checks_->Stop();
   library_.reset();
   pressure_.reset();
   if (cache_ != nullptr) cache_->StopLoads();
@@ -262,6 +291,102 @@ void Daemon::OnDropped(const std::vector<ModelId>& models,
       devices_->Release(placed.device, component, [](const StatusOr<ByteCount>&) {});
     }
     cache_->Drop(component);
+    cache_->Forget(component);
+  }
+}
+
+bool Daemon::IsInUse(const Model& model) {
+  const ModelId& id = model.summary.id;
+  if (!leases_->HoldersOf(id).empty() || uses_->IsBusy(id) || paths_->Find(id) != nullptr) {
+    return true;
+  }
+  const auto& components = model.summary.components;
+  return std::any_of(components.begin(), components.end(), [&](const auto& component) {
+    return !devices_->PlacementsOf(component.id).empty();
+  });
+}
+
+void Daemon::ForgetComponents(const std::vector<ComponentId>& components) {
+  pool_->Submit([this, components](std::stop_token) {
+    if (const Status forgotten = catalog_->ForgetComponents(components); !forgotten.ok()) {
+      spdlog::warn("what was known of files that are gone stays in the catalog: {}",
+                   Message(forgotten));
+    }
+  });
+}
+
+// What no model has had for long: a drive may be away for a while.
+void Daemon::PruneCatalog() {
+  Catalog::Known known;
+  for (const auto& [name, model] : registry_.all()) {
+    for (const ComponentSummary& component : model->summary.components) {
+      known.components.insert(component.id);
+    }
+    for (const ManifestFile& file : model->summary.files) {
+      known.files.emplace(file.identity.device, file.identity.inode);
+    }
+  }
+  pool_->Submit([this, known = std::move(known)](std::stop_token) {
+    const Status pruned = catalog_->Prune(
+        known, UnixMilliseconds() -
+                   std::chrono::duration_cast<std::chrono::milliseconds>(kKeepUnknown).count());
+    if (!pruned.ok()) spdlog::warn("the catalog is not pruned: {}", Message(pruned));
+  });
+}
+
+Daemon::Affected Daemon::ModelsWith(const ManifestFile& file) const {
+  Affected affected;
+  for (const auto& [name, model] : registry_.all()) {
+    const ModelSummary& summary = model->summary;
+    for (uint32_t i = 0; i < summary.files.size(); ++i) {
+      if (!os::SameButForCtime(summary.files[i].identity, file.identity) ||
+          summary.files[i].claimed_hash != file.claimed_hash) {
+        continue;
+      }
+      affected.models.insert(summary.id);
+      for (const ComponentSummary& component : summary.components) {
+        const auto& files = component.files;
+        if (std::find(files.begin(), files.end(), i) != files.end()) {
+          affected.components.insert(component.id);
+        }
+      }
+    }
+  }
+  return affected;
+}
+
+void Daemon::OnClaimChecked(const ManifestFile& file, bool matches) {
+  const auto [models, components] = ModelsWith(file);
+  for (const ModelId& id : models) {
+    Model* model = registry_.Find(id);
+    if (matches) {
+      // It was no match before it was touched.
+      if (model->summary.verdict == Verdict::kCorrupt) library_->Reinspect(id, [](const Status&) {});
+      continue;
+    }
+    model->last_error = library_->claims().RefusalOf(model->summary);
+    model->summary.verdict = std::max(model->summary.verdict, Verdict::kCorrupt);
+    spdlog::warn("{}: {}", model->summary.name, Message(model->last_error));
+  }
+  if (matches) return;
+  EndLeases(models, components);
+  OnDropped({models.begin(), models.end()}, {components.begin(), components.end()});
+  // What an intact file is compared with must not be this content.
+  ForgetComponents({components.begin(), components.end()});
+  for (const ModelId& id : models) library_->Reinspect(id, [](const Status&) {});
+}
+
+void Daemon::EndLeases(const std::set<ModelId>& models, const std::set<ComponentId>& components) {
+  for (const auto& [session, ended] : leases_->EndLeasesOn(models, components)) {
+    for (const LeaseTable::Ended& of_model : ended) {
+      const Model* model = registry_.Find(of_model.model);
+      v1::Response event;
+      v1::LeasesEnded* message = event.mutable_leases_ended();
+      message->set_model(model->summary.name);
+      for (const LeaseId lease : of_model.leases) message->add_leases(lease);
+      *message->mutable_why() = wire::ToProto(model->last_error);
+      server_->Notify(session, std::move(event));
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/status.h"
@@ -9,6 +10,7 @@
 #include "cache/budget.h"
 #include "cache/reserve.h"
 #include "catalog/catalog.h"
+#include "daemon/claim_checks.h"
 #include "daemon/component_cache.h"
 #include "daemon/desired_state.h"
 #include "daemon/device_service.h"
@@ -51,6 +53,20 @@ class Daemon {
   void BeginWork();
 
   void OnDropped(const std::vector<ModelId>& models, const std::vector<ComponentId>& components);
+  // Where the file's content is not what its name claims, what was read from it is
+  // withdrawn.
+  void OnClaimChecked(const ManifestFile& file, bool matches);
+  // The models that have the file in that state, and its components.
+  struct Affected {
+    std::set<ModelId> models;
+    std::set<ComponentId> components;
+  };
+  Affected ModelsWith(const ManifestFile& file) const;
+  void EndLeases(const std::set<ModelId>& models, const std::set<ComponentId>& components);
+  bool IsInUse(const Model& model);
+  // No file ever has their bytes again.
+  void ForgetComponents(const std::vector<ComponentId>& components);
+  void PruneCatalog();
   std::string Describe(const ComponentId& component) const;
   void FetchForDevice(const ComponentId& component, bool compressed_serves,
                       const DeviceService::FormDone& done);
@@ -77,6 +93,7 @@ class Daemon {
   std::unique_ptr<MemoryPressure> pressure_;
   std::unique_ptr<InspectorPool> inspectors_;
   std::unique_ptr<LibraryService> library_;
+  std::unique_ptr<ClaimChecks> claim_checks_;
   std::unique_ptr<ModelUse> uses_;
   std::unique_ptr<PassedFiles> passed_files_;
   std::unique_ptr<PathFolder> path_folder_;

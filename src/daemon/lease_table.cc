@@ -45,6 +45,27 @@ void LeaseTable::EndSession(SessionId session) {
   for (const LeaseId id : node.mapped()) End(id);
 }
 
+std::map<SessionId, std::vector<LeaseTable::Ended>> LeaseTable::EndLeasesOn(
+    const std::set<ModelId>& models, const std::set<ComponentId>& components) {
+  std::map<SessionId, std::map<ModelId, std::vector<LeaseId>>> ending;
+  for (const auto& [id, lease] : leases_) {
+    if (models.contains(lease.model) && components.contains(lease.component)) {
+      ending[lease.session][lease.model].push_back(id);
+    }
+  }
+  std::map<SessionId, std::vector<Ended>> ended;
+  for (auto& [session, by_model] : ending) {
+    for (auto& [model, leases] : by_model) {
+      for (const LeaseId id : leases) {
+        by_session_[session].erase(id);
+        End(id);
+      }
+      ended[session].push_back({model, std::move(leases)});
+    }
+  }
+  return ended;
+}
+
 void LeaseTable::End(LeaseId id) {
   const Lease lease = std::move(leases_.extract(id).mapped());
   CountDown(by_model_, lease.model, lease.session);

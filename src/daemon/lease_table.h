@@ -41,6 +41,14 @@ class LeaseTable {
   // kInvalidRequest unless the lease is the session's own; then nothing changed.
   Status Release(SessionId session, LeaseId id);
   void EndSession(SessionId session);
+  // Ends the leases that any session got by one of these models on one of these
+  // components, in RAM and on devices.
+  struct Ended {
+    ModelId model;
+    std::vector<LeaseId> leases;
+  };
+  std::map<SessionId, std::vector<Ended>> EndLeasesOn(const std::set<ModelId>& models,
+                                                      const std::set<ComponentId>& components);
 
   // Sessions with a lease, and how many each has.
   using Holders = std::map<SessionId, uint32_t>;

@@ -1,6 +1,7 @@
 #include "daemon/library_service.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -143,22 +144,45 @@ void LibraryService::Replace(std::vector<ModelSummary> now, const std::vector<Mo
     for (const ComponentSummary& component : old->summary.components) lost.insert(component.id);
   };
   // Names move between models, so all that leave go first.
+  std::map<std::pair<uint64_t, uint64_t>, os::FileIdentity> left;
   for (const ModelId& id : removed) {
     note_old(id);
+    if (const Model* old = registry_.Find(id)) {
+      for (const ManifestFile& file : old->summary.files) {
+        left[{file.identity.device, file.identity.inode}] = file.identity;
+      }
+    }
     registry_.Remove(id);
   }
+  // A file that moved, or another one that has its inode, size and mtime now.
+  const auto took_over = [&](const ModelSummary& summary) {
+    return std::any_of(summary.files.begin(), summary.files.end(), [&](const ManifestFile& file) {
+      const auto earlier = left.find({file.identity.device, file.identity.inode});
+      return earlier != left.end() && os::SameButForCtime(earlier->second, file.identity) &&
+             earlier->second != file.identity;
+    });
+  };
   std::vector<bool> touched;
   for (const ModelSummary& summary : now) {
     const Model* old = registry_.Find(summary.id);
     note_old(summary.id);
-    touched.push_back(old != nullptr && OnlyTouched(old->summary, summary));
+    touched.push_back(old != nullptr ? OnlyTouched(old->summary, summary) : took_over(summary));
     if (old != nullptr && !touched.back()) affected.push_back(summary.id);
   }
+  std::vector<ModelId> refuted;
   for (size_t i = 0; i < now.size(); ++i) {
-    registry_.Put(std::move(now[i])).verify_before_use |= touched[i];
+    Model& model = registry_.Put(std::move(now[i]));
+    model.verify_before_use |= touched[i];
+    // Found since the scan looked at it.
+    if (model.summary.verdict < Verdict::kCorrupt && !claims().RefusalOf(model.summary).ok()) {
+      model.summary.verdict = Verdict::kCorrupt;
+      refuted.push_back(model.summary.id);
+    }
+    if (sighted_) sighted_(model.summary);
   }
   std::erase_if(lost, [&](const ComponentId& id) { return !registry_.UsersOf(id).empty(); });
   if (!affected.empty()) on_dropped_(affected, {lost.begin(), lost.end()});
+  for (const ModelId& id : refuted) Reinspect(id, [](const Status&) {});
 }
 
 void LibraryService::Reinspect(const ModelId& id, std::function<void(Status)> done) {

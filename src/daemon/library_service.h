@@ -57,6 +57,14 @@ class LibraryService {
   // with it; then the registry has it no more.
   void Reinspect(const ModelId& id, std::function<void(Status)> done);
 
+  // Called with each model that was found, or found changed.
+  void SetSighted(std::function<void(const ModelSummary&)> sighted) {
+    sighted_ = std::move(sighted);
+  }
+
+  // Which files are what their names claim; thread-safe.
+  ClaimResults& claims() { return library_.claims(); }
+
   // Blocks on the disk; thread-safe.
   StatusOr<Manifest> ManifestOf(const ModelSummary& model) { return library_.ManifestOf(model); }
 
@@ -79,6 +87,7 @@ class LibraryService {
   Catalog& catalog_;
   ModelRegistry& registry_;
   const OnDropped on_dropped_;
+  std::function<void(const ModelSummary&)> sighted_;
   Library library_;
   const std::vector<std::string> comfyui_paths_;
   std::vector<Root> roots_;

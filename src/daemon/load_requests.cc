@@ -68,6 +68,9 @@ StatusOr<MemoryPool> RequestDispatcher::PoolFrom(const std::string& name,
 }
 
 void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
+  if (const Status refuted = RefutedSince(load->summary); !refuted.ok()) {
+    return GiveUpLoad(load, refuted);
+  }
   if (load->next == load->components.size()) {
     v1::Response response;
     v1::LoadReply* reply = response.mutable_load();

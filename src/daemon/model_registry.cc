@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include "fmt/format.h"
@@ -140,10 +142,37 @@ const std::vector<Model*>& ModelRegistry::UsersOf(const ComponentId& component) 
 
 std::optional<std::pair<Model*, uint32_t>> ModelRegistry::FindByFile(
     const os::FileIdentity& identity) {
-  const auto found = by_file_.find({identity.device, identity.inode});
-  if (found == by_file_.end()) return std::nullopt;
-  const auto& [id, index] = found->second;
-  return std::pair{Find(id), index};
+  std::optional<std::pair<Model*, uint32_t>> best;
+  int best_rank = -1;
+  const auto [begin, end] = by_file_.equal_range({identity.device, identity.inode});
+  for (auto entry = begin; entry != end; ++entry) {
+    const auto& [id, index] = entry->second;
+    Model* model = Find(id);
+    const bool exact = model->summary.files[index].identity == identity;
+    const int rank = 2 * exact + !model->ad_hoc;
+    if (rank <= best_rank) continue;
+    best_rank = rank;
+    best = std::pair{model, index};
+  }
+  return best;
+}
+
+std::optional<std::pair<Model*, uint32_t>> ModelRegistry::FindByPath(const std::string& path) {
+  std::optional<std::pair<Model*, uint32_t>> found;
+  const auto [begin, end] = by_path_.equal_range(std::hash<std::string>()(path));
+  for (auto entry = begin; entry != end; ++entry) {
+    const auto& [id, index] = entry->second;
+    Model* model = Find(id);
+    if (model->summary.FilePath(index) != path) continue;
+    if (!found || !model->ad_hoc) found = std::pair{model, index};
+  }
+  return found;
+}
+
+std::vector<const Model*> ModelRegistry::AdHoc() const {
+  std::vector<const Model*> models;
+  for (const ModelId& id : ad_hoc_) models.push_back(Find(id));
+  return models;
 }
 
 Model& ModelRegistry::Put(ModelSummary summary) {
@@ -164,7 +193,9 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   }
   for (uint32_t i = 0; i < placed.summary.files.size(); ++i) {
     const os::FileIdentity& identity = placed.summary.files[i].identity;
-    by_file_.try_emplace({identity.device, identity.inode}, placed.summary.id, i);
+    by_file_.emplace(FileKey{identity.device, identity.inode}, FileOfModel{placed.summary.id, i});
+    by_path_.emplace(std::hash<std::string>()(placed.summary.FilePath(i)),
+                     FileOfModel{placed.summary.id, i});
   }
   for (const ComponentSummary& component : placed.summary.components) {
     by_component_[component.id].push_back(&placed);
@@ -172,6 +203,13 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   by_name_[placed.summary.name] = &placed;
   by_id_[placed.summary.id] = std::move(model);
   return placed;
+}
+
+Model& ModelRegistry::PutAdHoc(ModelSummary summary) {
+  Model& model = Put(std::move(summary));
+  model.ad_hoc = true;
+  ad_hoc_.insert(model.summary.id);
+  return model;
 }
 
 void ModelRegistry::SetOverride(const ModelId& id, const ModelOverride& override_by_user) {
@@ -192,10 +230,18 @@ void ModelRegistry::Remove(const ModelId& id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   const ModelSummary& summary = found->second->summary;
-  for (const ManifestFile& file : summary.files) {
-    const auto entry = by_file_.find({file.identity.device, file.identity.inode});
-    if (entry != by_file_.end() && entry->second.first == id) by_file_.erase(entry);
+  const auto erase = [&](auto& map, const auto& key) {
+    const auto [begin, end] = map.equal_range(key);
+    for (auto entry = begin; entry != end;) {
+      entry = entry->second.first == id ? map.erase(entry) : std::next(entry);
+    }
+  };
+  for (uint32_t i = 0; i < summary.files.size(); ++i) {
+    const os::FileIdentity& identity = summary.files[i].identity;
+    erase(by_file_, FileKey{identity.device, identity.inode});
+    erase(by_path_, std::hash<std::string>()(summary.FilePath(i)));
   }
+  ad_hoc_.erase(id);
   for (const ComponentSummary& component : summary.components) {
     const auto users = by_component_.find(component.id);
     if (users == by_component_.end()) continue;  // a component that the model has twice

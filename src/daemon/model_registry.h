@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +28,10 @@ struct Model {
   std::string identified_architecture;
   // Known only through a descriptor that a client passed; forgotten with its entry.
   bool ad_hoc = false;
+  // Of an ad hoc one: its path led to its file, as this process sees it, ...
+  bool path_is_known = false;
+  // ... and leads elsewhere by now, or nowhere.
+  bool file_is_gone = false;
   // The files were touched without a change of size and time: what was read from
   // them earlier may not be theirs any more.
   bool verify_before_use = false;
@@ -49,14 +54,22 @@ class ModelRegistry {
   Model* Find(const ModelId& id);
   const Model* Find(const ModelId& id) const;
 
-  // The model that a file belongs to, by device and inode, and its index there.
+  // The model that a file belongs to, by device and inode, and its index there: rather
+  // one that has it in this very state, and rather one of the library. The inode may have
+  // been another file's when the model was looked at.
   std::optional<std::pair<Model*, uint32_t>> FindByFile(const os::FileIdentity& identity);
+  // The model that has a file of this path, likewise, and its index there.
+  std::optional<std::pair<Model*, uint32_t>> FindByPath(const std::string& path);
+  // Those that are known through descriptors alone.
+  std::vector<const Model*> AdHoc() const;
 
   // The models that have the component, in no order.
   const std::vector<Model*>& UsersOf(const ComponentId& component) const;
 
   // Adds a model or replaces the one with its id, keeping when it was used.
   Model& Put(ModelSummary summary);
+  // The same for one that is known through a descriptor alone.
+  Model& PutAdHoc(ModelSummary summary);
   void Remove(const ModelId& id);
 
   // What the user says a model is, from now on and whenever it comes back; an
@@ -78,7 +91,10 @@ class ModelRegistry {
 
   std::unordered_map<ModelId, std::unique_ptr<Model>> by_id_;
   std::map<std::string, Model*> by_name_;
-  std::map<FileKey, std::pair<ModelId, uint32_t>> by_file_;
+  std::set<ModelId> ad_hoc_;
+  using FileOfModel = std::pair<ModelId, uint32_t>;
+  std::multimap<FileKey, FileOfModel> by_file_;
+  std::unordered_multimap<size_t, FileOfModel> by_path_;  // by the path's hash
   std::unordered_map<ComponentId, std::vector<Model*>> by_component_;
   std::unordered_map<ModelId, ModelOverride> overrides_;
   std::unordered_map<ModelId, CacheSettings> cache_settings_;

@@ -19,7 +19,8 @@ class ModelRegistryTest : public testing::Test {
                            .type = "model",
                            .id = DigestOf<ComponentId>(AsBytes("shared")),
                            .entry_bytes = 1,
-                           .tensor_count = 1}};
+                           .tensor_count = 1,
+                           .files = {}}};
     return registry_.Put(summary);
   }
   std::string Found(std::string_view text) {
@@ -66,6 +67,40 @@ TEST_F(ModelRegistryTest, FindsAModelByItsFile) {
   EXPECT_EQ(found->first->summary.name, "a");
   EXPECT_EQ(found->second, 0u);
   EXPECT_FALSE(registry_.FindByFile({.device = 2, .inode = 7}).has_value());
+}
+
+// An inode is used again: the model that has the file in this state goes first.
+TEST_F(ModelRegistryTest, AReusedInodeFindsTheModelThatHasItNow) {
+  Add("earlier", 7).summary.files[0].identity.mtime_ns = 1;
+  ModelSummary now;
+  now.id = DigestOf<ModelId>(AsBytes("now"));
+  now.name = "now";
+  now.files = {{.path = "now",
+                .identity = {.device = 1, .inode = 7, .size = 0, .mtime_ns = 2, .ctime_ns = 2},
+                .claimed_hash = ""}};
+  registry_.PutAdHoc(now);
+  EXPECT_EQ(registry_.FindByFile(now.files[0].identity)->first->summary.name, "now");
+  // In another state, the library's model is the likelier one.
+  EXPECT_EQ(registry_.FindByFile({.device = 1, .inode = 7})->first->summary.name, "earlier");
+  registry_.Remove(now.id);
+  EXPECT_EQ(registry_.FindByFile(now.files[0].identity)->first->summary.name, "earlier");
+  EXPECT_TRUE(registry_.AdHoc().empty());
+}
+
+TEST_F(ModelRegistryTest, FindsAModelByThePathOfAFile) {
+  ModelSummary summary;
+  summary.id = DigestOf<ModelId>(AsBytes("m"));
+  summary.name = "m";
+  summary.folder = "/models/m";
+  summary.files = {{.path = "a.safetensors", .identity = {}, .claimed_hash = ""},
+                   {.path = "b.safetensors", .identity = {}, .claimed_hash = ""}};
+  registry_.Put(summary);
+  const auto found = registry_.FindByPath("/models/m/b.safetensors");
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->second, 1u);
+  EXPECT_FALSE(registry_.FindByPath("/models/m").has_value());
+  registry_.Remove(summary.id);
+  EXPECT_FALSE(registry_.FindByPath("/models/m/b.safetensors").has_value());
 }
 
 TEST_F(ModelRegistryTest, WhatIsRemovedIsNowhere) {

@@ -48,6 +48,7 @@ struct ModelUse::Operation {
   bool verify = false;
   bool files_are_local = false;
   bool admitted = false;
+  bool refuted = false;  // a file is known not to be what its name claims
   std::vector<uint32_t> selected;
   std::vector<uint32_t> missing;  // of selected, not in RAM
 
@@ -69,9 +70,12 @@ void ModelUse::Use(Request request, Done done) {
   auto operation = std::make_shared<Operation>();
   operation->request = std::move(request);
   ++open_;
-  operation->done = [this, done = std::move(done)](StatusOr<Result> result) {
+  busy_.insert(operation->request.model);
+  operation->done = [this, model = operation->request.model,
+                     done = std::move(done)](StatusOr<Result> result) {
     done(std::move(result));
     --open_;  // after what the answer gave rise to
+    busy_.erase(busy_.find(model));
   };
   // Not at once: the answer must never come inside the call.
   loop_.Post([this, operation] { Start(operation); });
@@ -88,6 +92,7 @@ void ModelUse::Start(const Shared& operation) {
   operation->selected.clear();
   operation->missing.clear();
   operation->result.components.clear();
+  operation->refuted = !library_.claims().RefusalOf(operation->summary).ok();
   const auto admitted = Select(*operation, *model);
   if (!admitted.ok()) return Finish(operation, admitted.status());
   operation->admitted = *admitted;
@@ -111,7 +116,10 @@ void ModelUse::Start(const Shared& operation) {
 StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
   const ModelSummary& summary = model.summary;
   const Request& request = operation.request;
-  const bool barred = summary.verdict != Verdict::kOk && request.admission != Admission::kForced;
+  // The daemon by itself never brings back what a check has refuted.
+  const bool forced = request.admission == Admission::kForced &&
+                      (!operation.refuted || !request.user.empty());
+  const bool barred = summary.verdict != Verdict::kOk && !forced;
   if (request.whole_files) {
     if (barred || summary.files.empty()) return false;
     for (uint32_t i = 0; i < summary.files.size(); ++i) operation.missing.push_back(i);
@@ -165,6 +173,7 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::
   ASSIGN_OR_RETURN(prepared.check, CheckFiles(files, operation.files_are_local));
   if (prepared.check.state != FileState::kSame) return prepared;
 
+  if (!operation.admitted) RETURN_IF_ERROR(library_.claims().RefusalOf(summary));
   if (!operation.admitted || operation.request.admission == Admission::kForced) {
     ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
     if (!operation.admitted) {
@@ -351,7 +360,18 @@ void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {
   Finish(operation, error);
 }
 
-void ModelUse::Finish(const Shared& operation, const Status& status) {
+Status ModelUse::RefutedMeanwhile(const Operation& operation) {
+  if (operation.refuted) return OkStatus();  // the user forced it
+  const Status refusal = library_.claims().RefusalOf(operation.summary);
+  if (refusal.ok()) return refusal;
+  for (const ComponentSummary& component : operation.summary.components) {
+    cache_.Drop(component.id);  // it may have been loaded after the check
+  }
+  return refusal;
+}
+
+void ModelUse::Finish(const Shared& operation, Status status) {
+  if (status.ok()) status = RefutedMeanwhile(*operation);
   const std::optional<PreloadReason>& preload = operation->request.preload;
   const bool no_room = CodeOf(status) == ErrorCode::kRamLimitExceeded && !status.ok();
   const bool mistyped = CodeOf(status) == ErrorCode::kComponentNotFound && !status.ok();
@@ -359,7 +379,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
     if (!(preload && no_room) && !mistyped) model->last_error = status;
     if (status.ok() && operation->request.is_use && (!preload || IsAskedFor(*preload))) {
       model->last_used_unix_ms = UnixMilliseconds();
-      ++uses_[operation->request.model];
+      if (!model->ad_hoc) ++uses_[operation->request.model];
     }
   }
   if (!status.ok()) {
@@ -377,6 +397,7 @@ void ModelUse::Finish(const Shared& operation, const Status& status) {
             [](const Component& a, const Component& b) { return a.index < b.index; });
   result.took = std::chrono::steady_clock::now() - operation->started;
   if (!preload && operation->request.is_use) LogAccess(result);
+  if (used_) used_(operation->summary);
   operation->done(std::move(result));
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <unordered_map>
@@ -118,10 +119,15 @@ class ModelUse {
   }
   // No use is on its way.
   bool idle() const { return open_ == 0; }
+  // A use of this model is.
+  bool IsBusy(const ModelId& model) const { return busy_.contains(model); }
   // Told of each request that a user waits for, when its components were asked for.
   void SetDemanded(std::function<void(const Request&)> demanded) {
     demanded_ = std::move(demanded);
   }
+
+  // Called with each model whose components were found or loaded.
+  void SetUsed(std::function<void(const ModelSummary&)> used) { used_ = std::move(used); }
 
   // How often models were used since the last call, to be recorded.
   std::unordered_map<ModelId, uint64_t> TakeUses() { return std::exchange(uses_, {}); }
@@ -152,7 +158,10 @@ class ModelUse {
   void TakeCompressed(const Shared& operation, uint32_t index, const ComponentId& component);
   void EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source);
   void Arrived(const Shared& operation, StatusOr<Component> component);
-  void Finish(const Shared& operation, const Status& status);
+  void Finish(const Shared& operation, Status status);
+  // What a check of its files found while the use was on its way: then nothing of it is
+  // handed out.
+  Status RefutedMeanwhile(const Operation& operation);
   // Whether a use of the component counts in the log of preloads, and it is told.
   void NotePreloadUse(const Operation& operation, const ComponentId& component, bool in_ram);
   void LogAccess(const Result& result);
@@ -165,8 +174,10 @@ class ModelUse {
   Catalog& catalog_;
   std::function<void(const Request&)> demanded_;
   std::function<std::optional<View>(const ComponentId&)> view_of_;
+  std::function<void(const ModelSummary&)> used_;
   std::unordered_map<ModelId, uint64_t> uses_;
   size_t open_ = 0;  // uses that are not answered
+  std::multiset<ModelId> busy_;  // their models
 };
 
 std::vector<std::string> AllComponents(const ModelSummary& model);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,41 +36,88 @@ struct PassedFile {
   std::vector<FilePart> parts;
 };
 
-// A file outside the roots becomes an ad hoc model, named by its base name, that
-// is known until its entry leaves the RAM. Loop thread only.
+// Whose a passed file is goes by the file alone, and by paths that lead to it; what the
+// client calls it is a claim (docs/design/claims.md):
+// 1. a model that has the file in this very state;
+// 2. a model of the library, looked at again, whose path leads to it now: a new revision;
+// 3. else an ad hoc model, named by its base name. The same path again is a new revision
+//    of the same ad hoc model.
+// An ad hoc model is forgotten when its path leads elsewhere, or its entry left RAM, and
+// nothing uses it. Loop thread only.
 class PassedFiles {
  public:
   using Done = std::function<void(StatusOr<PassedFile>)>;
-  using OnDropped = LibraryService::OnDropped;
+  struct Events {
+    // As in LibraryService: an ad hoc model's file has other content, or is gone.
+    LibraryService::OnDropped dropped;
+    // No model has these components any more, and none ever will.
+    std::function<void(const std::vector<ComponentId>&)> forgotten;
+    // A session, a device or a request uses the model.
+    std::function<bool(const Model&)> is_in_use;
+    // The component is in RAM, or on its way.
+    std::function<bool(const ComponentId&)> is_resident;
+  };
 
-  // on_dropped as in LibraryService: an ad hoc model's file has other content.
   PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-              LibraryService& library, Catalog& catalog, Inspector& inspector,
-              OnDropped on_dropped);
+              LibraryService& library, Catalog& catalog, Inspector& inspector, Events events);
 
   // Calls done later and exactly once. Errors: kInvalidRequest for a descriptor
   // that is no readable file, and those of InspectFile().
   // Also kCorruptedModel and kIncompatibleModel, for a file that may not be used.
-  void Resolve(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
-               Done done);
+  void Resolve(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path, Done done);
 
   // What is in the file; it does not become a model. Calls done later and once.
   void Look(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
             std::function<void(const StatusOr<Manifest>&)> done);
 
+  // Looks where the ad hoc models' paths lead, and forgets those of no more use. Calls
+  // done later with how many models went.
+  void Sweep(std::function<void(size_t)> done);
+  // An entry left RAM, or a lease ended: sweeps soon.
+  void SweepSoon();
+
  private:
+  // A file on its way through the three steps.
+  struct Passed {
+    std::shared_ptr<const os::UniqueFd> file;
+    std::string client_path;
+    Done done;
+    os::FileIdentity identity;
+    std::vector<std::string> paths;  // that lead to it, as this process sees them
+    bool is_deleted = false;
+    std::set<ModelId> looked_at;  // again, in step 2
+  };
+  using SharedPassed = std::shared_ptr<Passed>;
   struct Inspected {
     os::FileIdentity identity;
     ModelSummary summary;  // without id and name
     Manifest manifest;
   };
+  // Where an ad hoc model's file should be.
+  struct Place {
+    ModelId model;
+    std::string path;
+    os::FileIdentity identity;
+    bool leads_elsewhere = false;
+  };
+
+  static Status Identify(Passed& passed);
+  void FindModel(const SharedPassed& passed);
+  // A model of the library that should be looked at again; nullptr: none.
+  const Model* CandidateFor(const Passed& passed);
+  void InspectAdHoc(const SharedPassed& passed);
+  void InspectAdHocNow(const SharedPassed& passed);
   StatusOr<Inspected> Inspect(int fd, const std::string& name) const;
-  void OnIdentified(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
-                    const os::FileIdentity& identity, Done done);
   void PartsOf(const ModelId& model, uint32_t index, Done done);
-  void Register(Inspected inspected, const std::string& client_path);
+  // Returns the components whose bytes are not those of an earlier file: its inode, and
+  // so its id, may have been another's.
+  std::vector<ComponentId> Register(Inspected inspected, const Passed& passed);
+  void HandOn(const SharedPassed& passed);
   void Forget(const ModelId& id);
   std::string UniqueName(const std::string& client_path) const;
+  size_t OnLooked(const std::vector<Place>& places);
+  // Components of the model that no other model has.
+  std::vector<ComponentId> OwnComponents(const Model& model) const;
 
   os::EventLoop& loop_;
   ThreadPool& pool_;
@@ -77,7 +125,10 @@ class PassedFiles {
   LibraryService& library_;
   Catalog& catalog_;
   Inspector& inspector_;
-  const OnDropped on_dropped_;
+  const Events events_;
+  std::multiset<ModelId> arriving_;  // registered, and not handed on yet
+  bool sweep_is_due_ = false;
+  os::EventLoop::TimerId look_timer_ = 0;
 };
 
 }  // namespace warmset

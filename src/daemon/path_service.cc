@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "fmt/format.h"
 #include "os/file.h"
 #include "spdlog/spdlog.h"
 
@@ -79,6 +80,11 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
   const Model* model = registry_.Find(id);
   if (model == nullptr) return done(Error(ErrorCode::kFileChanged, "the model is gone"));
   const ModelSummary& summary = model->summary;
+  if (summary.verdict != Verdict::kOk) {
+    return done(Error(ErrorCode::kCorruptedModel,
+                      fmt::format("{} was found to be {} meanwhile; `warmset show` says why",
+                                  summary.name, VerdictName(summary.verdict))));
+  }
   std::map<std::string, PathTarget> targets = beside;
   Opened opened;
   for (const ModelUse::Component& file : files.components) {

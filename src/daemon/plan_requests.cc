@@ -33,7 +33,8 @@ std::string ReasonOf(const EntryStore::Step& step, const std::string& policy,
   if (step.what == What::kCompressedForm) return "its raw form is in use and stays";
   int64_t last_used = 0;
   for (const Model* user : users) last_used = std::max(last_used, user->last_used_unix_ms);
-  std::string reason = step.retention == Retention::kLow    ? "low priority; "
+  std::string reason = step.retention == Retention::kGone  ? "its file is gone; "
+                       : step.retention == Retention::kLow ? "low priority; "
                        : step.retention == Retention::kHigh ? "nothing of lower priority is left; "
                                                             : "";
   reason += step.expendable ? "its memory serves others better, by its use and costs"

@@ -261,7 +261,10 @@ void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
     if (!report.ok()) return Fail(call, report.status());
     v1::Response response;
     *response.mutable_scan() = ScanMessage(*report);
-    Answer(call, std::move(response));
+    services_.passed_files.Sweep([this, call, response](size_t forgotten) mutable {
+      response.mutable_scan()->set_removed(response.scan().removed() + forgotten);
+      Answer(call, std::move(response));
+    });
   });
 }
 

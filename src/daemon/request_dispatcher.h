@@ -127,7 +127,7 @@ class RequestDispatcher : public wire::RequestHandler {
   void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);
   struct AttachCall;
   void AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
-                        const v1::Attach& request);
+                        const v1::Attach& request, bool again = false);
   void FindFileRuns(const std::shared_ptr<AttachCall>& attach, const ModelSummary& summary,
                     uint32_t file);
   void AttachEntries(const std::shared_ptr<AttachCall>& attach);
@@ -140,6 +140,11 @@ class RequestDispatcher : public wire::RequestHandler {
   void ReportProgress(Call call, const ModelId& model);
   void LookAtProgress();
   void TellProgress(Watched& watched);
+  // What a check of the model's files has found since it was as the summary says.
+  Status RefutedSince(const ModelSummary& summary) const {
+    return summary.verdict == Verdict::kOk ? services_.library.claims().RefusalOf(summary)
+                                           : OkStatus();
+  }
   bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
   void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
   void Fail(Call call, const Status& error) {

@@ -89,6 +89,9 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_kind(summary.model_kind);
   state.set_architecture(summary.architecture);
   state.set_verdict(std::string(VerdictName(summary.verdict)));
+  const ClaimResult claim = claims_.OfFiles(summary.files);
+  state.set_claim(std::string(ClaimStateName(claim.state)));
+  state.set_claim_checked_unix_ms(claim.checked_unix_ms);
   if (!model.override_by_user.empty()) {
     state.mutable_override()->set_kind(model.override_by_user.kind);
     state.mutable_override()->set_architecture(model.override_by_user.architecture);
@@ -149,6 +152,11 @@ void StateView::AddComponentState(const Model& model, size_t index,
   state.set_id(component.id.Hex());
   state.set_bytes(component.entry_bytes);
   state.set_tensors(component.tensor_count);
+  std::vector<ManifestFile> files;
+  for (const uint32_t file : component.files) {
+    if (file < model.summary.files.size()) files.push_back(model.summary.files[file]);
+  }
+  state.set_claim(std::string(ClaimStateName(claims_.OfFiles(files).state)));
   const Entry* const raw = cache_.Find(component.id);
   const auto compressed = cache_.Compressed(component.id);
   if (raw != nullptr) {
@@ -208,6 +216,10 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
     if (opened != nullptr) AddRamPath(*opened, *message);
     message->set_bytes(file.identity.size);
     message->set_claimed_hash(file.claimed_hash);
+    const ClaimResult claim = claims_.Of(file);
+    message->set_claim(std::string(ClaimStateName(claim.state)));
+    message->set_claim_checked_unix_ms(claim.checked_unix_ms);
+    message->set_found_hash(claim.found);
   }
   // A manifest of another revision has other components.
   const auto components = static_cast<int>(summary.components.size());

@@ -13,6 +13,7 @@
 #include "daemon/lease_table.h"
 #include "daemon/model_registry.h"
 #include "daemon/path_service.h"
+#include "discover/claim_results.h"
 #include "inspect/compatibility/device_profile.h"
 #include "os/unix_socket.h"
 #include "warmset/v1/session.pb.h"
@@ -24,13 +25,14 @@ namespace warmset {
 class StateView {
  public:
   StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
-            DeviceService& devices, const PathService& paths, CacheStrategy default_strategy,
-            ByteCount configured_limit)
+            DeviceService& devices, const PathService& paths, const ClaimResults& claims,
+            CacheStrategy default_strategy, ByteCount configured_limit)
       : registry_(registry),
         cache_(cache),
         leases_(leases),
         devices_(devices),
         paths_(paths),
+        claims_(claims),
         default_strategy_(default_strategy),
         configured_limit_(configured_limit) {}
 
@@ -75,6 +77,7 @@ class StateView {
   const LeaseTable& leases_;
   DeviceService& devices_;
   const PathService& paths_;
+  const ClaimResults& claims_;
   const CacheStrategy default_strategy_;
   const ByteCount configured_limit_;
   struct Peer {

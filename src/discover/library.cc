@@ -307,9 +307,13 @@ class Library::ScanInProgress {
 };
 
 Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads)
-    : catalog_(catalog), inspector_(inspector), inspect_threads_(std::max(1u, inspect_threads)) {}
+    : catalog_(catalog),
+      inspector_(inspector),
+      inspect_threads_(std::max(1u, inspect_threads)),
+      claims_(catalog) {}
 
 StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& roots) {
+  RETURN_IF_ERROR(claims_.Restore());
   ASSIGN_OR_RETURN(const std::vector<ModelRow> rows, catalog_.Models());
   const std::set<std::string> paths = PathsOf(Normalized(roots));
   RememberRoots(Normalized(roots));
@@ -338,6 +342,7 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const P
     if (progress) progress({.files = files, .done = 0, .total = 0, .item = folder});
   };
   ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_, inspector_).Walk(roots, on_folder, stop));
+  for (Sighting& sighting : walk.sightings) claims_.AddFindings(sighting);
   ScanInProgress scan(catalog_, inspector_, inspect_threads_, progress, stop);
   ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk), SnapshotKnown()));
   for (const ModelSummary& model : report.added) Remember(model);
@@ -398,7 +403,9 @@ StatusOr<Sighting> Library::SightAgain(const ModelSummary& model) {
   ShardListCache none;
   ScanWalk walk = Scanner(none, inspector_).Revisit(root, model.folder);
   for (Sighting& sighting : walk.sightings) {
-    if (sighting.id == model.id) return std::move(sighting);
+    if (sighting.id != model.id) continue;
+    claims_.AddFindings(sighting);
+    return std::move(sighting);
   }
   if (!walk.unreadable.empty()) {
     return Error(walk.findings.front().code, walk.findings.front().message);

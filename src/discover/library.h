@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
+#include "discover/claim_results.h"
 #include "discover/model_summary.h"
 #include "discover/scanner.h"
 #include "inspect/manifest.h"
@@ -73,6 +74,9 @@ class Library {
   // any more. On error the model is forgotten here and in the catalog.
   StatusOr<ModelSummary> Reinspect(const ModelSummary& model);
 
+  // Which files are what their names claim. A model with one that is not is corrupt.
+  ClaimResults& claims() { return claims_; }
+
   // The manifest of exactly that revision, whatever its verdict: from the catalog, else read from the
   // files once more (kFileChanged when they have another revision by now).
   StatusOr<Manifest> ManifestOf(const ModelSummary& model);
@@ -98,6 +102,7 @@ class Library {
   Catalog& catalog_;
   Inspector& inspector_;
   const unsigned inspect_threads_;
+  ClaimResults claims_;
 
   absl::Mutex scan_mutex_;
   ShardListCache shard_lists_ ABSL_GUARDED_BY(scan_mutex_);

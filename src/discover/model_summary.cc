@@ -8,7 +8,7 @@
 namespace warmset {
 namespace {
 
-constexpr uint16_t kSummaryVersion = 3;
+constexpr uint16_t kSummaryVersion = 4;
 constexpr uint64_t kMaxText = 64 * 1024;
 
 StatusOr<std::string> ReadText(ByteReader& in) {
@@ -36,7 +36,21 @@ StatusOr<ComponentSummary> ReadComponent(ByteReader& in) {
   ASSIGN_OR_RETURN(component.id, ComponentId::FromBytes(id));
   ASSIGN_OR_RETURN(component.entry_bytes, in.Read<uint64_t>());
   ASSIGN_OR_RETURN(component.tensor_count, in.Read<uint64_t>());
+  ASSIGN_OR_RETURN(const auto files, in.Read<uint32_t>());
+  for (uint32_t i = 0; i < files; ++i) {
+    ASSIGN_OR_RETURN(const auto file, in.Read<uint32_t>());
+    component.files.push_back(file);
+  }
   return component;
+}
+
+std::vector<uint32_t> FilesOf(const ComponentManifest& component) {
+  std::vector<uint32_t> files;
+  for (const FileRun& run : component.runs) files.push_back(run.file);
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  files.shrink_to_fit();
+  return files;
 }
 
 }  // namespace
@@ -60,7 +74,8 @@ void Describe(const Manifest& manifest, ModelSummary& summary) {
   summary.components.reserve(manifest.components.size());
   for (const ComponentManifest& component : manifest.components) {
     summary.components.push_back({component.name, component.type, component.id,
-                                  component.entry_bytes, component.tensor_count});
+                                  component.entry_bytes, component.tensor_count,
+                                  FilesOf(component)});
   }
 }
 
@@ -90,6 +105,8 @@ ModelRow ToRow(const ModelSummary& summary) {
     out.WriteBytes(component.id.bytes);
     out.Write(component.entry_bytes);
     out.Write(component.tensor_count);
+    out.Write(static_cast<uint32_t>(component.files.size()));
+    for (const uint32_t file : component.files) out.Write(file);
   }
   return {.id = summary.id,
           .name = summary.name,

@@ -19,6 +19,7 @@ struct ComponentSummary {
   ComponentId id;
   uint64_t entry_bytes = 0;
   uint64_t tensor_count = 0;
+  std::vector<uint32_t> files;  // of the model's, whose bytes it has
 };
 
 // Tensors and runs stay in the catalog, see Library::ManifestOf().

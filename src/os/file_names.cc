@@ -1,9 +1,11 @@
 #include "os/file_names.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 
@@ -49,6 +51,15 @@ Status RemoveName(const std::string& path) {
 Status SetMode(int fd, unsigned mode) {
   return Try("fchmod", fmt::format("set a file's mode to {:o}", mode),
              [&] { return ::fchmod(fd, mode); });
+}
+
+StatusOr<std::string> NameOfDescriptor(int fd) {
+  if (const int fault = InjectedFault("readlink")) return ErrnoError(fault, "name a descriptor");
+  std::array<char, PATH_MAX> name{};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
+  if (size < 0) return ErrnoError(errno, "name a descriptor");
+  return std::string(name.data(), static_cast<size_t>(size));
 }
 
 }  // namespace warmset::os

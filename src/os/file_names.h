@@ -21,6 +21,10 @@ Status RenameOver(const std::string& from, const std::string& to);
 // No error when there is no such name. Not for a folder.
 Status RemoveName(const std::string& path);
 
+// The path of what fd refers to, as the kernel knows it: one that led there when it was
+// opened, seen from this process. kIoError where it has none.
+StatusOr<std::string> NameOfDescriptor(int fd);
+
 // Sets the permission bits of an open file or folder.
 Status SetMode(int fd, unsigned mode);
 

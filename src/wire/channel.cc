@@ -51,6 +51,7 @@ StatusOr<std::vector<Answer>> Channel::CallForAll(v1::Request request, std::vect
     if (response.has_error() && (response.id() == request.id() || response.id() == 0)) {
       return FromProto(response.error());
     }
+    if (response.has_leases_ended()) continue;  // an event, on whatever was attached before
     if (response.id() != request.id()) {
       return Error(ErrorCode::kInternal, fmt::format("an answer to request {} while {} was asked",
                                                      response.id(), request.id()));

@@ -14,7 +14,8 @@ namespace warmset::wire {
 // A peer with another major version is refused. The minor version counts
 // additions; both sides ignore fields that they do not know.
 inline constexpr uint32_t kProtocolMajor = 1;
-inline constexpr uint32_t kProtocolMinor = 1;
+inline constexpr uint32_t kProtocolMinor = 2;
+inline constexpr uint32_t kFirstMinorWithEvents = 2;
 
 // kInvalidRequest when payload is no such message.
 StatusOr<v1::Request> ParseRequest(Encoding encoding, std::string_view payload);

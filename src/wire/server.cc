@@ -36,6 +36,7 @@ struct Server::Session {
   FrameWriter writer;
   std::unordered_map<uint64_t, Encoding> in_flight;  // by request id
   bool greeted = false;
+  Encoding encoding = Encoding::kProtobuf;  // of Hello: events have it
   bool refused = false;         // nothing is read any more; closed when all is sent
   bool broken = false;          // to be closed as soon as no handler is below us
   bool turn_is_posted = false;  // frames are left in the reader
@@ -209,6 +210,7 @@ void Server::OnHello(Session& session, const v1::Request& request) {
     return;
   }
   session.greeted = true;
+  session.encoding = session.in_flight.at(request.id());
   handler_->SessionOpened(session.info);
   v1::Response response;
   response.set_id(request.id());
@@ -248,6 +250,17 @@ void Server::RespondError(SessionId session, uint64_t request_id, const Status& 
   response.set_id(request_id);
   *response.mutable_error() = ToProto(error);
   Respond(session, std::move(response));
+}
+
+void Server::Notify(SessionId id, v1::Response event) {
+  const std::shared_ptr<Session> session = Find(id);
+  if (session == nullptr || !session->greeted || session->broken || session->refused ||
+      session->info.hello.protocol_minor() < kFirstMinorWithEvents) {
+    return;
+  }
+  event.set_id(0);
+  if (!Queue(*session, session->encoding, event, {}).ok()) return Break(*session);
+  Flush(*session);
 }
 
 Status Server::Queue(Session& session, Encoding encoding, v1::Response& response,

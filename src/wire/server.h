@@ -92,6 +92,10 @@ class Server {
   // Sends the error as the request's last response. REQUIRES: error is not OK.
   void RespondError(SessionId session, uint64_t request_id, const Status& error);
 
+  // Sends what no request asked for: an event, whose id is 0. Clients of protocol 1.1
+  // and older get none, as they would take it for the end of their session.
+  void Notify(SessionId session, v1::Response event);
+
   // Whether the request still waits for its last response: work for one that
   // does not can stop.
   bool InFlight(SessionId session, uint64_t request_id) const;

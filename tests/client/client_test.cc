@@ -244,6 +244,26 @@ TEST_F(ClientTest, ALeaseEndsWithTheLastHandle) {
   EXPECT_EQ(Leases(client), 0);
 }
 
+// The event comes within a call, and between calls.
+TEST_F(ClientTest, AWithdrawnModelSaysSoAtItsNextUse) {
+  Client client = MustConnect();
+  const Model first = MustAttach(client, "good");
+  const std::string name(first.components()[0].tensor(0).name());
+  EXPECT_TRUE(first.tensor(name));
+  EXPECT_TRUE(client.Cache("withdrawn"));
+  EXPECT_EQ(first.tensor(name).error().code, "corrupted_model");
+  EXPECT_EQ(first.components()[0].tensor(name).error().code, "corrupted_model");
+  EXPECT_TRUE(HasRightBytes(first));  // what is mapped stays as it is
+
+  const Model second = MustAttach(client, "good");
+  EXPECT_TRUE(second.tensor(name));
+  EXPECT_TRUE(client.Preload("withdrawn"));
+  while (second.tensor(name)) std::this_thread::yield();
+  EXPECT_EQ(second.tensor(name).error().code, "corrupted_model");
+  EXPECT_EQ(Leases(client), 0);
+  EXPECT_EQ(daemon_->seen().sessions_opened, 1);
+}
+
 TEST_F(ClientTest, TensorsOutliveTheClient) {
   std::optional<Tensor> tensor;
   {

@@ -79,6 +79,8 @@ class Handler : public wire::RequestHandler {
 
   void Attach(wire::SessionId session, const v1::Request& request,
               const std::vector<os::UniqueFd>& fds);
+  // Ends the session's leases by itself, as when a file is not what its name claims.
+  void EndLeases(wire::SessionId session);
   // Sends one component and counts its lease.
   void Give(wire::SessionId session, v1::Response response, std::vector<SharedFd> fds);
 
@@ -119,15 +121,29 @@ void Handler::Handle(wire::SessionId session, const v1::Request& request,
     case v1::Request::kCache:
       response.mutable_progress()->set_done(1);
       server->Respond(session, response);
+      if (request.cache().model() == "withdrawn") EndLeases(session);
       response.mutable_cache()->mutable_state()->set_name(request.cache().model());
       response.set_more(false);
       return server->Respond(session, std::move(response));
     case v1::Request::kPreloadModel:
       response.mutable_preload()->mutable_state()->set_name(request.preload_model().model());
-      return server->Respond(session, std::move(response));
+      server->Respond(session, std::move(response));
+      if (request.preload_model().model() == "withdrawn") EndLeases(session);
+      return;
     default:
       std::abort();
   }
+}
+
+void Handler::EndLeases(wire::SessionId session) {
+  v1::Response event;
+  v1::LeasesEnded* ended = event.mutable_leases_ended();
+  for (const uint64_t lease : leases_[session]) ended->add_leases(lease);
+  ended->mutable_why()->set_code("corrupted_model");
+  ended->mutable_why()->set_message("it is not what its name claims");
+  seen_->leases -= static_cast<int>(leases_[session].size());
+  leases_[session].clear();
+  server->Notify(session, std::move(event));
 }
 
 void Handler::Give(wire::SessionId session, v1::Response response, std::vector<SharedFd> fds) {

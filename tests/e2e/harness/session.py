@@ -43,7 +43,7 @@ class Attached:
 class Session:
     """One connection. Closes what it received when it is closed."""
 
-    def __init__(self, path, hello=True, held_bytes=0):
+    def __init__(self, path, hello=True, held_bytes=0, minor=0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._buffer, self._id = b"", 0
         self._fds = []  # that belong to frames still to come
@@ -52,7 +52,7 @@ class Session:
             self.socket.connect(str(path))  # waits where the listener's queue is full
             self.socket.settimeout(PATIENCE)
             if hello:
-                self.hello = self.call("hello", protocol_major=1, protocol_minor=0, client="e2e",
+                self.hello = self.call("hello", protocol_major=1, protocol_minor=minor, client="e2e",
                                        held_bytes=held_bytes)
         except BaseException:
             self.close()
