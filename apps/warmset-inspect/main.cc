@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "isolate/helper_program.h"
+#include "os/signal_fd.h"
 
 int main(int argc, char** argv) {
   uint64_t memory_bytes = 0;
@@ -19,5 +20,7 @@ int main(int argc, char** argv) {
   // A terminal's Ctrl-C reaches the whole process group; who started it ends it.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
+  warmset::os::IgnoreFileSizeSignal();
+  warmset::os::IgnorePipeSignal();
   return warmset::RunHelper(memory_bytes);
 }

@@ -9,6 +9,7 @@
 #include "device/device.h"
 #include "google/protobuf/stubs/logging.h"
 #include "os/event_loop.h"
+#include "os/signal_fd.h"
 #include "os/unique_fd.h"
 #include "spdlog/spdlog.h"
 #include "worker/worker.h"
@@ -47,6 +48,8 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   warmset::StartLog("warmset-worker", "info");
+  warmset::os::IgnoreFileSizeSignal();
+  warmset::os::IgnorePipeSignal();
   google::protobuf::SetLogHandler(nullptr);  // what is invalid comes back as an error
 
   const warmset::Status status = warmset::Run(device, memory, fd);

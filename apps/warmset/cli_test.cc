@@ -248,8 +248,8 @@ TEST_F(CliTest, DoctorWorksWithoutADaemon) {
   }
   for (const char* const name :
        {"kernel", "huge pages", "isolation", "io_uring", "memory", "overcommit", "locked memory",
-        "open files", "mappings", "inotify watches", "catalog", "root", "programs", "socket",
-        "python"}) {
+        "open files", "mappings", "inotify watches", "home", "catalog", "root", "programs",
+        "socket", "python"}) {
     EXPECT_EQ(health.count(name), 1u) << name;
   }
   EXPECT_EQ(health.at("daemon"), "warn");

@@ -88,6 +88,21 @@ StatusOr<int> RunConfig(const Context& context, const OptionFlags& flags) {
   return print(reply, "`warmset serve` would use:");
 }
 
+// A daemon that a disk does not answer ends all the same: the process lasts as long as the
+// kernel waits for the disk, but holds nothing any more.
+enum class DaemonEnd { kWhole, kThreadsLeft, kNone };
+
+StatusOr<DaemonEnd> AwaitEnd(int pidfd, pid_t pid) {
+  constexpr std::chrono::milliseconds kLook{100};
+  const auto deadline = std::chrono::steady_clock::now() + kShutdownPatience;
+  while (std::chrono::steady_clock::now() < deadline) {
+    ASSIGN_OR_RETURN(const bool ended, os::WaitForEnd(pidfd, kLook));
+    if (ended) return DaemonEnd::kWhole;
+    if (os::StateOf(pid) == 'Z') return DaemonEnd::kThreadsLeft;
+  }
+  return DaemonEnd::kNone;
+}
+
 StatusOr<int> RunShutdown(const Context& context) {
   ASSIGN_OR_RETURN(wire::Channel channel, context.Connect());
   const int pid = channel.daemon().pid();
@@ -96,16 +111,19 @@ StatusOr<int> RunShutdown(const Context& context) {
   v1::Request request;
   request.mutable_shutdown();
   ASSIGN_OR_RETURN(const wire::Answer answer, channel.Call(std::move(request)));
+  DaemonEnd end = DaemonEnd::kWhole;
   if (pidfd.ok()) {
-    ASSIGN_OR_RETURN(const bool ended, os::WaitForEnd(pidfd->get(), kShutdownPatience));
-    if (!ended) {
-      return Error(ErrorCode::kTimeout,
-                   fmt::format("the daemon (process {}) has not ended after {} s", pid,
-                               kShutdownPatience.count()));
-    }
+    ASSIGN_OR_RETURN(end, AwaitEnd(pidfd->get(), pid));
+  }
+  if (end == DaemonEnd::kNone) {
+    return Error(ErrorCode::kTimeout,
+                 fmt::format("the daemon (process {}) has not ended after {} s", pid,
+                             kShutdownPatience.count()));
   }
   return context.Show(answer.response.shutdown(), [&](const Screen&) {
-    return fmt::format("the daemon (process {}) has ended\n", pid);
+    return fmt::format(
+        "the daemon (process {}) has ended{}\n", pid,
+        end == DaemonEnd::kWhole ? "" : "; threads of it stay until a disk answers them");
   });
 }
 

@@ -45,6 +45,7 @@ StatusOr<v1::Response> Context::Call(v1::Request request, std::vector<wire::Shar
   ASSIGN_OR_RETURN(wire::Answer answer,
                    channel.Call(std::move(request), std::move(fds),
                                 [&bar](const v1::Progress& progress) { bar.Update(progress); }));
+  for (const std::string& warning : answer.response.warnings()) ReportWarning(warning);
   return std::move(answer.response);
 }
 
@@ -74,6 +75,11 @@ void ReportError(const Status& error) {
     text += fmt::format("  {}\n", Printable(candidate));
   }
   std::fputs(text.c_str(), stderr);
+}
+
+void ReportWarning(const std::string& warning) {
+  const Style style(UseColours(STDERR_FILENO));
+  fmt::print(stderr, "{} warning: {}\n", style.Yellow("warmset:"), Printable(warning));
 }
 
 CLI::App* AddCommand(CLI::App& app, Context& context, const std::string& name,

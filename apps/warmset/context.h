@@ -65,6 +65,8 @@ void OnCommand(CLI::App* command, Context& context, StatusOr<int> (*run)(const C
 void PrintNote(std::string_view note);
 // The failure as a line on stderr.
 void ReportError(const Status& error);
+// What the daemon wants the user to know, although it worked.
+void ReportWarning(const std::string& warning);
 
 // What stdout is, for output that does not go through Context::Show.
 Screen StdoutScreen();

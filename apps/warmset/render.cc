@@ -167,7 +167,11 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
     if (any_shared) row.push_back(fmt::format("{}", fmt::join(model.shared_with(), ", ")));
     table.AddRow(row);
   }
-  return table.Render(screen) + MemoryLine(active.memory());
+  std::string text = table.Render(screen) + MemoryLine(active.memory());
+  for (const std::string& notice : active.notices()) {
+    text += fmt::format("{} {}\n", screen.style.Yellow("notice:"), Printable(notice));
+  }
+  return text;
 }
 
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen) {

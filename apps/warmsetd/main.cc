@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -14,6 +15,7 @@
 #include "fmt/format.h"
 #include "google/protobuf/stubs/logging.h"
 #include "os/limits.h"
+#include "os/signal_fd.h"
 #include "spdlog/spdlog.h"
 #include "wire/plain_json.h"
 
@@ -59,6 +61,11 @@ int Run(const OptionFlags& flags, bool json) {
   if (!daemon.ok()) return Fail(daemon.status(), json);
   if (json) PrintReady(socket);
   (*daemon)->Run();
+  if (!(*daemon)->Close()) {
+    (void)daemon->release();
+    spdlog::shutdown();
+    std::_Exit(0);
+  }
   return 0;
 }
 
@@ -66,9 +73,12 @@ int Run(const OptionFlags& flags, bool json) {
 }  // namespace warmset
 
 int main(int argc, char** argv) {
-  CLI::App app("Keeps AI models warm. Usually started by `warmset serve`.\n\n"
-               "Example: warmsetd --root ~/models --ram-limit 8GiB",
-               "warmsetd");
+  warmset::os::IgnoreFileSizeSignal();
+  warmset::os::IgnorePipeSignal();
+  CLI::App app(
+      "Keeps AI models warm. Usually started by `warmset serve`.\n\n"
+      "Example: warmsetd --root ~/models --ram-limit 8GiB",
+      "warmsetd");
   warmset::OptionFlags flags;
   warmset::AddServeFlags(app, flags);
   bool json = false;

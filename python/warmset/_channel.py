@@ -24,6 +24,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 import weakref
 from typing import Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -34,6 +35,7 @@ from .errors import (
     InvalidRequestError,
     VersionMismatchError,
     WarmsetError,
+    WarmsetWarning,
     error_from_message,
 )
 from .states import Progress, decode
@@ -137,6 +139,9 @@ class Channel:
                 try:
                     replies = self._exchange(sock, request, fds, on_progress)
                     tensors = request[name].get("tensors", ())
+                    for said, _ in replies:
+                        for warning in said.get("warnings", ()):
+                            warnings.warn(warning, WarmsetWarning, stacklevel=4)
                     return [
                         Reply(said, got, self._lease(said, got, tensors)) for said, got in replies
                     ]

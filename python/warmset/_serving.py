@@ -18,16 +18,18 @@ from typing import Dict, List, Set, Type
 from ._attach import Attachment, attachments
 from ._channel import Channel
 from ._wire import socket_path
-from .errors import DaemonTimeoutError, ModelReadError, UnsupportedFormatError, WarmsetError
+from .errors import (
+    DaemonTimeoutError,
+    ModelReadError,
+    UnsupportedFormatError,
+    WarmsetError,
+    WarmsetWarning,
+)
 
 # Seconds: shorter than a session's, because the library itself is there to serve.
 _TIMEOUT = 5.0
 _SILENCE = 30.0
 _PAUSE = 60.0
-
-
-class WarmsetWarning(UserWarning):
-    """A library itself serves what Warmset could have served."""
 
 
 def is_off() -> bool:

@@ -28,6 +28,10 @@ class WarmsetError(Exception):
         return self.message
 
 
+class WarmsetWarning(UserWarning):
+    """It works, but not as Warmset should: the message says why."""
+
+
 class ModelNotFoundError(WarmsetError, LookupError):
     default_code = "model_not_found"
 

@@ -18,9 +18,9 @@ from safetensors._safetensors_rust import SafetensorError
 from safetensors._safetensors_rust import safe_open as plain_safe_open
 
 from ._dtypes import torch_dtype
-from ._serving import WarmsetWarning, attach_file, channel, fall_back, is_off
+from ._serving import attach_file, channel, fall_back, is_off
 from ._slicing import numpy_slice
-from .errors import ModelReadError, UnsupportedFormatError, WarmsetError
+from .errors import ModelReadError, UnsupportedFormatError, WarmsetError, WarmsetWarning
 from .model import Component, Tensor
 
 if TYPE_CHECKING:

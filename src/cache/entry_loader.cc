@@ -15,7 +15,7 @@
 namespace warmset {
 namespace {
 
-constexpr uint64_t kProgressStep = 16 * kMiB;
+constexpr uint64_t kProgressStep = kMiB;  // so that a slow disk is not taken for a dead one
 
 // Fills memory with blocks and hashes each chunk when its last block is there.
 class Filling {

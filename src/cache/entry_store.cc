@@ -74,9 +74,13 @@ ByteCount EntryStore::Reachable(const FormsLeft& left) const {
   return use.limit - std::min(use.limit, stays);
 }
 
-StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes, bool touched) {
+Status EntryStore::CheckRoom(ByteCount bytes) const {
   const ByteCount reachable = Reachable([](const Record& record) { return record.forms(); });
-  if (bytes > reachable) return NoRoom(bytes, reachable);
+  return bytes > reachable ? NoRoom(bytes, reachable) : OkStatus();
+}
+
+StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes, bool touched) {
+  RETURN_IF_ERROR(CheckRoom(bytes));
 
   Room room;
   if (auto piece = touched ? reserve_.Take(bytes) : std::nullopt) room.memory = *std::move(piece);
@@ -86,8 +90,7 @@ StatusOr<EntryStore::Room> EntryStore::MakeRoom(ByteCount bytes, bool touched) {
 }
 
 StatusOr<Reservation> EntryStore::MakeRoomToCompress(ByteCount bytes) {
-  const ByteCount reachable = Reachable([](const Record& record) { return record.forms(); });
-  if (bytes > reachable) return NoRoom(bytes, reachable);
+  RETURN_IF_ERROR(CheckRoom(bytes));
   Reservation reservation;
   std::vector<ComponentId> evicted;
   RETURN_IF_ERROR(ClaimWithRoom(reservation, MemoryKind::kCompressed, bytes, evicted));
@@ -351,10 +354,18 @@ std::optional<EntryHold> EntryStore::Hold(const ComponentId& component, HoldKind
   return EntryHold(*this, *record, kind);
 }
 
+std::optional<EntryHold> EntryStore::HoldUncounted(const ComponentId& component) {
+  return HoldAs(component, HoldKind::kPin);
+}
+
 std::optional<EntryHold> EntryStore::HoldForWork(const ComponentId& component) {
+  return HoldAs(component, HoldKind::kWork);
+}
+
+std::optional<EntryHold> EntryStore::HoldAs(const ComponentId& component, HoldKind kind) {
   Record* record = FindRecord(component);
   if (record == nullptr || !record->entry) return std::nullopt;
-  return EntryHold(*this, *record, HoldKind::kWork);
+  return EntryHold(*this, *record, kind);
 }
 
 void EntryStore::CountUse(const ComponentId& component) {

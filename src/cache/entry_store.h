@@ -70,6 +70,9 @@ class EntryStore {
   // of touched memory stays with the loads, as far as the budget allows.
   StatusOr<Reservation> MakeRoomToCompress(ByteCount bytes);
 
+  // The error that MakeRoom() would give now; changes nothing.
+  Status CheckRoom(ByteCount bytes) const;
+
   // What MakeRoom() does for room.
   struct Step {
     enum class What : uint8_t { kRawForm, kComponent, kCompressedForm };
@@ -147,6 +150,8 @@ class EntryStore {
   // is there. A lease stands for a session's client, a pin for anything else but
   // Warmset's own work on the entry.
   std::optional<EntryHold> Hold(const ComponentId& component, HoldKind kind);
+  // A pin that is no use.
+  std::optional<EntryHold> HoldUncounted(const ComponentId& component);
   // A hold of kind kWork, which is no use, and whose end is not told.
   std::optional<EntryHold> HoldForWork(const ComponentId& component);
   // Counts a use of a component that is there in any form.
@@ -197,6 +202,7 @@ class EntryStore {
   void Show(Record& record, const ComponentId& id);
   // The record with this entry in the place of its own.
   EntryHold Exchange(Record& old, std::unique_ptr<Entry> entry);
+  std::optional<EntryHold> HoldAs(const ComponentId& component, HoldKind kind);
   void Unhold(Record& record, HoldKind kind);
   // Of a record, as they are or as a plan leaves them.
   using FormsLeft = std::function<Forms(const Record&)>;

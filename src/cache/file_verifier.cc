@@ -23,10 +23,11 @@ struct alignas(4096) ChunkBuffer {
 class Verification {
  public:
   Verification(const ComponentManifest& component, std::vector<SourceBlock> blocks,
-               const std::stop_token& stop)
+               const std::stop_token& stop, std::atomic<uint64_t>* read_bytes)
       : component_(component),
         blocks_(std::move(blocks)),
         stop_(stop),
+        read_bytes_(read_bytes),
         digests_((component.entry_bytes + kDigestChunkBytes - 1) / kDigestChunkBytes) {}
 
   void Work() {
@@ -65,6 +66,7 @@ class Verification {
     }
     fill_to(data.size());
     digests_[chunk] = DigestOf<ChunkDigest>(data);
+    if (read_bytes_ != nullptr) *read_bytes_ += data.size();
     return OkStatus();
   }
 
@@ -77,6 +79,7 @@ class Verification {
   const ComponentManifest& component_;
   const std::vector<SourceBlock> blocks_;
   const std::stop_token& stop_;
+  std::atomic<uint64_t>* const read_bytes_;
   std::vector<ChunkDigest> digests_;  // each element by one thread
   std::atomic<size_t> next_ = 0;
   std::atomic<bool> failed_ = false;
@@ -86,9 +89,10 @@ class Verification {
 
 StatusOr<std::vector<ChunkDigest>> DigestFiles(const ComponentManifest& component,
                                                const OpenSources& sources,
-                                               const std::stop_token& stop) {
+                                               const std::stop_token& stop,
+                                               std::atomic<uint64_t>* read_bytes) {
   ASSIGN_OR_RETURN(std::vector<SourceBlock> blocks, sources.Blocks(component));
-  Verification verification(component, std::move(blocks), stop);
+  Verification verification(component, std::move(blocks), stop, read_bytes);
   try {
     std::vector<std::jthread> helpers;
     for (size_t i = 1; i < os::kBulkReadThreads; ++i) helpers.emplace_back([&] { verification.Work(); });
@@ -102,10 +106,12 @@ StatusOr<std::vector<ChunkDigest>> DigestFiles(const ComponentManifest& componen
 }  // namespace
 
 Status VerifyFiles(const ComponentManifest& component, std::span<const SourceFile> files,
-                   std::span<const ChunkDigest> known_digests, std::stop_token stop) {
+                   std::span<const ChunkDigest> known_digests, std::stop_token stop,
+                   std::atomic<uint64_t>* read_bytes) {
   ASSIGN_OR_RETURN(const OpenSources sources,
                    OpenSources::Open(component, files, /*digests_known=*/true));
-  ASSIGN_OR_RETURN(const std::vector<ChunkDigest> chunks, DigestFiles(component, sources, stop));
+  ASSIGN_OR_RETURN(const std::vector<ChunkDigest> chunks,
+                   DigestFiles(component, sources, stop, read_bytes));
   RETURN_IF_ERROR(sources.CheckUnchanged());
   return CompareDigests(component, chunks, known_digests);
 }

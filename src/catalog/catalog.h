@@ -4,7 +4,9 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -69,6 +71,20 @@ struct Usage {
   uint64_t uses = 0;
   double load_seconds = 0;  // the last measured load; 0: none yet
 };
+
+// Uses of a model that are not recorded yet.
+struct NewUses {
+  uint64_t count = 0;
+  int64_t last_unix_ms = 0;  // of the last one
+};
+
+// How the daemon that had this catalog before came to its end.
+enum class EarlierEnd {
+  kClean,         // by EndLife(), or there was none
+  kUnclean,       // killed, crashed, or the machine failed
+  kUncleanAgain,  // the second time within kUncleanWindow
+};
+inline constexpr std::chrono::minutes kUncleanWindow{10};
 
 // What should be in RAM and on devices, by the names of the components.
 struct DesiredPlacement {
@@ -163,23 +179,35 @@ class Database;
 
 // Thread-safe; calls block on the disk, but a write waits for no fsync except at
 // a checkpoint. After a failed call the database is as before it (each call is
-// one transaction). When SQLite finds the file damaged, the call fails with
-// kIoError, the file is moved aside, an empty catalog takes its place and
-// TakeNotice() says so: everything in it can be found again.
+// one transaction). When SQLite finds the file damaged, the file is moved aside, an
+// empty catalog takes its place, TakeNotice() says so, and the call is done on that
+// one: everything in it can be found again.
 class Catalog {
  public:
   // Opens or creates the database; its folder must exist. A damaged one is
   // moved aside. kVersionMismatch when a newer Warmset made it.
   static StatusOr<std::unique_ptr<Catalog>> Open(const std::string& path);
+  // The same; where the file can't be used, a catalog in memory that ends with this
+  // object: with the file's rows if they can be read and are of a version that is known.
+  // The file stays as it is. TakeNotice() names it, the reason and what to do.
+  static StatusOr<std::unique_ptr<Catalog>> OpenOrInMemory(const std::string& path);
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
 
   // What the user should be told, once: empty when there is nothing.
   std::string TakeNotice();
+  // Why the last write failed (its disk is full, or can't be written to any more);
+  // OK when it did not.
+  Status WriteFailure();
+  // Writes a mark, to see whether it works again.
+  Status TryWrite();
 
   // In the order of their names.
   StatusOr<std::vector<ModelRow>> Models();
+  // Inspections that could not be written are found all the same as long as this object
+  // lives, the first kMostUnwritten of them.
+  static constexpr size_t kMostUnwritten = 1024;
   Status Apply(const CatalogChanges& changes);
   // Nothing when that revision was never inspected.
   StatusOr<std::optional<InspectionRow>> FindInspection(const RevisionId& revision);
@@ -206,7 +234,7 @@ class Catalog {
 
   // Sets last_used and adds the uses. Given in batches so that a daemon can keep them
   // out of its hot path.
-  Status RecordModelUses(const std::unordered_map<ModelId, uint64_t>& uses, int64_t unix_ms);
+  Status RecordModelUses(const std::unordered_map<ModelId, NewUses>& uses);
   Status RecordLoad(const ComponentId& component, double seconds);
   StatusOr<std::unordered_map<ModelId, Usage>> ModelUsage();
   StatusOr<std::unordered_map<ComponentId, Usage>> ComponentUsage();
@@ -235,19 +263,33 @@ class Catalog {
   StatusOr<std::unordered_map<ModelId, CacheSettings>> AllCacheSettings();
 
   // A number greater than every earlier one that this catalog gave, written
-  // before it is returned: fences commands of an earlier daemon.
-  StatusOr<uint64_t> NextDaemonTerm();
+  // before it is returned: fences commands of an earlier daemon. Where it can't be
+  // written, the clock alone keeps the order.
+  uint64_t NextDaemonTerm();
+
+  // Marks that a daemon runs, from now_unix_ms on, until EndLife(). Returns what the
+  // mark says of the one before.
+  StatusOr<EarlierEnd> BeginLife(int64_t now_unix_ms);
+  Status EndLife();
 
  private:
   Catalog(std::string path, std::unique_ptr<Database> database, std::string notice);
 
-  // Passes on a result of the database, and starts anew when it says "damaged".
-  Status Checked(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Does it on the database; where that turns out to be damaged, once more on an
+  // empty one: what the body gives out must not have anything left of a first try.
+  using Body = std::function<Status(Database&)>;
+  Status Read(const Body& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same in one transaction; its result is what WriteFailure() gives.
+  Status Write(const Body& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts an empty database in the place of the damaged one.
+  Status StartAnew(const Status& damage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
   absl::Mutex mutex_;
   std::unique_ptr<Database> database_ ABSL_GUARDED_BY(mutex_);
   std::string notice_ ABSL_GUARDED_BY(mutex_);
+  Status write_failure_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<RevisionId, InspectionRow> unwritten_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace warmset

@@ -46,9 +46,9 @@ StatusOr<std::vector<std::pair<int64_t, int64_t>>> OldClaims(Database& database,
 
 StatusOr<std::vector<ClaimRow>> Catalog::Claims() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   std::vector<ClaimRow> rows;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    rows.clear();
     Statement query = database.Prepare(
         "SELECT device, inode, size, mtime_ns, ctime_ns, claim, found, checked_unix_ms "
         "FROM claims");
@@ -64,42 +64,41 @@ StatusOr<std::vector<ClaimRow>> Catalog::Claims() {
                       .found = query.Text(6),
                       .checked_unix_ms = query.Integer(7)});
     }
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return rows;
 }
 
 Status Catalog::PutClaim(const ClaimRow& row) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Prepare("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-                     .Bind(static_cast<int64_t>(row.device))
-                     .Bind(static_cast<int64_t>(row.inode))
-                     .Bind(static_cast<int64_t>(row.size))
-                     .Bind(row.mtime_ns)
-                     .Bind(row.ctime_ns)
-                     .Bind(row.claim)
-                     .Bind(row.found)
-                     .Bind(row.checked_unix_ms)
-                     .Run());
+  return Write([&](Database& database) {
+    return database.Prepare("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        .Bind(static_cast<int64_t>(row.device))
+        .Bind(static_cast<int64_t>(row.inode))
+        .Bind(static_cast<int64_t>(row.size))
+        .Bind(row.mtime_ns)
+        .Bind(row.ctime_ns)
+        .Bind(row.claim)
+        .Bind(row.found)
+        .Bind(row.checked_unix_ms)
+        .Run();
+  });
 }
 
 Status Catalog::ForgetComponents(std::span<const ComponentId> components) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Transaction([&]() -> Status {
+  return Write([&](Database& database) -> Status {
     for (const ComponentId& component : components) {
       RETURN_IF_ERROR(DeleteDigests(database, component));
       RETURN_IF_ERROR(DeleteLoads(database, component));
     }
     return OkStatus();
-  }));
+  });
 }
 
 Status Catalog::Prune(const Known& known, int64_t older_than_unix_ms) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Transaction([&]() -> Status {
+  return Write([&](Database& database) -> Status {
     ASSIGN_OR_RETURN(const auto digests, OldDigests(database, older_than_unix_ms));
     for (const ComponentId& component : digests) {
       if (known.components.contains(component)) continue;
@@ -117,7 +116,7 @@ Status Catalog::Prune(const Known& known, int64_t older_than_unix_ms) {
                           .Run());
     }
     return OkStatus();
-  }));
+  });
 }
 
 }  // namespace warmset

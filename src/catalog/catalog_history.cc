@@ -93,8 +93,7 @@ Status ReadCalibration(Database& database, std::vector<CalibrationRow>& rows) {
 
 Status Catalog::RecordHistory(const HistoryRows& changed) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Transaction([&]() -> Status {
+  return Write([&](Database& database) -> Status {
     for (const UseHistoryRow& row : changed.components) {
       RETURN_IF_ERROR(PutComponent(database, row));
     }
@@ -114,19 +113,19 @@ Status Catalog::RecordHistory(const HistoryRows& changed) {
                           .Run());
     }
     return OkStatus();
-  }));
+  });
 }
 
 StatusOr<HistoryRows> Catalog::History() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   HistoryRows rows;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    rows = {};
     RETURN_IF_ERROR(ReadComponents(database, rows.components));
     RETURN_IF_ERROR(ReadCompanions(database, rows.companions));
     return ReadCalibration(database, rows.calibration);
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return rows;
 }
 

@@ -10,24 +10,23 @@ namespace warmset {
 
 Status Catalog::SetOverride(const ModelId& model, const ModelOverride& override_by_user) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  if (override_by_user.empty()) {
-    return Checked(
-        database.Prepare("DELETE FROM overrides WHERE model = ?").Bind(model.bytes).Run());
-  }
-  const Status status = database.Prepare("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?)")
-                            .Bind(model.bytes)
-                            .Bind(override_by_user.kind)
-                            .Bind(override_by_user.architecture)
-                            .Run();
-  return Checked(status);
+  return Write([&](Database& database) {
+    if (override_by_user.empty()) {
+      return database.Prepare("DELETE FROM overrides WHERE model = ?").Bind(model.bytes).Run();
+    }
+    return database.Prepare("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?)")
+        .Bind(model.bytes)
+        .Bind(override_by_user.kind)
+        .Bind(override_by_user.architecture)
+        .Run();
+  });
 }
 
 StatusOr<std::unordered_map<ModelId, ModelOverride>> Catalog::Overrides() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   std::unordered_map<ModelId, ModelOverride> overrides;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    overrides.clear();
     Statement query = database.Prepare("SELECT model, kind, architecture FROM overrides");
     for (;;) {
       ASSIGN_OR_RETURN(const bool row, query.Step());
@@ -35,32 +34,32 @@ StatusOr<std::unordered_map<ModelId, ModelOverride>> Catalog::Overrides() {
       overrides[ReadDigest<ModelId>(query, 0)] = {.kind = query.Text(1),
                                                   .architecture = query.Text(2)};
     }
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return overrides;
 }
 
 Status Catalog::SetCacheSettings(const ModelId& model, const CacheSettings& settings) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  if (settings == CacheSettings()) {
-    return Checked(
-        database.Prepare("DELETE FROM cache_settings WHERE model = ?").Bind(model.bytes).Run());
-  }
-  return Checked(database.Prepare("INSERT OR REPLACE INTO cache_settings VALUES (?, ?, ?, ?, ?)")
-                     .Bind(model.bytes)
-                     .Bind(settings.strategy)
-                     .Bind(settings.priority)
-                     .Bind(int64_t{settings.pinned})
-                     .Bind(static_cast<int64_t>(settings.keep_seconds))
-                     .Run());
+  return Write([&](Database& database) {
+    if (settings == CacheSettings()) {
+      return database.Prepare("DELETE FROM cache_settings WHERE model = ?").Bind(model.bytes).Run();
+    }
+    return database.Prepare("INSERT OR REPLACE INTO cache_settings VALUES (?, ?, ?, ?, ?)")
+        .Bind(model.bytes)
+        .Bind(settings.strategy)
+        .Bind(settings.priority)
+        .Bind(int64_t{settings.pinned})
+        .Bind(static_cast<int64_t>(settings.keep_seconds))
+        .Run();
+  });
 }
 
 StatusOr<std::unordered_map<ModelId, CacheSettings>> Catalog::AllCacheSettings() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   std::unordered_map<ModelId, CacheSettings> all;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    all.clear();
     Statement query = database.Prepare(
         "SELECT model, strategy, priority, pinned, keep_seconds FROM cache_settings");
     for (;;) {
@@ -72,23 +71,23 @@ StatusOr<std::unordered_map<ModelId, CacheSettings>> Catalog::AllCacheSettings()
           .pinned = query.Integer(3) != 0,
           .keep_seconds = static_cast<uint64_t>(query.Integer(4))};
     }
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return all;
 }
 
 Status Catalog::SetDesired(const DesiredModel& desired) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  const auto put = [&](std::string_view component, std::string_view device, std::string_view pool) {
-    return database.Prepare("INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)")
-        .Bind(desired.model.bytes)
-        .Bind(component)
-        .Bind(device)
-        .Bind(pool)
-        .Run();
-  };
-  return Checked(database.Transaction([&]() -> Status {
+  return Write([&](Database& database) -> Status {
+    const auto put = [&](std::string_view component, std::string_view device,
+                         std::string_view pool) {
+      return database.Prepare("INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)")
+          .Bind(desired.model.bytes)
+          .Bind(component)
+          .Bind(device)
+          .Bind(pool)
+          .Run();
+    };
     RETURN_IF_ERROR(
         database.Prepare("DELETE FROM desired WHERE model = ?").Bind(desired.model.bytes).Run());
     // An empty device stands for RAM.
@@ -97,14 +96,14 @@ Status Catalog::SetDesired(const DesiredModel& desired) {
       RETURN_IF_ERROR(put(placement.component, placement.device, placement.pool));
     }
     return OkStatus();
-  }));
+  });
 }
 
 StatusOr<std::vector<DesiredModel>> Catalog::Desired() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   std::vector<DesiredModel> models;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    models.clear();
     Statement query = database.Prepare(
         "SELECT model, component, device, pool FROM desired "
         "LEFT JOIN usage ON kind = ? AND id = model "
@@ -122,8 +121,8 @@ StatusOr<std::vector<DesiredModel>> Catalog::Desired() {
         models.back().placements.push_back({query.Text(1), std::move(device), query.Text(3)});
       }
     }
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return models;
 }
 

@@ -9,8 +9,7 @@ namespace warmset {
 
 Status Catalog::SetOpenPath(const OpenPathRow& row) {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
-  return Checked(database.Transaction([&]() -> Status {
+  return Write([&](Database& database) -> Status {
     RETURN_IF_ERROR(
         database.Prepare("DELETE FROM open_paths WHERE model = ?").Bind(row.model.bytes).Run());
     for (const OpenPathRow::File& file : row.files) {
@@ -23,14 +22,14 @@ Status Catalog::SetOpenPath(const OpenPathRow& row) {
                           .Run());
     }
     return OkStatus();
-  }));
+  });
 }
 
 StatusOr<std::vector<OpenPathRow>> Catalog::OpenPaths() {
   absl::MutexLock lock(&mutex_);
-  Database& database = *database_;
   std::vector<OpenPathRow> rows;
-  const Status status = [&]() -> Status {
+  const Status status = Read([&](Database& database) -> Status {
+    rows.clear();
     Statement query = database.Prepare(
         "SELECT model, component, device, inode, size FROM open_paths ORDER BY model");
     for (;;) {
@@ -43,8 +42,8 @@ StatusOr<std::vector<OpenPathRow>> Catalog::OpenPaths() {
                                    .inode = static_cast<uint64_t>(query.Integer(3)),
                                    .size = static_cast<uint64_t>(query.Integer(4))});
     }
-  }();
-  RETURN_IF_ERROR(Checked(status));
+  });
+  RETURN_IF_ERROR(status);
   return rows;
 }
 

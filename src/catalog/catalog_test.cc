@@ -10,6 +10,8 @@
 #include <limits>
 #include <thread>
 
+#include "catalog/open_database.h"
+#include "catalog/sqlite.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -17,6 +19,7 @@
 namespace warmset {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -67,6 +70,25 @@ class CatalogTest : public testing::Test {
       count += entry.path().string().find(".damaged-") != std::string::npos;
     }
     return count;
+  }
+
+  void OpenOrInMemory() {
+    catalog_.reset();
+    auto opened = Catalog::OpenOrInMemory(path_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    catalog_ = *std::move(opened);
+  }
+  // Runs statements on the file while no catalog has it open.
+  void ChangeFile(const char* sql) {
+    catalog_.reset();
+    sqlite3* connection = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(connection, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(connection);
+  }
+  static std::string Content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
   }
 
   std::string folder_;
@@ -146,8 +168,8 @@ TEST_F(CatalogTest, DigestsSurviveAReopen) {
 TEST_F(CatalogTest, UsesAreCounted) {
   const auto model = Id<ModelId>("m");
   const auto component = Id<ComponentId>("m");  // the same bytes as the model's
-  ASSERT_TRUE(catalog_->RecordModelUses({{model, 1}}, 1000).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{model, 2}}, 3000).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{model, {1, 1000}}}).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{model, {2, 3000}}}).ok());
   ASSERT_TRUE(catalog_->RecordLoad(component, 1.5).ok());
   Reopen();
   const auto models = catalog_->ModelUsage();
@@ -167,9 +189,10 @@ TEST_F(CatalogTest, HistorySurvivesAReopenAndRowsReplaceEachOther) {
       .companions = {{"1000/a", base, 3, {{lora, 2}, {vae, 1}}}, {"", base, 4, {{lora, 2}}}},
       .calibration = {{10, 1}, {8, 4}}};
   ASSERT_TRUE(catalog_->RecordHistory(first).ok());
-  ASSERT_TRUE(catalog_->RecordHistory({.components = {{component, 7, 2, 5, {1, 2, 3}, 4, true}},
-                                       .companions = {{"1000/a", base, 5, {{vae, 5}}}},
-                                       .calibration = {{20, 3}, {8, 4}}})
+  ASSERT_TRUE(catalog_
+                  ->RecordHistory({.components = {{component, 7, 2, 5, {1, 2, 3}, 4, true}},
+                                   .companions = {{"1000/a", base, 5, {{vae, 5}}}},
+                                   .calibration = {{20, 3}, {8, 4}}})
                   .ok());
   Reopen();
   const auto history = catalog_->History();
@@ -213,8 +236,7 @@ TEST_F(CatalogTest, DesiredModelsComeByLastUse) {
   const DesiredModel recent{Id<ModelId>("recent"), {"model"}, {{"model", "host:0", "dedicated"}}};
   ASSERT_TRUE(catalog_->SetDesired(old).ok());
   ASSERT_TRUE(catalog_->SetDesired(recent).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{old.model, 1}}, 1).ok());
-  ASSERT_TRUE(catalog_->RecordModelUses({{recent.model, 1}}, 2).ok());
+  ASSERT_TRUE(catalog_->RecordModelUses({{old.model, {1, 1}}, {recent.model, {1, 2}}}).ok());
   Reopen();
   const auto desired = catalog_->Desired();
   ASSERT_TRUE(desired.ok()) << desired.status();
@@ -254,32 +276,25 @@ TEST_F(CatalogTest, AnOverrideStaysUntilItIsCleared) {
 
 // A catalog as schema version 1 left it: everything in it stays.
 TEST_F(CatalogTest, AnOlderCatalogIsMigrated) {
-  ASSERT_TRUE(
-      catalog_->Apply({.models = {Row("kept")}, .removed = {}, .inspections = {}}).ok());
-  catalog_.reset();
-  sqlite3* connection = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(connection,
-                         "DROP TABLE overrides; DROP TABLE cache_settings; DROP TABLE use_history; "
-                         "DROP TABLE companions; DROP TABLE use_calibration; DROP TABLE open_paths; "
-                         "DROP TABLE claims; ALTER TABLE digests DROP COLUMN made_unix_ms; "
-                         "PRAGMA user_version = 1",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(connection);
+  ASSERT_TRUE(catalog_->Apply({.models = {Row("kept")}, .removed = {}, .inspections = {}}).ok());
+  ChangeFile(
+      "DROP TABLE overrides; DROP TABLE cache_settings; DROP TABLE use_history; "
+      "DROP TABLE companions; DROP TABLE use_calibration; DROP TABLE open_paths; "
+      "DROP TABLE claims; ALTER TABLE digests DROP COLUMN made_unix_ms; "
+      "PRAGMA user_version = 1");
   Reopen();
   EXPECT_THAT(Names(), ElementsAre("kept"));
-  EXPECT_TRUE(catalog_->SetOverride(Id<ModelId>("model"), {.kind = "lora", .architecture = ""}).ok());
+  EXPECT_TRUE(
+      catalog_->SetOverride(Id<ModelId>("model"), {.kind = "lora", .architecture = ""}).ok());
 }
 
 TEST_F(CatalogTest, TermsOnlyGrow) {
   uint64_t last = 0;
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 3; ++i) {
-      const auto term = catalog_->NextDaemonTerm();
-      ASSERT_TRUE(term.ok()) << term.status();
-      EXPECT_GT(*term, last);
-      last = *term;
+      const uint64_t term = catalog_->NextDaemonTerm();
+      EXPECT_GT(term, last);
+      last = term;
     }
     Reopen();
   }
@@ -310,23 +325,115 @@ TEST_F(CatalogTest, DamageThatShowsLaterStartsANewCatalog) {
     }
   }
   Reopen();  // the schema's page is whole
-  EXPECT_EQ(CodeOf(catalog_->Models().status()), ErrorCode::kIoError);
-  EXPECT_THAT(catalog_->TakeNotice(), HasSubstr("damaged"));
   EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_THAT(catalog_->TakeNotice(), HasSubstr("damaged"));
+  EXPECT_GE(DamagedFiles(), 1u);
   EXPECT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
   Reopen();
   EXPECT_THAT(Names(), ElementsAre("a"));
 }
 
 TEST_F(CatalogTest, ANewerSchemaIsLeftAlone) {
-  catalog_.reset();
-  sqlite3* connection = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &connection), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(connection, "PRAGMA user_version = 999", nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(connection);
+  ChangeFile("PRAGMA user_version = 999");
   EXPECT_EQ(CodeOf(Catalog::Open(path_).status()), ErrorCode::kVersionMismatch);
   EXPECT_EQ(DamagedFiles(), 0u);
+
+  const std::string before = Content(path_);
+  OpenOrInMemory();
+  EXPECT_THAT(catalog_->TakeNotice(), AllOf(HasSubstr("schema version 999"), HasSubstr(path_)));
+  ASSERT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
+  EXPECT_THAT(Names(), ElementsAre("a"));
+  catalog_.reset();
+  EXPECT_EQ(Content(path_), before);
+}
+
+TEST_F(CatalogTest, TablesOfAnotherShapeStartANewCatalog) {
+  for (const char* const change : {"DROP TABLE usage; DROP TABLE digests",  // not there
+                                   "PRAGMA user_version = 1"}) {            // there already
+    SCOPED_TRACE(change);
+    ChangeFile(change);
+    Reopen();
+    EXPECT_TRUE(catalog_->ModelUsage().ok());
+    EXPECT_TRUE(catalog_->FindDigests(Id<ComponentId>("c")).ok());
+    EXPECT_THAT(catalog_->TakeNotice(), HasSubstr("damaged"));
+  }
+}
+
+TEST_F(CatalogTest, AManifestThatIsNotWhatWasWrittenIsReadAgain) {
+  const auto revision = Id<RevisionId>("r");
+  ASSERT_TRUE(
+      catalog_
+          ->Apply(
+              {.models = {}, .removed = {}, .inspections = {{revision, "manifest", OkStatus()}}})
+          .ok());
+  ChangeFile("UPDATE inspections SET manifest = randomblob(300)");
+  Reopen();
+  const auto found = catalog_->FindInspection(revision);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_FALSE(found->has_value());
+}
+
+TEST_F(CatalogTest, WithoutAFileItIsInMemory) {
+  const std::string kept = path_;
+  path_ = folder_ + "/none/catalog.db";
+  OpenOrInMemory();
+  EXPECT_THAT(catalog_->TakeNotice(), AllOf(HasSubstr(folder_ + "/none"), HasSubstr("forgotten")));
+  ASSERT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
+  EXPECT_THAT(Names(), ElementsAre("a"));
+  EXPECT_GT(catalog_->NextDaemonTerm(), 0u);
+  catalog_.reset();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(CatalogTest, RowsOfAFileThatCannotBeWrittenAreReadAllTheSame) {
+  ASSERT_TRUE(catalog_->Apply({.models = {Row("a")}, .removed = {}, .inspections = {}}).ok());
+  catalog_.reset();
+  const auto copied = OpenInMemory(path_, Error(ErrorCode::kIoError, "its disk is full"));
+  ASSERT_TRUE(copied.ok()) << copied.status();
+  EXPECT_THAT(copied->notice, HasSubstr("its disk is full"));
+  Statement query = copied->database->Prepare("SELECT name FROM models");
+  ASSERT_TRUE(*query.Step());
+  EXPECT_EQ(query.Text(0), "a");
+}
+
+TEST_F(CatalogTest, ItsHealthIsSeenWithoutChangingIt) {
+  EXPECT_EQ(CheckCatalog(folder_ + "/none").health, CatalogHealth::kAbsent);
+  EXPECT_EQ(CheckCatalog(path_).health, CatalogHealth::kGood);  // while it is open
+  ChangeFile("PRAGMA user_version = 999");
+  EXPECT_EQ(CheckCatalog(path_).health, CatalogHealth::kNewer);
+  ChangeFile("PRAGMA user_version = 4");
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096).write(std::string(2000, '\x5a').data(), 2000);
+  }
+  const std::string before = Content(path_);
+  const CatalogCheck damaged = CheckCatalog(path_);
+  EXPECT_EQ(damaged.health, CatalogHealth::kDamaged);
+  EXPECT_NE(damaged.reason, "");
+  EXPECT_EQ(Content(path_), before);
+}
+
+TEST_F(CatalogTest, AnEndWithoutItsMarkIsUnclean) {
+  constexpr int64_t kMinute = 60'000;
+  int64_t now = 1'000'000'000;
+  const auto begin = [&] {
+    Reopen();
+    const auto end = catalog_->BeginLife(now);
+    EXPECT_TRUE(end.ok()) << end.status();
+    return *end;
+  };
+  EXPECT_EQ(begin(), EarlierEnd::kClean);  // the first of all
+  now += kMinute;
+  EXPECT_EQ(begin(), EarlierEnd::kUnclean);
+  now += 11 * kMinute;
+  EXPECT_EQ(begin(), EarlierEnd::kUnclean) << "it had lived for long enough";
+  now += 9 * kMinute;
+  EXPECT_EQ(begin(), EarlierEnd::kUncleanAgain);
+  now += kMinute;
+  EXPECT_EQ(begin(), EarlierEnd::kUncleanAgain);
+  ASSERT_TRUE(catalog_->EndLife().ok());
+  EXPECT_EQ(begin(), EarlierEnd::kClean);
+  EXPECT_EQ(begin(), EarlierEnd::kUnclean);
 }
 
 TEST_F(CatalogTest, AFolderThatIsNotThereIsAnError) {
@@ -345,13 +452,18 @@ TEST_F(CatalogTest, AFullDiskLosesNothingThatWasThere) {
 
   ModelRow big = Row("b");
   big.summary.assign(1 << 20, 'x');
-  const Status status =
-      catalog_->Apply({.models = {big}, .removed = {Row("a").id}, .inspections = {}});
+  const Status status = catalog_->Apply({.models = {big},
+                                         .removed = {Row("a").id},
+                                         .inspections = {{big.revision, "manifest", OkStatus()}}});
 
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(CodeOf(status), ErrorCode::kIoError);
+  EXPECT_THAT(Message(catalog_->WriteFailure()), HasSubstr(path_));
+  EXPECT_EQ((*catalog_->FindInspection(big.revision))->manifest, "manifest");
   EXPECT_THAT(Names(), ElementsAre("a"));
+  EXPECT_TRUE(catalog_->TryWrite().ok());
+  EXPECT_TRUE(catalog_->WriteFailure().ok());
   EXPECT_TRUE(catalog_->Apply({.models = {big}, .removed = {}, .inspections = {}}).ok());
   Reopen();
   EXPECT_THAT(Names(), ElementsAre("a", "b"));
@@ -408,7 +520,7 @@ TEST_F(CatalogTest, ManyThreadsMayUseIt) {
       for (int i = 0; i < 25; ++i) {
         const ModelRow row = Row(fmt::format("{}-{}", t, i));
         EXPECT_TRUE(catalog_->Apply({.models = {row}, .removed = {}, .inspections = {}}).ok());
-        EXPECT_TRUE(catalog_->RecordModelUses({{row.id, 1}}, i).ok());
+        EXPECT_TRUE(catalog_->RecordModelUses({{row.id, {1, i}}}).ok());
         EXPECT_TRUE(catalog_->Models().ok());
       }
     });

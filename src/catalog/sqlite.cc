@@ -1,5 +1,8 @@
 #include "catalog/sqlite.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include "fmt/format.h"
 
 namespace warmset {
@@ -71,12 +74,13 @@ std::span<const std::byte> Statement::Blob(int column) const {
           static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
-StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
+StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   sqlite3* connection = nullptr;
-  const int flags =
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int flags = (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY
+                                             : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
-  std::unique_ptr<Database> database(new Database(connection));
+  std::unique_ptr<Database> database(new Database(path, connection));
   if (code != SQLITE_OK) {
     return Error(ErrorCode::kIoError,
                  fmt::format("open the catalog {}: {}", path, sqlite3_errstr(code)));
@@ -106,16 +110,48 @@ Status Database::Execute(const char* sql) {
   return LastError();
 }
 
+Status Database::CheckWritable() {
+  if (sqlite3_db_readonly(connection_, "main") == 0) return OkStatus();
+  return Error(ErrorCode::kPermissionDenied, fmt::format("{} can't be written to", path_));
+}
+
+Status Database::CheckIntegrity() {
+  Statement check = Prepare("PRAGMA quick_check(1)");
+  ASSIGN_OR_RETURN(const bool row, check.Step());
+  if (row && check.Text(0) == "ok") return OkStatus();
+  damaged_ = true;
+  return Error(ErrorCode::kIoError, row ? check.Text(0) : "it says nothing");
+}
+
+Status Database::CopyFrom(Database& other) {
+  sqlite3_backup* const backup =
+      sqlite3_backup_init(connection_, "main", other.connection_, "main");
+  if (backup == nullptr) return LastError();
+  sqlite3_backup_step(backup, /*all pages*/ -1);
+  return sqlite3_backup_finish(backup) == SQLITE_OK ? OkStatus() : LastError();
+}
+
 Status Database::LastError() {
   const int code = sqlite3_extended_errcode(connection_);
-  const char* advice = "";
+  const int system_error = sqlite3_system_errno(connection_);
+  std::string reason = sqlite3_errmsg(connection_);
+  std::string advice;
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_ERROR:  // all statements are literals: the file has other tables
       damaged_ = true;
       break;
     case SQLITE_FULL:
       advice = "; make room on its disk";
+      break;
+    case SQLITE_READONLY:
+      advice = "; make its folder writable for this user";
+      break;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      if (system_error != 0) reason += fmt::format(" ({})", std::strerror(system_error));
+      if (system_error == ENOSPC || system_error == EDQUOT) advice = "; make room on its disk";
       break;
     case SQLITE_BUSY:
       advice = "; another process holds it";
@@ -123,8 +159,7 @@ Status Database::LastError() {
     default:
       break;
   }
-  return Error(ErrorCode::kIoError,
-               fmt::format("catalog: {}{}", sqlite3_errmsg(connection_), advice));
+  return Error(ErrorCode::kIoError, fmt::format("catalog {}: {}{}", path_, reason, advice));
 }
 
 }  // namespace warmset

@@ -1,4 +1,4 @@
-// A thin layer over SQLite's C interface, for catalog.cc alone.
+// A thin layer over SQLite's C interface, for this room alone.
 #pragma once
 
 #include <sqlite3.h>
@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/status.h"
@@ -61,7 +62,10 @@ D ReadDigest(const Statement& row, int column) {
 // One connection with its prepared statements. Not thread-safe.
 class Database {
  public:
-  static StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
+  enum class Mode { kReadWrite, kReadOnly };
+  // kReadWrite makes a file that is not there.
+  static StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
+                                                  Mode mode = Mode::kReadWrite);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -84,16 +88,26 @@ class Database {
     return status;
   }
 
-  // True once SQLite found the file damaged, or no database at all.
+  // kPermissionDenied for a file that could be opened for reading only.
+  Status CheckWritable();
+  // Reads every page; kIoError, and damaged(), for what contradicts itself.
+  Status CheckIntegrity();
+  // Replaces all content by the other database's.
+  Status CopyFrom(Database& other);
+
+  // True once SQLite found the file damaged, no database at all, or one whose tables
+  // are not those that the statements are made for.
   bool damaged() const { return damaged_; }
 
  private:
   friend class Statement;
 
-  explicit Database(sqlite3* connection) : connection_(connection) {}
+  Database(std::string path, sqlite3* connection)
+      : path_(std::move(path)), connection_(connection) {}
   // The connection's last error.
   Status LastError();
 
+  const std::string path_;  // for messages
   sqlite3* const connection_;
   bool damaged_ = false;
   std::map<const char*, sqlite3_stmt*> statements_;

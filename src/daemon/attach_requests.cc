@@ -68,6 +68,7 @@ struct RequestDispatcher::AttachCall {
   bool wants_file_runs = false;
   FileRuns file_runs;
   std::set<std::string> tensors;  // empty: all
+  std::vector<std::string> warnings;
   std::optional<DeviceId> device;
   size_t next = 0;  // of components: to be exported
 };
@@ -125,18 +126,20 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
     }
     return AttachPlacements(attach);
   }
-  services_.uses.Use({.model = summary.id,
-                      .components = std::move(components),
-                      .admission = Admission::kIfCached,
-                      .tensors = {attach->tensors.begin(), attach->tensors.end()},
-                      .views_serve = true,
-                      .user = services_.view.UserOf(call.session)},
-                     [this, attach](StatusOr<ModelUse::Result> used) {
-                       if (!used.ok()) return Fail(attach->call, used.status());
-                       attach->components = std::move(used->components);
-                       AttachEntries(attach);
-                     });
-  ReportProgress(call, attach->model);
+  const ModelUse::UseId use =
+      services_.uses.Use({.model = summary.id,
+                          .components = std::move(components),
+                          .admission = Admission::kIfCached,
+                          .tensors = {attach->tensors.begin(), attach->tensors.end()},
+                          .views_serve = true,
+                          .user = services_.view.UserOf(call.session)},
+                         [this, attach](StatusOr<ModelUse::Result> used) {
+                           if (!used.ok()) return Fail(attach->call, used.status());
+                           attach->components = std::move(used->components);
+                           attach->warnings = std::move(used->warnings);
+                           AttachEntries(attach);
+                         });
+  Follow(call, use);
 }
 
 void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
@@ -165,7 +168,7 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
                               .passed_file = file,
                               .passed_index = passed->index};
         for (const FilePart& part : passed->parts) use.components.push_back(part.component);
-        services_.uses.Use(std::move(use), [this, attach, file, request, again,
+        const ModelUse::UseId id = services_.uses.Use(std::move(use), [this, attach, file, request, again,
                                             revision = passed->revision,
                                             index = passed->index](auto used) {
           const Model* model = services_.registry.Find(attach->model);
@@ -181,7 +184,7 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
           if (!attach->wants_file_runs) return AttachEntries(attach);
           FindFileRuns(attach, model->summary, index);
         });
-        ReportProgress(call, passed->model);
+        Follow(call, id);
       });
 }
 
@@ -274,6 +277,9 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& 
       message->set_offset(run.entry_offset);
       message->set_bytes(run.bytes);
     }
+  }
+  if (left == 0) {
+    for (const std::string& warning : attach.warnings) response.add_warnings(warning);
   }
   Answer(attach.call, std::move(response), {index, {entry.data_fd(), owner}});
 }

@@ -4,25 +4,18 @@
 #include <array>
 #include <utility>
 
-#include "base/units.h"
 #include "cache/codec_speed.h"
-#include "cache/entry_loader.h"
-#include "fmt/format.h"
 #include "spdlog/spdlog.h"
 
 namespace warmset {
-namespace {
-
-// Of one entry: more do not make memory faster.
-constexpr unsigned kDecodeThreads = 2;
-
-}  // namespace
 
 ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve,
-                               Catalog& catalog, std::unique_ptr<EvictionPolicy> policy,
-                               ComponentCosts costs, unsigned load_threads, Events events)
+                               Catalog& catalog, DiskThreads& disks,
+                               std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs,
+                               unsigned load_threads, Events events)
     : loop_(loop),
       catalog_(catalog),
+      disks_(disks),
       load_threads_(load_threads),
       events_(std::move(events)),
       reserve_(reserve),
@@ -50,13 +43,19 @@ ComponentCache::ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserv
       [this](const ComponentId& id) { loop_.Post([this, id] { conversions_.Consider(id); }); });
 }
 
+void ComponentCache::DropAll() {
+  for (const ComponentId& component : store_.Components()) store_.Drop(component);
+}
+
 void ComponentCache::StopLoads() {
+  loop_.Cancel(watch_);
   conversions_.Stop();
   threads_.reset();
   // What flights hold must end while the loop lives, and starts nothing any more.
   store_.SetReleased({});
   queue_.clear();
   flights_.clear();
+  reads_.clear();
   parts_.clear();
 }
 
@@ -84,30 +83,41 @@ bool ComponentCache::Has(const ComponentId& component) const {
   return forms.raw || forms.compressed;
 }
 
-bool ComponentCache::AnswerFromRam(const ComponentId& component, bool counts, const Done& done) {
-  Held held = counts ? Use(component, EntryStore::HoldKind::kPin) : HoldForWork(component);
+bool ComponentCache::AnswerFromRam(const ComponentId& component, const Wish& wish,
+                                   const Done& done) {
+  const Held held = wish.counts     ? Use(component, EntryStore::HoldKind::kPin)
+                    : !wish.preload ? HoldUncounted(component)
+                                    : HoldForWork(component);
   if (held == nullptr) return false;
-  loop_.Post([held = std::move(held), done] { done(Loaded{held, 0, false, {}}); });
+  loop_.Post([held, done] { done(Loaded{held, 0, false, {}}); });
   return true;
 }
 
-void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done) {
+Status ComponentCache::CheckRoom(ByteCount bytes) const {
+  // What is being made now can be evicted later: then only the limit is sure.
+  const bool busy = !idle() || running_ > 0 || conversions_.running();
+  if (busy && bytes <= store_.MemoryUse().limit) return OkStatus();
+  return store_.CheckRoom(bytes);
+}
+
+ComponentCache::WaitId ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done) {
   const ComponentId id = source.component.id;
-  const bool counts = !wish.preload || IsAskedFor(*wish.preload);
+  const bool counts = wish.counts;
   const Entry* const raw = Find(id);
   const bool serves = !wish.guarded || (raw != nullptr && raw->guarded());
-  if (serves && AnswerFromRam(id, counts, done)) return;
+  if (serves && AnswerFromRam(id, wish, done)) return 0;
   if (const auto joined = flights_.find(id);
       wish.guarded && joined != flights_.end() && !joined->second->guarded) {
     // What is under way is copied when it is there.
     joined->second->may_evict |= wish.may_evict;
     joined->second->demanded |= !wish.preload;
-    joined->second->waiting.push_back(
+    joined->second->waiting.emplace_back(
+        ++last_wait_,
         [this, source = std::move(source), wish, done](StatusOr<Loaded> loaded) mutable {
           if (!loaded.ok()) return done(loaded.status());
           Ensure(std::move(source), wish, std::move(done));
         });
-    return;
+    return last_wait_;
   }
   auto compressed = store_.Compressed(id);
   if (counts) {
@@ -137,7 +147,8 @@ void ComponentCache::Ensure(ComponentSource source, const Wish& wish, Done done)
   if (flight->compressed != nullptr && !flight->with_files) flight->with_files = std::move(source);
   flight->may_evict |= wish.may_evict;
   flight->demanded |= !wish.preload;
-  flight->waiting.push_back(std::move(done));
+  flight->waiting.emplace_back(++last_wait_, std::move(done));
+  return last_wait_;
 }
 
 bool ComponentCache::GoOnUnguarded(const SharedFlight& flight, const Status& why) {
@@ -161,7 +172,7 @@ bool ComponentCache::GoOnUnguarded(const SharedFlight& flight, const Status& why
   }
   const auto copied = std::exchange(flight->copied, nullptr);
   flights_.erase(flight->source.component.id);
-  for (const Done& done : std::exchange(flight->waiting, {})) {
+  for (const auto& [wait, done] : std::exchange(flight->waiting, {})) {
     auto held = std::make_shared<const EntryHold>(copied->Again(EntryStore::HoldKind::kPin));
     done(Loaded{std::move(held), 0, false, {}, why});
   }
@@ -210,6 +221,11 @@ ComponentCache::Held ComponentCache::Use(const ComponentId& component, EntryStor
 
 ComponentCache::Held ComponentCache::HoldForWork(const ComponentId& component) {
   auto hold = store_.HoldForWork(component);
+  return hold ? std::make_shared<const EntryHold>(*std::move(hold)) : nullptr;
+}
+
+ComponentCache::Held ComponentCache::HoldUncounted(const ComponentId& component) {
+  auto hold = store_.HoldUncounted(component);
   return hold ? std::make_shared<const EntryHold>(*std::move(hold)) : nullptr;
 }
 
@@ -297,6 +313,18 @@ EntryStore::Dropped ComponentCache::Drop(const ComponentId& component) {
   return dropped;
 }
 
+void ComponentCache::DropUnused(const ComponentId& component) {
+  const auto users = users_.find(component);
+  const bool used = users != users_.end() && !users->second.empty();
+  if (!used && !IsBusy(component)) Drop(component);
+}
+
+bool ComponentCache::IsQueued(const ComponentId& component) const {
+  const auto flight = flights_.find(component);
+  return flight != flights_.end() &&
+         std::find(queue_.begin(), queue_.end(), flight->second) != queue_.end();
+}
+
 void ComponentCache::Forget(const ComponentId& component) {
   if (HasOrExpects(component)) return;
   labels_.erase(component);
@@ -316,44 +344,6 @@ const std::set<ModelId>& ComponentCache::RemoveUser(const ComponentId& component
   if (found == users_.end()) return kNone;
   found->second.erase(model);
   return found->second;
-}
-
-// Room is made when a load starts, not when it is asked for: what loads before
-// it may be evicted by then.
-void ComponentCache::StartLoads() {
-  while (!parts_.empty() && StartPart(parts_.front())) parts_.pop_front();
-  while (running_ < load_threads_ && !queue_.empty()) {
-    const auto demanded = std::find_if(queue_.begin(), queue_.end(),
-                                       [](const SharedFlight& each) { return each->demanded; });
-    if (demanded != queue_.end()) std::rotate(queue_.begin(), demanded, std::next(demanded));
-    const SharedFlight flight = queue_.front();
-    const ByteCount needed = EntryMemory(flight->source.component);
-    const BudgetUse use = store_.MemoryUse();
-    const bool fits = needed <= use.free() + use.reserve;
-    if (!fits && !flight->may_evict) {
-      if (conversions_.running()) return;
-      queue_.pop_front();
-      Fail(flight,
-           Error(ErrorCode::kRamLimitExceeded,
-                 fmt::format("{} does not fit beside what is in RAM now", flight->source.label)));
-      continue;
-    }
-    if (!fits) events_.yield_memory(nullptr);
-    room_for_ = "room for " + flight->source.label;
-    auto room = store_.MakeRoom(needed, /*touched=*/!flight->guarded);
-    // What is being loaded or compressed can be evicted when nobody holds it any more.
-    if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return;
-    queue_.pop_front();
-    if (!room.ok()) {
-      // What is to be copied is in RAM, only not twice.
-      if (flight->copied == nullptr || !GoOnUnguarded(flight, room.status())) {
-        Fail(flight, room.status());
-      }
-      continue;
-    }
-    for (const ComponentId& evicted : room->evicted) flight->evicted.push_back(LabelOf(evicted));
-    Start(flight, std::move(room->memory));
-  }
 }
 
 void ComponentCache::OnLeft(const std::vector<ComponentId>& components, bool whole) {
@@ -378,98 +368,6 @@ size_t ComponentCache::ShrinkToLimit() {
   room_for_ = "memory is short";
   events_.yield_memory(nullptr);
   return store_.ShrinkToLimit().size();
-}
-
-void ComponentCache::CountReading(int change) {
-  reading_ += static_cast<unsigned>(change);
-  conversions_.SetLoading(reading_ > 0);
-}
-
-void ComponentCache::Start(const SharedFlight& flight, LoadMemory memory) {
-  ++running_;
-  const bool reads = flight->compressed == nullptr && flight->copied == nullptr;
-  if (reads) CountReading(1);
-  // std::function wants copyable captures.
-  auto shared_memory = std::make_shared<LoadMemory>(std::move(memory));
-  threads_->Submit([this, flight, shared_memory, reads](std::stop_token stop) mutable {
-    auto entry = std::make_shared<StatusOr<std::unique_ptr<Entry>>>(
-        Load(*flight, std::move(*shared_memory), stop));
-    // The flight's callbacks hold entries, which only the loop may let go.
-    loop_.Post([this, flight = std::move(flight), entry, reads] {
-      --running_;
-      if (reads) CountReading(-1);
-      OnLoaded(flight, std::move(*entry));
-      StartLoads();
-    });
-  });
-}
-
-StatusOr<std::unique_ptr<Entry>> ComponentCache::Load(Flight& flight, LoadMemory memory,
-                                                      std::stop_token stop) {
-  const ComponentSource& source = flight.source;
-  if (flight.guarded) {
-    ASSIGN_OR_RETURN(memory.file, events_.nameable_memory(source.component.id,
-                                                          source.component.entry_bytes, stop));
-    flight.adopted = memory.file.guarded();
-    if (flight.adopted) {
-      return AdoptEntry(source.component, std::move(memory), source.known_digests, stop);
-    }
-    if (flight.copied != nullptr) {
-      return CopyEntry(flight.copied->entry(), source.component, std::move(memory));
-    }
-  }
-  if (flight.compressed != nullptr) {
-    const auto started = std::chrono::steady_clock::now();
-    auto decoded =
-        flight.compressed->Decode(source.component.id, std::move(memory), kDecodeThreads);
-    flight.decode_seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    return decoded.ok() ? std::move(decoded) : Annotate(decoded.status(), source.label);
-  }
-  LoadRequest request{
-      .component = source.component,
-      .files = source.files,
-      .known_digests = source.known_digests,
-      .memory = std::move(memory),
-      .progress = [&flight](uint64_t bytes) { flight.done_bytes = bytes; },
-      .stop = stop,
-  };
-  auto entry = LoadEntry(std::move(request));
-  if (!entry.ok()) return Annotate(entry.status(), source.label);
-  Status recorded;
-  if (source.known_digests.empty()) {
-    recorded = catalog_.PutDigests(source.component.id, {(*entry)->chunks(), (*entry)->content()});
-  }
-  if (recorded.ok()) {
-    recorded = catalog_.RecordLoad(source.component.id,
-                                   std::chrono::duration<double>((*entry)->load_time()).count());
-  }
-  if (!recorded.ok()) spdlog::warn("{}: not recorded: {}", source.label, Message(recorded));
-  return entry;
-}
-
-void ComponentCache::OnLoaded(const SharedFlight& flight, StatusOr<std::unique_ptr<Entry>> entry) {
-  if (!entry.ok() && GoOnUnguarded(flight, entry.status())) return;
-  const auto compressed = std::exchange(flight->compressed, nullptr);
-  const bool decoded = compressed != nullptr;
-  if (decoded && CodeOf(entry.status()) == ErrorCode::kCorruptedModel) {
-    DropDamaged(flight->source.component.id, compressed);
-    if (!flight->with_files) return Fail(flight, entry.status());
-    spdlog::warn("its memory was damaged, it is loaded again: {}", Message(entry.status()));
-    flight->source = *std::exchange(flight->with_files, std::nullopt);
-    return queue_.push_front(flight);
-  }
-  if (!entry.ok()) return Fail(flight, entry.status());
-  flight->from_ram = std::exchange(flight->copied, nullptr) != nullptr;
-  const bool read = !decoded && !flight->from_ram && !flight->adopted;
-  flight->read_bytes = !read ? 0 : flight->source.component.entry_bytes;
-  if (decoded) {
-    costs_.AddDecoding(flight->source.component.id, (*entry)->bytes(), flight->decode_seconds);
-    return Publish(flight, store_.Publish(*std::move(entry)));
-  }
-  if (read && !flight->guarded) reserve_.NoteLoad(ByteCount((*entry)->bytes()));
-  publisher_.Publish(*threads_, *std::move(entry),
-                     [this, flight](EntryHold hold) { Publish(flight, std::move(hold)); });
 }
 
 void ComponentCache::DropDamaged(const ComponentId& component,
@@ -499,7 +397,7 @@ bool ComponentCache::StartPart(const SharedPart& request) {
   events_.yield_memory(nullptr);
   room_for_ = "room for tensors of " + LabelOf(request->component);
   auto room = store_.MakeRoom(EntryMemory(request->part.component));
-  if (!room.ok() && (running_ > 0 || conversions_.Interrupt())) return false;
+  if (!room.ok() && (MovingLoads() > 0 || conversions_.Interrupt())) return false;
   if (!room.ok()) {
     request->done(room.status());
     return true;
@@ -524,47 +422,6 @@ bool ComponentCache::StartPart(const SharedPart& request) {
     });
   });
   return true;
-}
-
-const char* ComponentCache::HowItCame(const Flight& flight) {
-  if (flight.adopted) return "taken over";
-  if (flight.from_ram) return "copied";
-  if (flight.read_bytes == 0) return "decoded";
-  return flight.demanded ? "read" : "preloaded";
-}
-
-void ComponentCache::Publish(const SharedFlight& flight, EntryHold hold) {
-  const ComponentId id = flight->source.component.id;
-  costs_.SetLoad(id, std::chrono::duration<double>(hold.entry().load_time()).count());
-  labels_[id] = flight->source.label;
-  flights_.erase(id);
-  const double took = flight->read_bytes == 0
-                          ? flight->decode_seconds
-                          : std::chrono::duration<double>(hold.entry().load_time()).count();
-  spdlog::info("{}: {} {} in {:.1f} ms", flight->source.label,
-               FormatSize(ByteCount(hold.entry().bytes())), HowItCame(*flight), took * 1e3);
-  preloads_.Ended(id, true);
-  events_.changed(id);
-  conversions_.Consider(id);
-  for (const Done& done : std::exchange(flight->waiting, {})) {
-    auto held = std::make_shared<const EntryHold>(hold.Again(EntryStore::HoldKind::kPin));
-    done(Loaded{std::move(held), flight->read_bytes, flight->read_bytes == 0, flight->evicted,
-                flight->unguarded});
-  }
-}
-
-void ComponentCache::Fail(const SharedFlight& flight, const Status& why) {
-  const ComponentId id = flight->source.component.id;
-  flights_.erase(id);
-  const bool no_room = CodeOf(why) == ErrorCode::kRamLimitExceeded;
-  if (no_room) {
-    preloads_.Withdrawn(id);
-  } else {
-    preloads_.Ended(id, false);
-  }
-  const bool awaited = flight->demanded || !no_room;
-  spdlog::log(awaited ? spdlog::level::warn : spdlog::level::debug, "{}", Message(why));
-  for (const Done& done : std::exchange(flight->waiting, {})) done(why);
 }
 
 std::string ComponentCache::LabelOf(const ComponentId& component) const {

@@ -11,11 +11,14 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/disk_threads.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/budget.h"
@@ -79,6 +82,8 @@ class ComponentCache {
   struct Events {
     // The component was published, evicted or dropped.
     std::function<void(const ComponentId&)> changed;
+    // Room will be made for a load: the limit may follow what the system has left.
+    std::function<void()> before_load;
     // Whose the component is and who holds it, for error messages.
     EntryStore::Describe describe;
     // How the component is to be kept.
@@ -95,23 +100,33 @@ class ComponentCache {
     std::function<void(const Entry*)> yield_memory;
   };
 
+  // Files are read by `disks`, everything else on threads of its own.
   ComponentCache(os::EventLoop& loop, Budget& budget, MemoryReserve& reserve, Catalog& catalog,
-                 std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs,
+                 DiskThreads& disks, std::unique_ptr<EvictionPolicy> policy, ComponentCosts costs,
                  unsigned load_threads, Events events);
 
   struct Wish {
     bool may_evict = true;                   // other entries, to make room
+    bool counts = true;                      // as a use
     std::optional<PreloadReason> preload{};  // nothing: somebody waits for it
     bool guarded = false;                    // in memory that can have a name, if that can be had
   };
-  // Calls done, later and exactly once, with the component's raw entry: as it is
+  // Calls done, later and at most once, with the component's raw entry: as it is
   // there, decoded from its compressed form, or loaded. A call for one that is
   // being made joins the others; what somebody waits for starts before what is
   // preloaded. A guarded entry takes the place of one that is not; where none can be had,
   // the answer says why. Errors are those of LoadEntry(), and kRamLimitExceeded naming what
   // holds the memory (or, unless other entries may be evicted, when there is not
   // that much free); then nothing remains.
-  void Ensure(ComponentSource source, const Wish& wish, Done done);
+  using WaitId = uint64_t;
+  WaitId Ensure(ComponentSource source, const Wish& wish, Done done);
+  // Ends a call that is not answered: done is not called. When nobody else waits for the
+  // component its load stops, and nothing of it is kept.
+  void Withdraw(const ComponentId& component, WaitId wait);
+  // kRamLimitExceeded when so much will not fit, whatever is evicted; nothing is.
+  Status CheckRoom(ByteCount bytes) const;
+  // Grows whenever a load or the decoding of an entry gets on.
+  uint64_t moves() const { return moves_; }
 
   // Calls done, later and exactly once, with these tensors of what is there only
   // compressed, decoded into memory of their own that goes with its last owner.
@@ -127,6 +142,8 @@ class ComponentCache {
   // Keeps the raw entry for Warmset's own work, which is no use; nothing unless it is
   // there.
   Held HoldForWork(const ComponentId& component);
+  // A pin that is no use.
+  Held HoldUncounted(const ComponentId& component);
   // Counts a use of what is there in any form, or nothing.
   void CountUse(const ComponentId& component);
   // A component of an earlier life.
@@ -137,6 +154,10 @@ class ComponentCache {
   bool HasOrExpects(const ComponentId& component) const {
     return Has(component) || flights_.contains(component);
   }
+  // It is being loaded or decoded, or waits to be.
+  bool IsOnItsWay(const ComponentId& component) const { return flights_.contains(component); }
+  // It waits for others before it is begun.
+  bool IsQueued(const ComponentId& component) const;
   // Somebody holds it, or it is on its way.
   bool IsBusy(const ComponentId& component) const;
   // The raw entry; nullptr unless it is there.
@@ -160,6 +181,8 @@ class ComponentCache {
   }
   // See EntryStore::Drop().
   EntryStore::Dropped Drop(const ComponentId& component);
+  // The same unless a model has used it, or somebody holds or awaits it.
+  void DropUnused(const ComponentId& component);
 
   // Forgets all that was noted of a component that no model has any more; nothing while
   // it is in RAM or on its way there.
@@ -196,8 +219,14 @@ class ComponentCache {
   bool idle() const { return flights_.empty(); }
   BudgetUse MemoryUse() const { return store_.MemoryUse(); }
 
-  // Ends all loads, unanswered: before the loop goes.
+  // Asks all loads to stop, and waits for this object's own threads until the deadline;
+  // false when some still run.
+  bool StopBy(std::chrono::steady_clock::time_point deadline);
+  // Ends all loads, unanswered: before the loop goes. REQUIRES: no thread of the disks
+  // reads any more.
   void StopLoads();
+  // Gives back all memory that nobody else holds.
+  void DropAll();
 
  private:
   struct Flight {
@@ -213,9 +242,15 @@ class ComponentCache {
     bool from_ram = false;  // it was copied
     bool adopted = false;   // its memory is a file of an earlier daemon
     Status unguarded;       // why it is not guarded
-    std::vector<Done> waiting;
+    std::vector<std::pair<WaitId, Done>> waiting;
     std::vector<std::string> evicted;
     std::atomic<uint64_t> done_bytes = 0;
+    std::stop_source stop;
+    bool abandoned = false;  // nobody waits for it any more
+    // Of one that reads from disk, as the loop last saw it.
+    uint64_t seen_bytes = 0;
+    std::chrono::steady_clock::time_point moved{};
+    bool stalled = false;
     uint64_t read_bytes = 0;    // from disk
     double decode_seconds = 0;  // set by the thread that decodes
   };
@@ -240,7 +275,7 @@ class ComponentCache {
   // On a thread; for estimates until something was decoded.
   void MeasureCodec();
   // An answer with the raw entry; false unless it is there.
-  bool AnswerFromRam(const ComponentId& component, bool counts, const Done& done);
+  bool AnswerFromRam(const ComponentId& component, const Wish& wish, const Done& done);
   // A guarded entry can't be had: the flight goes on without, or ends with what was to be
   // copied. False when there is another reason for its failure.
   bool GoOnUnguarded(const SharedFlight& flight, const Status& why);
@@ -248,6 +283,11 @@ class ComponentCache {
                                      std::shared_ptr<const CompressedEntry> compressed,
                                      std::string label);
   void StartLoads();
+  // Loads that a disk does not answer take no other's turn, until they go on.
+  void WatchReads();
+  size_t MovingLoads() const { return running_ - stalled_; }
+  // Takes it out of the books; its thread, if it has one, ends by itself.
+  void Abandon(const SharedFlight& flight);
   void Start(const SharedFlight& flight, LoadMemory memory);
   void CountReading(int change);
   StatusOr<std::unique_ptr<Entry>> Load(Flight& flight, LoadMemory memory, std::stop_token stop);
@@ -262,6 +302,7 @@ class ComponentCache {
   std::string LabelOf(const ComponentId& component) const;
   os::EventLoop& loop_;
   Catalog& catalog_;
+  DiskThreads& disks_;
   const unsigned load_threads_;
   const Events events_;
   MemoryReserve& reserve_;
@@ -282,7 +323,12 @@ class ComponentCache {
   std::deque<SharedFlight> queue_;               // of flights_, not started
   std::deque<SharedPart> parts_;                 // that wait for room
   unsigned running_ = 0;
-  unsigned reading_ = 0;  // of running_: from disk
+  unsigned reading_ = 0;          // of running_: from disk
+  unsigned stalled_ = 0;          // of reading_: without a byte for a while
+  std::set<SharedFlight> reads_;  // the reading_
+  os::EventLoop::TimerId watch_ = 0;
+  WaitId last_wait_ = 0;
+  uint64_t moves_ = 0;
   EntryPublisher publisher_;
   // One more than loads: comparing and decoding of parts does not wait for files.
   std::unique_ptr<ThreadPool> threads_;  // last: joined first

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <utility>
@@ -10,9 +11,10 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "daemon/cache_settings.h"
+#include "daemon/model_errors.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
-#include "os/file.h"
+#include "os/limits.h"
 #include "os/memory_file.h"
 #include "os/sandbox.h"
 #include "os/signal_fd.h"
@@ -24,11 +26,37 @@
 namespace warmset {
 namespace {
 
-constexpr std::chrono::seconds kRecordUsesInterval{5};
 constexpr std::chrono::seconds kExpiryInterval{1};
 constexpr std::chrono::hours kKeepUnknown{24 * 30};
+constexpr unsigned kLooksAtOnce = 4;  // at the files of one disk, beside loads
+// For threads that wait for a disk at the end; the kernel has usually given up by then.
+constexpr std::chrono::seconds kEndPatience{2};
 // While clients of an earlier daemon still map its entries.
 constexpr std::chrono::seconds kOrphanInterval{2};
+
+void NoteFewDescriptors(Notices& notices) {
+  constexpr uint64_t kFew = 256;  // an entry takes two, a client one
+  const auto limit = os::GetLimit(os::Resource::kOpenFiles);
+  if (!limit.ok() || limit->soft >= kFew) return;
+  notices.Set("descriptors",
+              fmt::format("this daemon may have only {} files open, so few clients and models at a "
+                          "time: raise its limit (ulimit -n, LimitNOFILE=) and restart it",
+                          limit->soft));
+}
+
+std::string DescribeUncleanEnd(EarlierEnd end, const DesiredState::Earlier& earlier) {
+  const std::string_view held = "the daemon before this one was killed or crashed";
+  if (end == EarlierEnd::kUncleanAgain) {
+    return fmt::format(
+        "{}, the second time within {} minutes: nothing is read back of the {} that "
+        "it held; `warmset cache` brings a model back",
+        held, kUncleanWindow.count(), FormatSize(earlier.held));
+  }
+  return fmt::format(
+      "{}: of the {} that it held {} are read back, most recently used first; "
+      "`warmset cache` brings back the rest",
+      held, FormatSize(earlier.held), FormatSize(earlier.coming_back));
+}
 
 std::string PathsFolder(const std::string& socket) {
   return std::filesystem::path(socket).replace_extension().string() + "-paths";
@@ -45,14 +73,18 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
 Status Daemon::Open() {
   ASSIGN_OR_RETURN(const ByteCount limit, ResolveRamLimit(options_));
   RETURN_IF_ERROR(CheckForStart(options_, limit));
-  ASSIGN_OR_RETURN(signals_, os::MakeSignalFd({SIGINT, SIGTERM}));
-  ASSIGN_OR_RETURN(lease_signals_, os::MakeSignalFd({SIGIO}));
-  RETURN_IF_ERROR(os::MakePrivateDirectory(options_.home));
-  ASSIGN_OR_RETURN(home_lock_, os::LockFile(options_.home + "/daemon.lock"));
+  std::vector<int> ending = {SIGINT, SIGTERM};
+  if (!os::IsIgnored(SIGHUP)) ending.push_back(SIGHUP);
+  ASSIGN_OR_RETURN(signals_, os::MakeSignalFd(ending));
+  ASSIGN_OR_RETURN(lease_signals_, os::MakeSignalFd(std::array{SIGIO}));
+  ASSIGN_OR_RETURN(home_, OpenHome(options_.home));
+  catalog_ = home_.catalog.get();
+  if (const std::string notice = catalog_->TakeNotice(); !notice.empty()) {
+    notices_.Set("catalog", notice);
+  }
   RETURN_IF_ERROR(wire::PrepareSocketFolder(options_.socket));
-  ASSIGN_OR_RETURN(catalog_, Catalog::Open(options_.home + "/catalog.sqlite"));
-  if (const std::string notice = catalog_->TakeNotice(); !notice.empty()) spdlog::warn(notice);
-  ASSIGN_OR_RETURN(const uint64_t term, catalog_->NextDaemonTerm());
+  NoteFewDescriptors(notices_);
+  const uint64_t term = catalog_->NextDaemonTerm();
   ASSIGN_OR_RETURN(loop_, os::EventLoop::Create());
   RETURN_IF_ERROR(loop_->Watch(signals_.get(), EPOLLIN, [this](uint32_t) {
     os::TakeSignal(signals_.get());
@@ -93,6 +125,7 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   budget_->SetOrphaned(os::ForeignEntryMemory());
   reserve_ = std::make_unique<MemoryReserve>(*budget_, options_.reserve);
   pool_ = std::make_unique<ThreadPool>(options_.load_threads + 2);
+  disks_ = std::make_unique<DiskThreads>(options_.load_threads + kLooksAtOnce);
   leases_ = std::make_unique<LeaseTable>([this](const Lease& lease) {
     CountOrphansSoon();
     const Model* model = registry_.Find(lease.model);
@@ -101,14 +134,18 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   ASSIGN_OR_RETURN(auto eviction, MakeEvictionPolicy(options_.eviction, limit.value()));
   ASSIGN_OR_RETURN(const auto component_usage, catalog_->ComponentUsage());
   cache_ = std::make_unique<ComponentCache>(
-      *loop_, *budget_, *reserve_, *catalog_, std::move(eviction), ComponentCosts(component_usage),
-      options_.load_threads,
+      *loop_, *budget_, *reserve_, *catalog_, *disks_, std::move(eviction),
+      ComponentCosts(component_usage), options_.load_threads,
       ComponentCache::Events{
           .changed =
               [this](const ComponentId& id) {
                 desired_->CacheChanged(id);
                 if (cache_->Find(id) == nullptr) CountOrphansSoon();
                 if (!cache_->Has(id)) passed_files_->SweepSoon();
+              },
+          .before_load =
+              [this] {
+                if (pressure_ != nullptr) pressure_->Look();
               },
           .describe = [this](const ComponentId& id) { return Describe(id); },
           .strategy_of =
@@ -128,8 +165,10 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
                 if (claim_checks_ != nullptr) claim_checks_->YieldMemory(entry);
               },
       });
-  inspectors_ = std::make_unique<InspectorPool>(
-      InspectorPoolOptions{.program = options_.inspect_program});
+  inspectors_ = std::make_unique<InspectorPool>(InspectorPoolOptions{
+      .program = options_.inspect_program, .on_end = [](const std::string& how, uint64_t ends) {
+        spdlog::warn("a reader of models: {}; {} have ended since the start", how, ends);
+      }});
   if (const auto landlock = os::ProbeLandlock(); !landlock.ok()) {
     spdlog::warn("models are read behind seccomp alone: {}", Message(landlock.status()));
   }
@@ -150,23 +189,24 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               [this](const ComponentId& id) {
                 loop_->Post([this, id] { cache_->Reconsider(id); });
               }});
-  uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
+  uses_ = std::make_unique<ModelUse>(*loop_, *pool_, *disks_, registry_, *library_, *cache_,
+                                     *catalog_, options_.patience);
   uses_->SetUsed([this](const ModelSummary& model) { claim_checks_->Check(model); });
   library_->SetSighted([this](const ModelSummary& model) { claim_checks_->CheckTouched(model); });
   RETURN_IF_ERROR(OpenPreloader());
   passed_files_ = std::make_unique<PassedFiles>(
-      *loop_, *pool_, registry_, *library_, *catalog_, *inspectors_,
+      *loop_, *pool_, *disks_, registry_, *library_, *catalog_, *inspectors_,
       PassedFiles::Events{
           .dropped =
               [this](const auto& models, const auto& components) { OnDropped(models, components); },
           .forgotten = [this](const auto& components) { ForgetComponents(components); },
           .is_in_use = [this](const Model& model) { return IsInUse(model); },
           .is_resident = [this](const ComponentId& id) { return cache_->HasOrExpects(id); }});
-  paths_ = std::make_unique<PathService>(*loop_, *pool_, registry_, *cache_, *uses_,
+  paths_ = std::make_unique<PathService>(*loop_, *disks_, registry_, *cache_, *uses_,
                                          *path_folder_, *catalog_);
   uses_->SetViews([this](const ComponentId& component) { return paths_->ViewOf(component); });
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
-  ASSIGN_OR_RETURN(const auto wanted, desired_->Read());
+  ASSIGN_OR_RETURN(const auto wanted, RestoreDesired());
   devices_ = std::make_unique<DeviceService>(
       *loop_, options_, limit, term,
       DeviceService::Events{
@@ -180,16 +220,17 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
               [this](const DeviceId& device, const ComponentId& component, const Status& why) {
                 spdlog::warn("{}: a component is no longer there: {}", device.value(),
                              Message(why));
-                for (Model* model : registry_.UsersOf(component)) model->last_error = why;
+                for (Model* model : registry_.UsersOf(component)) NoteOutcome(*model, why);
               },
           .wanted_changed = [this](const auto& now) { desired_->WantedChanged(now); },
       });
   devices_->Restore(wanted);
   view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_, *paths_,
-                                      library_->claims(), options_.strategy, limit);
+                                      library_->claims(), *uses_, notices_, options_.strategy,
+                                      limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
-      Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_,
-               *uses_, *passed_files_, *paths_, *preloader_, *view_},
+      Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_, *uses_,
+               *passed_files_, *paths_, *preloader_, *view_},
       [this] { ShutDown(); });
   ASSIGN_OR_RETURN(server_, wire::Server::Start({.socket_path = options_.socket,
                                                  .allowed_uids = options_.allowed_uids},
@@ -209,23 +250,22 @@ void Daemon::NoteUsualLoads(std::vector<UseHistoryRow> used) {
 }
 
 Status Daemon::OpenPreloader() {
-  preloader_ = std::make_unique<Preloader>(
-      *loop_, registry_, *cache_, *uses_,
-      Preloader::Options{.companions = options_.preload_companions,
-                         .popular = options_.preload_popular,
-                         .schedule = options_.preload_schedule});
+  preloader_ =
+      std::make_unique<Preloader>(*loop_, registry_, *cache_, *uses_,
+                                  Preloader::Options{.companions = options_.preload_companions,
+                                                     .popular = options_.preload_popular,
+                                                     .schedule = options_.preload_schedule});
   uses_->SetDemanded([this](const ModelUse::Request& request) { preloader_->Demanded(request); });
   ASSIGN_OR_RETURN(HistoryRows history, catalog_->History());
   for (const UseHistoryRow& row : history.components) {
     const double load_seconds = cache_->costs().LoadSeconds(row.component, row.bytes);
-    cache_->Recall({.object = {.id = row.component,
-                               .bytes = row.bytes,
-                               .load_seconds = load_seconds},
-                    .history = {.requests = row.requests,
-                                .last_request = row.last_request,
-                                .rates = row.rates,
-                                .interval = row.interval},
-                    .unwanted = row.unwanted});
+    cache_->Recall(
+        {.object = {.id = row.component, .bytes = row.bytes, .load_seconds = load_seconds},
+         .history = {.requests = row.requests,
+                     .last_request = row.last_request,
+                     .rates = row.rates,
+                     .interval = row.interval},
+         .unwanted = row.unwanted});
   }
   NoteUsualLoads(history.components);
   for (CompanionRow& row : history.companions) {
@@ -233,10 +273,22 @@ Status Daemon::OpenPreloader() {
         {std::move(row.user), row.model, row.uses, std::move(row.together)});
   }
   for (size_t bin = 0; bin < std::min(history.calibration.size(), UsePredictor::kBins); ++bin) {
-    cache_->predictor().Recall(
-        bin, {history.calibration[bin].predicted, history.calibration[bin].used});
+    cache_->predictor().Recall(bin,
+                               {history.calibration[bin].predicted, history.calibration[bin].used});
   }
+  recorder_ = std::make_unique<UseRecorder>(*loop_, *catalog_, *uses_, *cache_, *preloader_,
+                                            notices_, [this] { desired_->WriteAll(); });
   return OkStatus();
+}
+
+StatusOr<std::vector<DeviceService::Wanted>> Daemon::RestoreDesired() {
+  EarlierEnd end = EarlierEnd::kClean;
+  if (const auto noted = catalog_->BeginLife(UnixMilliseconds()); noted.ok()) end = *noted;
+  ASSIGN_OR_RETURN(DesiredState::Earlier earlier, desired_->Read(end));
+  if (end != EarlierEnd::kClean && earlier.held > ByteCount()) {
+    notices_.Set("unclean end", DescribeUncleanEnd(end, earlier));
+  }
+  return std::move(earlier.placements);
 }
 
 void Daemon::BeginWork() {
@@ -258,7 +310,7 @@ void Daemon::BeginWork() {
       PruneCatalog();
     });
   });
-  loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
+  recorder_->Start();
   loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
   if (budget_->Use().orphaned > ByteCount()) CountOrphansSoon();
 }
@@ -269,6 +321,7 @@ Daemon::~Daemon() {
   devices_.reset();
   pool_.reset();
   if (claim_checks_ != nullptr) claim_checks_->Stop();
+  disks_.reset();
   library_.reset();
   pressure_.reset();
   if (cache_ != nullptr) cache_->StopLoads();
@@ -278,7 +331,27 @@ Daemon::~Daemon() {
   cache_.reset();
 }
 
-void Daemon::Run() { loop_->Run(); }
+void Daemon::Run() {
+  loop_->Run();
+  (void)catalog_->EndLife();  // else the next start brings back less
+}
+
+bool Daemon::Close() {
+  server_.reset();
+  devices_.reset();
+  if (claim_checks_ != nullptr) claim_checks_->Stop();
+  const auto deadline = std::chrono::steady_clock::now() + kEndPatience;
+  bool ended = cache_->StopBy(deadline);
+  ended &= pool_->StopBy(deadline);
+  ended &= disks_->StopBy(deadline);
+  ended &= library_->StopBy(deadline);
+  if (ended) return true;
+  spdlog::warn("threads are left behind that wait for a disk or server that does not answer");
+  paths_->CloseAll();
+  cache_->DropAll();
+  home_.lock.Reset();
+  return false;
+}
 
 void Daemon::OnDropped(const std::vector<ModelId>& models,
                        const std::vector<ComponentId>& components) {
@@ -418,9 +491,8 @@ void Daemon::FetchForDevice(const ComponentId& component, bool compressed_serves
   }
   const ModelSummary& summary = users.front()->summary;
   // It was admitted when it was placed.
-  ModelUse::Request request{.model = summary.id,
-                            .admission = Admission::kForced,
-                            .compressed_serves = compressed_serves};
+  ModelUse::Request request{
+      .model = summary.id, .admission = Admission::kForced, .compressed_serves = compressed_serves};
   for (const ComponentSummary& candidate : summary.components) {
     if (candidate.id == component) request.components.push_back(candidate.name);
   }
@@ -492,45 +564,10 @@ void Daemon::DropExpired() {
   loop_->RunAfter(kExpiryInterval, [this] { DropExpired(); });
 }
 
-void Daemon::RecordUses() {
-  const std::unordered_map<ModelId, uint64_t> uses = uses_->TakeUses();
-  if (!uses.empty()) {
-    const Status recorded = catalog_->RecordModelUses(uses, UnixMilliseconds());
-    if (!recorded.ok()) spdlog::warn("uses are not recorded: {}", Message(recorded));
-  }
-  RecordHistory();
-  loop_->RunAfter(kRecordUsesInterval, [this] { RecordUses(); });
-}
-
-void Daemon::RecordHistory() {
-  HistoryRows changed;
-  UseLedger::Changes changes = cache_->ledger().TakeChanges();
-  changed.forgotten = std::move(changes.forgotten);
-  for (const UseLedger::Line& line : changes.lines) {
-    changed.components.push_back({.component = line.object.id,
-                                  .bytes = line.object.bytes,
-                                  .requests = line.history.requests,
-                                  .last_request = line.history.last_request,
-                                  .rates = line.history.rates,
-                                  .interval = line.history.interval,
-                                  .unwanted = line.unwanted});
-  }
-  if (changed.components.empty()) return;
-  for (CompanionPredictor::Habit& habit : preloader_->companions().TakeChanged()) {
-    changed.companions.push_back(
-        {std::move(habit.user), habit.model, habit.uses, std::move(habit.together)});
-  }
-  for (const UsePredictor::Bin& bin : cache_->predictor().bins()) {
-    changed.calibration.push_back({bin.predicted, bin.used});
-  }
-  const Status recorded = catalog_->RecordHistory(changed);
-  if (!recorded.ok()) spdlog::warn("how models are used is not recorded: {}", Message(recorded));
-}
-
 void Daemon::ShutDown() {
   if (std::exchange(shutting_down_, true)) return;
   spdlog::info("shutting down");
-  RecordUses();
+  recorder_->Flush();
   paths_->LeavePinned();
   server_->Drain([this] { devices_->Shutdown([this] { loop_->Stop(); }); });
 }

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "base/disk_threads.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/budget.h"
@@ -14,17 +15,20 @@
 #include "daemon/component_cache.h"
 #include "daemon/desired_state.h"
 #include "daemon/device_service.h"
+#include "daemon/home.h"
 #include "daemon/lease_table.h"
 #include "daemon/library_service.h"
 #include "daemon/memory_pressure.h"
 #include "daemon/model_registry.h"
 #include "daemon/model_use.h"
+#include "daemon/notices.h"
 #include "daemon/options.h"
 #include "daemon/passed_files.h"
 #include "daemon/path_service.h"
 #include "daemon/preloader.h"
 #include "daemon/request_dispatcher.h"
 #include "daemon/state_view.h"
+#include "daemon/use_recorder.h"
 #include "isolate/inspector_pool.h"
 #include "os/event_loop.h"
 #include "os/unique_fd.h"
@@ -33,7 +37,8 @@
 namespace warmset {
 
 // One daemon on one socket and one home. Everything runs on the thread that
-// calls Run(). The process's SIGINT and SIGTERM end it.
+// calls Run(). The process's SIGINT, SIGTERM and, unless the process ignores it (as
+// below nohup), SIGHUP end it.
 class Daemon {
  public:
   // Opens the catalog, starts the workers and listens; clients may connect when
@@ -43,6 +48,11 @@ class Daemon {
 
   // Returns after a shutdown request or a signal, when every worker has ended.
   void Run();
+  // After Run(): ends the sessions and asks every thread to end. False when some wait for a
+  // disk that does not answer. Then what can be given back without them is (the socket, the
+  // home's lock, entries that no client holds), and the process should end at once: the
+  // destructor would wait for the disk.
+  bool Close();
 
  private:
   explicit Daemon(Options options) : options_(std::move(options)) {}
@@ -74,19 +84,22 @@ class Daemon {
   void CountOrphansSoon();
   void CountOrphans();
   void DropExpired();
-  void RecordUses();
-  void RecordHistory();
   void ShutDown();
 
+  // What the daemon before left in RAM and on devices, as far as it comes back.
+  StatusOr<std::vector<DeviceService::Wanted>> RestoreDesired();
+
   const Options options_;
-  os::UniqueFd home_lock_;
+  Home home_;
+  Catalog* catalog_ = nullptr;  // of home_
+  Notices notices_;
   os::UniqueFd signals_;
   os::UniqueFd lease_signals_;  // a program opens a file of path_folder_ for writing
   std::unique_ptr<os::EventLoop> loop_;
-  std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Budget> budget_;
   std::unique_ptr<MemoryReserve> reserve_;
   std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<DiskThreads> disks_;
   ModelRegistry registry_;
   std::unique_ptr<LeaseTable> leases_;
   std::unique_ptr<ComponentCache> cache_;
@@ -99,6 +112,7 @@ class Daemon {
   std::unique_ptr<PathFolder> path_folder_;
   std::unique_ptr<PathService> paths_;
   std::unique_ptr<Preloader> preloader_;
+  std::unique_ptr<UseRecorder> recorder_;
   std::unique_ptr<DesiredState> desired_;
   std::unique_ptr<DeviceService> devices_;
   std::unique_ptr<StateView> view_;

@@ -1,6 +1,7 @@
 #include "daemon/desired_state.h"
 
-#include "spdlog/spdlog.h"
+#include <algorithm>
+#include <utility>
 
 namespace warmset {
 
@@ -41,30 +42,62 @@ void DesiredState::Write(const ModelId& id) {
       }
     }
   }
-  if (const Status written = catalog_.SetDesired(row); !written.ok()) {
-    spdlog::warn("the catalog does not remember what is cached: {}", Message(written));
-  }
+  (void)catalog_.SetDesired(row);  // WriteAll() when it can be written again
 }
 
-StatusOr<std::vector<DeviceService::Wanted>> DesiredState::Read() {
+void DesiredState::WriteAll() {
+  for (const auto& [name, model] : registry_.all()) Write(model->summary.id);
+}
+
+StatusOr<DesiredState::Earlier> DesiredState::Read(EarlierEnd end) {
   ASSIGN_OR_RETURN(const std::vector<DesiredModel> rows, catalog_.Desired());
-  std::vector<DeviceService::Wanted> wanted;
+  Earlier earlier;
+  std::vector<DesiredComponent> components = ComponentsOf(rows);
+  for (const DesiredComponent& component : components) earlier.held += component.bytes;
+  const ByteCount enough = end == EarlierEnd::kClean     ? earlier.held
+                           : end == EarlierEnd::kUnclean ? ByteCount(earlier.held.value() / 2)
+                                                         : ByteCount();
+  std::set<ModelId> cut;
+  for (const DesiredComponent& component : components) {
+    const bool comes_back = end == EarlierEnd::kClean || earlier.coming_back < enough;
+    if (!comes_back) {
+      cut.insert(component.model);
+      continue;
+    }
+    earlier.coming_back += component.bytes;
+    if (component.cached) pending_[component.model].insert(component.name);
+    for (const auto& [device, pool] : component.placements) {
+      earlier.placements.push_back({device, component.id, pool});
+    }
+    if (order_.empty() || order_.back() != component.model) order_.push_back(component.model);
+  }
+  for (const ModelId& model : cut) Write(model);
+  return earlier;
+}
+
+std::vector<DesiredState::DesiredComponent> DesiredState::ComponentsOf(
+    const std::vector<DesiredModel>& rows) const {
+  std::vector<DesiredComponent> components;
+  std::set<ComponentId> counted;
   for (const DesiredModel& row : rows) {
     const Model* model = registry_.Find(row.model);
     if (model == nullptr) continue;
-    if (!row.cached.empty()) {
-      pending_[row.model] = {row.cached.begin(), row.cached.end()};
-      order_.push_back(row.model);
-    }
-    for (const DesiredPlacement& placement : row.placements) {
-      for (const ComponentSummary& component : model->summary.components) {
-        if (component.name != placement.component) continue;
-        wanted.push_back({DeviceId(placement.device), component.id,
-                          MemoryPoolFromName(placement.pool).value_or(MemoryPool::kDedicated)});
+    for (const ComponentSummary& summary : model->summary.components) {
+      DesiredComponent component{row.model, summary.id, summary.name};
+      component.cached =
+          std::find(row.cached.begin(), row.cached.end(), summary.name) != row.cached.end();
+      for (const DesiredPlacement& placement : row.placements) {
+        if (placement.component != summary.name) continue;
+        component.placements.emplace_back(
+            DeviceId(placement.device),
+            MemoryPoolFromName(placement.pool).value_or(MemoryPool::kDedicated));
       }
+      if (!component.cached && component.placements.empty()) continue;
+      if (counted.insert(summary.id).second) component.bytes = ByteCount(summary.entry_bytes);
+      components.push_back(std::move(component));
     }
   }
-  return wanted;
+  return components;
 }
 
 void DesiredState::BringBack() {
@@ -89,8 +122,12 @@ void DesiredState::BringBackNext() {
                             .may_evict = false,
                             .preload = PreloadReason::kRestart};
   uses_.Use(std::move(request), [this, id](const StatusOr<ModelUse::Result>& used) {
-    // No room now may be room later: clients of the earlier daemon let go.
-    if (used.ok() || CodeOf(used.status()) != ErrorCode::kRamLimitExceeded) pending_.erase(id);
+    // No room now may be room later, as clients of the earlier daemon let go; a server that
+    // does not answer may do so later.
+    const ErrorCode code = CodeOf(used.status());
+    const bool later =
+        !used.ok() && (code == ErrorCode::kRamLimitExceeded || code == ErrorCode::kTimeout);
+    if (!later) pending_.erase(id);
     Write(id);
     BringBackNext();
   });

@@ -6,10 +6,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/status.h"
+#include "base/strong.h"
 #include "catalog/catalog.h"
 #include "daemon/component_cache.h"
 #include "daemon/device_service.h"
@@ -32,13 +34,33 @@ class DesiredState {
   // The model is gone or has other components now.
   void ModelChanged(const ModelId& model);
 
-  // Reads the rows; returns what was on devices.
-  StatusOr<std::vector<DeviceService::Wanted>> Read();
+  // What of the rows comes back.
+  struct Earlier {
+    std::vector<DeviceService::Wanted> placements;
+    ByteCount held;         // of all rows, components that models share once
+    ByteCount coming_back;  // into RAM or onto devices
+  };
+  // Reads the rows. After an unclean end, for which what was read may be the reason, only
+  // the first half of the bytes comes back, most recently used first; after a second one
+  // nothing. The rest is no longer desired.
+  StatusOr<Earlier> Read(EarlierEnd end);
   // Caches what was in RAM, most recently used first, one model after another,
   // as far as it fits. Call again when there is more room.
   void BringBack();
+  // Writes every row anew: what was written meanwhile may be lost.
+  void WriteAll();
 
  private:
+  // A component that was in RAM or on devices, in the order of the rows.
+  struct DesiredComponent {
+    ModelId model;
+    ComponentId id;
+    std::string name;
+    ByteCount bytes{};  // 0 where another one of the same content counts
+    bool cached = false;
+    std::vector<std::pair<DeviceId, MemoryPool>> placements{};
+  };
+  std::vector<DesiredComponent> ComponentsOf(const std::vector<DesiredModel>& rows) const;
   void Write(const ModelId& model);
   void BringBackNext();
 

@@ -58,7 +58,7 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request, std::vector<o
     if (request.components_size() > 0) {
       subject.components = {request.components().begin(), request.components().end()};
     }
-    services_.uses.Use(
+    const ModelUse::UseId use = services_.uses.Use(
         {.model = subject.model,
          .components = std::move(subject.components),
          .admission = request.force() ? Admission::kForced : Admission::kRefused,
@@ -80,6 +80,7 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request, std::vector<o
                                        component.entry().huge_page_bytes());
           }
           for (const std::string& label : used->evicted) reply->add_evicted(label);
+          for (const std::string& warning : used->warnings) response.add_warnings(warning);
           AddSkipped(used->skipped, *reply);
           reply->set_seconds(std::chrono::duration<double>(used->took).count());
           if (const Model* now = services_.registry.Find(id)) {
@@ -87,7 +88,7 @@ void RequestDispatcher::Cache(Call call, const v1::Cache& request, std::vector<o
           }
           Answer(call, std::move(response));
         });
-    ReportProgress(call, subject.model);
+    Follow(call, use);
   });
 }
 
@@ -128,22 +129,24 @@ void RequestDispatcher::PreloadModel(Call call, const v1::PreloadModel& request,
 void RequestDispatcher::GetPath(Call call, const v1::GetPath& request,
                                 std::vector<os::UniqueFd> fds) {
   WithSubject(call, request, std::move(fds), [this, call](const Subject& subject) {
-    services_.paths.Open({.model = subject.model,
-                          .user = services_.view.UserOf(call.session),
-                          .passed_file = subject.file,
-                          .passed_index = subject.index},
-                         [this, call, subject](const StatusOr<OpenedPath>& opened) {
-                           if (!opened.ok()) return Fail(call, opened.status());
-                           v1::Response response;
-                           v1::PathReply& reply = *response.mutable_path();
-                           reply = PathMessage(*opened);
-                           const auto part = static_cast<int>(subject.index);
-                           if (subject.file != nullptr && part < reply.parts_size()) {
-                             reply.set_path(reply.parts(part).path());
-                           }
-                           Answer(call, std::move(response));
-                         });
-    ReportProgress(call, subject.model);
+    const ModelUse::UseId use = services_.paths.Open(
+        {.model = subject.model,
+         .user = services_.view.UserOf(call.session),
+         .passed_file = subject.file,
+         .passed_index = subject.index},
+        [this, call, subject](const StatusOr<OpenedPath>& opened) {
+          if (!opened.ok()) return Fail(call, opened.status());
+          v1::Response response;
+          v1::PathReply& reply = *response.mutable_path();
+          reply = PathMessage(*opened);
+          const auto part = static_cast<int>(subject.index);
+          if (subject.file != nullptr && part < reply.parts_size()) {
+            reply.set_path(reply.parts(part).path());
+          }
+          for (const std::string& warning : opened->warnings) response.add_warnings(warning);
+          Answer(call, std::move(response));
+        });
+    Follow(call, use);
   });
 }
 

@@ -193,20 +193,22 @@ void LibraryService::Reinspect(const ModelId& id, std::function<void(Status)> do
     });
     return;
   }
-  inspections_.Submit([this, summary = model->summary, done = std::move(done)](std::stop_token) {
-    auto now = library_.Reinspect(summary);
-    loop_.Post([this, id = summary.id, now = std::move(now), done]() mutable {
-      const Status status = now.status();
-      if (now.ok()) {
-        std::vector<ModelSummary> changed;
-        changed.push_back(*std::move(now));
-        Replace(std::move(changed), {});
-      } else {
-        Replace({}, {id});
-      }
-      done(status);
-    });
-  });
+  const uint64_t disk = model->summary.files.empty() ? 0 : model->summary.files[0].identity.device;
+  inspections_.Submit(disk,
+                      [this, summary = model->summary, done = std::move(done)](std::stop_token) {
+                        auto now = library_.Reinspect(summary);
+                        loop_.Post([this, id = summary.id, now = std::move(now), done]() mutable {
+                          const Status status = now.status();
+                          if (now.ok()) {
+                            std::vector<ModelSummary> changed;
+                            changed.push_back(*std::move(now));
+                            Replace(std::move(changed), {});
+                          } else {
+                            Replace({}, {id});
+                          }
+                          done(status);
+                        });
+                      });
 }
 
 void LibraryService::StartWatching() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/disk_threads.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "catalog/catalog.h"
@@ -67,6 +68,17 @@ class LibraryService {
 
   // Blocks on the disk; thread-safe.
   StatusOr<Manifest> ManifestOf(const ModelSummary& model) { return library_.ManifestOf(model); }
+  // From the catalog alone; thread-safe.
+  StatusOr<Manifest> KnownManifestOf(const ModelSummary& model) {
+    return library_.KnownManifestOf(model);
+  }
+
+  // Asks scans and inspections to stop, and waits for them until the deadline; false when
+  // some still run.
+  bool StopBy(std::chrono::steady_clock::time_point deadline) {
+    const bool scans = thread_.StopBy(deadline);
+    return inspections_.StopBy(deadline) && scans;
+  }
 
  private:
   struct Queued {
@@ -97,7 +109,7 @@ class LibraryService {
   std::deque<Queued> queue_;
   bool running_ = false;
   ThreadPool thread_{1};      // last: joined first
-  ThreadPool inspections_{1};
+  DiskThreads inspections_{1};
 };
 
 }  // namespace warmset

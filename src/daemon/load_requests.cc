@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/manifest_view.h"
+#include "daemon/model_errors.h"
 #include "daemon/request_dispatcher.h"
 #include "fmt/format.h"
 
@@ -15,6 +16,7 @@ struct RequestDispatcher::LoadCall {
   DeviceId device;
   MemoryPool pool = MemoryPool::kShared;
   std::vector<ModelUse::Component> components;
+  std::vector<std::string> warnings;
   SkippedParts skipped;
   size_t next = 0;
   std::vector<ComponentId> placed_now;  // by this call: taken off again if it fails
@@ -39,24 +41,26 @@ void RequestDispatcher::Load(Call call, const v1::Load& request) {
                .compressed_serves = load->pool == MemoryPool::kDedicated,
                .user = services_.view.UserOf(call.session)};
   StartLoad(load);
-  ReportProgress(call, load->use.model);
 }
 
 void RequestDispatcher::StartLoad(const std::shared_ptr<LoadCall>& load) {
-  services_.uses.Use(load->use, [this, load](StatusOr<ModelUse::Result> used) {
-    const Model* now = services_.registry.Find(load->use.model);
-    if (used.ok() && now == nullptr) {
-      used = Error(ErrorCode::kModelNotFound, "the model's files are gone");
-    }
-    // What a first attempt has placed of other files is of no use.
-    if (!used.ok() || now->summary.revision != load->summary.revision) ReleasePlaced(*load);
-    if (!used.ok()) return Fail(load->call, used.status());
-    load->summary = now->summary;
-    load->components = std::move(used->components);
-    load->skipped = std::move(used->skipped);
-    load->next = 0;
-    PlaceNext(load);
-  });
+  const ModelUse::UseId id =
+      services_.uses.Use(load->use, [this, load](StatusOr<ModelUse::Result> used) {
+        const Model* now = services_.registry.Find(load->use.model);
+        if (used.ok() && now == nullptr) {
+          used = Error(ErrorCode::kModelNotFound, "the model's files are gone");
+        }
+        // What a first attempt has placed of other files is of no use.
+        if (!used.ok() || now->summary.revision != load->summary.revision) ReleasePlaced(*load);
+        if (!used.ok()) return Fail(load->call, used.status());
+        load->summary = now->summary;
+        load->components = std::move(used->components);
+        load->skipped = std::move(used->skipped);
+        load->warnings = std::move(used->warnings);
+        load->next = 0;
+        PlaceNext(load);
+      });
+  Follow(load->call, id);
 }
 
 StatusOr<MemoryPool> RequestDispatcher::PoolFrom(const std::string& name,
@@ -68,6 +72,7 @@ StatusOr<MemoryPool> RequestDispatcher::PoolFrom(const std::string& name,
 }
 
 void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
+  if (!Waiting(load->call)) return ReleasePlaced(*load);  // the client left
   if (const Status refuted = RefutedSince(load->summary); !refuted.ok()) {
     return GiveUpLoad(load, refuted);
   }
@@ -83,6 +88,7 @@ void RequestDispatcher::PlaceNext(const std::shared_ptr<LoadCall>& load) {
     reply->set_seconds(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - load->started).count());
     AddSkipped(load->skipped, *reply);
+    for (const std::string& warning : load->warnings) response.add_warnings(warning);
     return Answer(load->call, std::move(response));
   }
   const ModelUse::Component& component = load->components[load->next++];
@@ -130,7 +136,7 @@ void RequestDispatcher::ReleasePlaced(LoadCall& load) {
 
 void RequestDispatcher::GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why) {
   ReleasePlaced(*load);
-  if (Model* model = services_.registry.Find(load->use.model)) model->last_error = why;
+  if (Model* model = services_.registry.Find(load->use.model)) NoteOutcome(*model, why);
   Fail(load->call, Annotate(why, load->summary.name));
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/units.h"
+#include "os/cgroup.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
 

@@ -27,8 +27,10 @@ class MemoryPressure {
   MemoryPressure(const MemoryPressure&) = delete;
   MemoryPressure& operator=(const MemoryPressure&) = delete;
 
- private:
+  // Sets the limit by what is free now.
   void Look();
+
+ private:
   void LookAgainLater();
 
   os::EventLoop& loop_;

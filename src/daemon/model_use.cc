@@ -5,137 +5,96 @@
 
 #include "base/clock.h"
 #include "base/nearest.h"
-#include "cache/file_verifier.h"
 #include "daemon/alternatives.h"
+#include "daemon/model_errors.h"
+#include "daemon/model_use_operation.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
-#include "inspect/inspect.h"
 
 namespace warmset {
-namespace {
 
-// The components that share a file with others. One that is a whole file needs no view,
-// and one of several files has none.
-std::vector<FileView> ViewsIn(const Manifest& manifest) {
-  std::vector<FileView> views;
-  for (const ComponentManifest& component : manifest.components) {
-    if (component.runs.empty()) continue;
-    FileView view{component.id, component.runs[0].file, {}};
-    for (const FileRun& run : component.runs) {
-      if (run.file == view.file) {
-        view.ranges.emplace_back(run.file_offset, run.file_offset + run.bytes);
-      }
-    }
-    const bool of_one_file = view.ranges.size() == component.runs.size();
-    const bool whole = BytesIn(view.ranges) == manifest.files[view.file].identity.size;
-    if (of_one_file && !whole) views.push_back(std::move(view));
-  }
-  return views;
-}
-
-}  // namespace
-
-// One use on its way. A thread of the pool reads it between Start() and
-// OnPrepared(); the loop leaves it alone meanwhile.
-struct ModelUse::Operation {
-  Request request;
-  Done done;
-  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  bool inspected_again = false;
-
-  // Set by Start() for the revision that is known then.
-  ModelSummary summary;
-  bool verify = false;
-  bool files_are_local = false;
-  bool admitted = false;
-  bool refuted = false;  // a file is known not to be what its name claims
-  std::vector<uint32_t> selected;
-  std::vector<uint32_t> missing;  // of selected, not in RAM
-
-  Result result;
-  size_t pending = 0;
-  Status first_error;
-};
-
-ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-                   LibraryService& library, ComponentCache& cache, Catalog& catalog)
+ModelUse::ModelUse(os::EventLoop& loop, ThreadPool& pool, DiskThreads& disks,
+                   ModelRegistry& registry, LibraryService& library, ComponentCache& cache,
+                   Catalog& catalog, DiskPatience patience)
     : loop_(loop),
       pool_(pool),
+      disks_(disks),
+      patience_(patience),
       registry_(registry),
       library_(library),
       cache_(cache),
       catalog_(catalog) {}
 
-void ModelUse::Use(Request request, Done done) {
+ModelUse::UseId ModelUse::Use(Request request, Done done) {
   auto operation = std::make_shared<Operation>();
+  operation->id = ++last_use_;
   operation->request = std::move(request);
-  ++open_;
-  busy_.insert(operation->request.model);
-  operation->done = [this, model = operation->request.model,
+  operation->done = [this, id = operation->id, model = operation->request.model,
                      done = std::move(done)](StatusOr<Result> result) {
     done(std::move(result));
-    --open_;  // after what the answer gave rise to
+    open_.erase(id);  // after what the answer gave rise to
     busy_.erase(busy_.find(model));
   };
+  open_.emplace(operation->id, operation);
+  busy_.insert(operation->request.model);
+  if (watch_ == 0) watch_ = loop_.RunAfter(kStandstillLooks, [this] { WatchStandstill(); });
   // Not at once: the answer must never come inside the call.
   loop_.Post([this, operation] { Start(operation); });
+  return operation->id;
 }
 
 void ModelUse::Start(const Shared& operation) {
+  if (operation->finished) return;
   const Model* model = registry_.Find(operation->request.model);
   if (model == nullptr) {
     return Finish(operation, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
   }
-  operation->summary = model->summary;
-  operation->verify = model->verify_before_use;
-  operation->files_are_local = model->files_are_local;
-  operation->selected.clear();
-  operation->missing.clear();
+  auto attempt = std::make_shared<Attempt>();
+  attempt->summary = model->summary;
+  attempt->verify = model->verify_before_use;
+  attempt->files_are_local = model->files_are_local;
+  attempt->refuted = !library_.claims().RefusalOf(attempt->summary).ok();
   operation->result.components.clear();
-  operation->refuted = !library_.claims().RefusalOf(operation->summary).ok();
-  const auto admitted = Select(*operation, *model);
+  operation->attempt = attempt;
+  const auto admitted = Select(*operation, *attempt, *model);
   if (!admitted.ok()) return Finish(operation, admitted.status());
-  operation->admitted = *admitted;
+  attempt->admitted = *admitted;
   // What is in RAM already, on this machine's disks, need not wait for a thread.
   constexpr size_t kFewFiles = 8;
-  if (operation->missing.empty() && operation->admitted && !operation->verify &&
-      operation->files_are_local && operation->summary.files.size() <= kFewFiles &&
+  operation->preparing = true;
+  if (attempt->missing.empty() && attempt->admitted && !attempt->verify &&
+      attempt->files_are_local && attempt->summary.files.size() <= kFewFiles &&
       operation->request.admission != Admission::kForced &&
       operation->request.passed_file == nullptr) {
-    return OnPrepared(operation, Prepare(*operation, {}));
+    return OnPrepared(operation, attempt, Prepare(operation->request, *attempt, {}));
   }
-  pool_.Submit([this, shared = operation](std::stop_token stop) mutable {
-    auto prepared = Prepare(*shared, stop);
-    // The operation holds entries, which only the loop may let go.
-    loop_.Post([this, shared = std::move(shared), prepared = std::move(prepared)]() mutable {
-      OnPrepared(shared, std::move(prepared));
-    });
-  });
+  LookAtFiles(operation);
 }
 
-StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
+StatusOr<bool> ModelUse::Select(Operation& operation, Attempt& attempt, const Model& model) {
   const ModelSummary& summary = model.summary;
   const Request& request = operation.request;
   // The daemon by itself never brings back what a check has refuted.
   const bool forced = request.admission == Admission::kForced &&
-                      (!operation.refuted || !request.user.empty());
+                      (!attempt.refuted || !request.user.empty());
   const bool barred = summary.verdict != Verdict::kOk && !forced;
   if (request.whole_files) {
     if (barred || summary.files.empty()) return false;
-    for (uint32_t i = 0; i < summary.files.size(); ++i) operation.missing.push_back(i);
+    for (uint32_t i = 0; i < summary.files.size(); ++i) attempt.missing.push_back(i);
     return true;
   }
   if (summary.components.empty() || (barred && request.admission == Admission::kRefused)) {
     return false;
   }
-  ASSIGN_OR_RETURN(operation.selected, SelectComponents(model, request.components));
-  for (const uint32_t index : operation.selected) {
+  ASSIGN_OR_RETURN(attempt.selected, SelectComponents(model, request.components));
+  for (const uint32_t index : attempt.selected) {
     // Held from here on, so that what is in RAM now still is in Ensure().
     const ComponentId& id = summary.components[index].id;
     if (request.preload && cache_.Has(id)) {
       cache_.AddUser(id, request.model);
       if (IsAskedFor(*request.preload)) cache_.CountUse(id);
-    } else if (auto held = cache_.Use(id, EntryStore::HoldKind::kPin)) {
+    } else if (auto held = request.counts() ? cache_.Use(id, EntryStore::HoldKind::kPin)
+                                            : cache_.HoldUncounted(id)) {
       NotePreloadUse(operation, id, true);
       operation.result.components.push_back({index, std::move(held)});
     } else if (auto view = ViewOf(request, id)) {
@@ -144,10 +103,10 @@ StatusOr<bool> ModelUse::Select(Operation& operation, const Model& model) {
       operation.result.components.push_back(
           {.index = index, .held = std::move(view->file), .ranges = std::move(view->ranges)});
     } else {
-      operation.missing.push_back(index);
+      attempt.missing.push_back(index);
     }
   }
-  if (!barred || operation.missing.empty()) return true;
+  if (!barred || attempt.missing.empty()) return true;
   operation.result.components.clear();
   return false;
 }
@@ -159,83 +118,18 @@ std::optional<ModelUse::View> ModelUse::ViewOf(const Request& request,
   return view_of_(component);
 }
 
-StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Operation& operation, std::stop_token stop) {
-  const ModelSummary& summary = operation.summary;
-  std::vector<ExpectedFile> files;
-  for (size_t i = 0; i < summary.files.size(); ++i) {
-    files.push_back({summary.FilePath(i), summary.files[i].identity});
-  }
-  if (operation.request.passed_file != nullptr) {
-    files[operation.request.passed_index].path =
-        os::DescriptorPath(operation.request.passed_file->get());
-  }
-  Prepared prepared;
-  ASSIGN_OR_RETURN(prepared.check, CheckFiles(files, operation.files_are_local));
-  if (prepared.check.state != FileState::kSame) return prepared;
-
-  if (!operation.admitted) RETURN_IF_ERROR(library_.claims().RefusalOf(summary));
-  if (!operation.admitted || operation.request.admission == Admission::kForced) {
-    ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
-    if (!operation.admitted) {
-      const std::string more = "warmset show " + summary.name;
-      return manifest.components.empty() ? NothingToUse(manifest, more) : RefusalOf(manifest, more);
-    }
-    prepared.skipped = SkippedOf(manifest);
-  }
-  if (operation.verify) {
-    const auto& all = operation.request.whole_files ? operation.missing : operation.selected;
-    ASSIGN_OR_RETURN(const auto sources, SourcesOf(operation, all));
-    for (const ComponentSource& source : sources) {
-      if (source.known_digests.empty()) continue;
-      RETURN_IF_ERROR(VerifyFiles(source.component, source.files, source.known_digests, stop));
-    }
-  }
-  if (!operation.missing.empty()) {
-    ASSIGN_OR_RETURN(prepared.sources, SourcesOf(operation, operation.missing));
-  }
-  if (operation.request.whole_files) {
-    ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
-    prepared.views = ViewsIn(manifest);
-  }
-  return prepared;
-}
-
-StatusOr<std::vector<ComponentSource>> ModelUse::SourcesOf(
-    const Operation& operation, const std::vector<uint32_t>& components) {
-  const ModelSummary& summary = operation.summary;
-  ASSIGN_OR_RETURN(const Manifest manifest, library_.ManifestOf(summary));
-  std::vector<ComponentSource> sources;
-  for (const uint32_t index : components) {
-    ComponentSource source;
-    if (operation.request.whole_files) {
-      ASSIGN_OR_RETURN(source.component, WholeFileComponent(manifest, index));
-    } else {
-      source.component = manifest.components[index];
-    }
-    source.label = manifest.components.size() == 1
-                       ? summary.name
-                       : fmt::format("{}/{}", summary.name, source.component.name);
-    for (uint32_t i = 0; i < summary.files.size(); ++i) {
-      source.files.push_back({summary.FilePath(i), summary.files[i].identity, nullptr});
-    }
-    if (operation.request.passed_file != nullptr) {
-      source.files[operation.request.passed_index].passed = operation.request.passed_file;
-    }
-    ASSIGN_OR_RETURN(auto digests, catalog_.FindDigests(source.component.id));
-    if (digests) source.known_digests = std::move(digests->chunks);
-    sources.push_back(std::move(source));
-  }
-  return sources;
-}
-
-void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) {
+void ModelUse::OnPrepared(const Shared& operation, const SharedAttempt& attempt,
+                          StatusOr<Prepared> prepared) {
+  // It may have been served without, given up, or begun anew.
+  if (operation->finished || operation->attempt != attempt || !operation->preparing) return;
+  operation->preparing = false;
+  ++operation->steps;
   if (!prepared.ok()) {
     const Model* model = registry_.Find(operation->request.model);
-    const bool refused = !operation->admitted && model != nullptr;
-    return Finish(
-        operation,
-        refused ? WithCandidates(prepared.status(), NamesOfAlternatives(registry_, model->summary))
-                : prepared.status());
+    const bool refused = !attempt->admitted && model != nullptr;
+    return Finish(operation, refused ? WithCandidates(prepared.status(),
+                                                      NamesOfAlternatives(registry_, model->summary))
+                                     : prepared.status());
   }
   operation->result.skipped = std::move(prepared->skipped);
   operation->result.views = std::move(prepared->views);
@@ -243,8 +137,8 @@ void ModelUse::OnPrepared(const Shared& operation, StatusOr<Prepared> prepared) 
   switch (prepared->check.state) {
     case FileState::kSame:
       if (Model* model = registry_.Find(operation->request.model)) {
-        if (operation->verify) model->verify_before_use = false;
-        if (model->summary.revision == operation->summary.revision) {
+        if (attempt->verify) model->verify_before_use = false;
+        if (model->summary.revision == attempt->summary.revision) {
           model->files_are_local = prepared->check.local;
         }
       }
@@ -266,25 +160,48 @@ void ModelUse::InspectAgain(const Shared& operation, const std::string& path) {
                         fmt::format("{} keeps changing; try again when it is written", path)));
   }
   operation->result.components.clear();
+  ++operation->steps;
   library_.Reinspect(operation->request.model, [this, operation](Status inspected) {
     if (!inspected.ok()) return Finish(operation, inspected);
     Start(operation);
   });
 }
 
+Status ModelUse::CheckRoom(const Operation& operation,
+                           const std::vector<ComponentSource>& sources) const {
+  const Request& request = operation.request;
+  ByteCount needed;
+  for (const ComponentSource& source : sources) {
+    const ComponentId& id = source.component.id;
+    const bool compressed_will_do = request.compressed_serves || !request.tensors.empty();
+    if (cache_.Find(id) != nullptr || cache_.IsOnItsWay(id)) continue;
+    if (compressed_will_do && cache_.Has(id)) continue;
+    needed += EntryMemory(source.component);
+  }
+  return request.may_evict && needed > ByteCount() ? cache_.CheckRoom(needed) : OkStatus();
+}
+
 void ModelUse::Ensure(const Shared& operation, std::vector<ComponentSource> sources) {
+  if (const Status room = CheckRoom(*operation, sources); !room.ok()) {
+    return Finish(operation, room);
+  }
   operation->pending = sources.size();
+  operation->parts.clear();
   for (size_t i = 0; i < sources.size(); ++i) {
-    const uint32_t index = operation->missing[i];
-    const ComponentId& id = sources[i].component.id;
+    operation->parts.push_back({.index = operation->attempt->missing[i],
+                                .id = sources[i].component.id,
+                                .bytes = sources[i].component.entry_bytes});
+  }
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const ComponentId& id = operation->parts[i].id;
     NotePreloadUse(*operation, id, cache_.HasOrExpects(id));
     const bool only_compressed = cache_.Find(id) == nullptr && cache_.Has(id);
     if (!operation->request.tensors.empty() && only_compressed) {
-      EnsureTensors(operation, index, std::move(sources[i]));
+      EnsureTensors(operation, i, std::move(sources[i]));
     } else if (operation->request.compressed_serves && only_compressed) {
-      TakeCompressed(operation, index, id);
+      TakeCompressed(operation, i, id);
     } else {
-      EnsureEntry(operation, index, std::move(sources[i]));
+      EnsureEntry(operation, i, std::move(sources[i]));
     }
   }
   if (sources.empty()) Finish(operation, OkStatus());
@@ -303,50 +220,56 @@ void ModelUse::NotePreloadUse(const Operation& operation, const ComponentId& com
   cache_.preloads().Used(component, in_ram);
 }
 
-void ModelUse::EnsureEntry(const Shared& operation, uint32_t index, ComponentSource source) {
+void ModelUse::EnsureEntry(const Shared& operation, size_t part, ComponentSource source) {
   const ComponentCache::Wish wish{.may_evict = operation->request.may_evict,
+                                  .counts = operation->request.counts(),
                                   .preload = operation->request.preload,
                                   .guarded = operation->request.whole_files};
-  const ComponentId id = source.component.id;
-  cache_.Ensure(std::move(source), wish,
-                [this, operation, index, id](StatusOr<ComponentCache::Loaded> loaded) {
-                  if (!loaded.ok()) return Arrived(operation, loaded.status());
-                  std::vector<std::string>& evicted = operation->result.evicted;
-                  evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
-                  // Nobody waits for a preload: it must not keep others from the memory.
-                  const bool preload = operation->request.preload.has_value();
-                  Arrived(operation,
-                          Component{index, preload ? nullptr : std::move(loaded->held),
-                                    loaded->read_bytes, loaded->decoded, id, loaded->unguarded});
-                });
-}
-
-void ModelUse::TakeCompressed(const Shared& operation, uint32_t index,
-                              const ComponentId& component) {
-  cache_.CountUse(component);
-  // Not at once: others of the operation may not have been asked for yet.
-  loop_.Post([this, operation, index, compressed = cache_.Compressed(component)] {
-    Arrived(operation, Component{.index = index, .compressed = compressed});
-  });
-}
-
-void ModelUse::EnsureTensors(const Shared& operation, uint32_t index, ComponentSource source) {
-  const ComponentId id = source.component.id;
-  cache_.DecodeTensors(
-      id, operation->request.tensors,
-      [this, operation, index, source = std::move(source)](auto part) {
-        if (part.ok()) {
-          return Arrived(operation,
-                         Component{.index = index, .decoded = true, .part = *std::move(part)});
-        }
-        if (CodeOf(part.status()) != ErrorCode::kCorruptedModel) {
-          return Arrived(operation, part.status());
-        }
-        EnsureEntry(operation, index, source);  // its memory was damaged, its files need not be
+  operation->parts[part].wait = cache_.Ensure(
+      std::move(source), wish, [this, operation, part](StatusOr<ComponentCache::Loaded> loaded) {
+        if (!loaded.ok()) return Arrived(operation, part, loaded.status());
+        std::vector<std::string>& evicted = operation->result.evicted;
+        evicted.insert(evicted.end(), loaded->evicted.begin(), loaded->evicted.end());
+        const Operation::Part& asked = operation->parts[part];
+        // Nobody waits for a preload: it must not keep others from the memory.
+        const bool preload = operation->request.preload.has_value();
+        Arrived(operation, part,
+                Component{asked.index, preload ? nullptr : std::move(loaded->held),
+                          loaded->read_bytes, loaded->decoded, asked.id, loaded->unguarded});
       });
 }
 
-void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {
+void ModelUse::TakeCompressed(const Shared& operation, size_t part, const ComponentId& component) {
+  if (operation->request.counts()) cache_.CountUse(component);
+  // Not at once: others of the operation may not have been asked for yet.
+  loop_.Post([this, operation, part, compressed = cache_.Compressed(component)] {
+    Arrived(operation, part,
+            Component{.index = operation->parts[part].index, .compressed = compressed});
+  });
+}
+
+void ModelUse::EnsureTensors(const Shared& operation, size_t part, ComponentSource source) {
+  const ComponentId id = source.component.id;
+  cache_.DecodeTensors(
+      id, operation->request.tensors,
+      [this, operation, part, source = std::move(source)](auto tensors) {
+        if (tensors.ok()) {
+          return Arrived(operation, part,
+                         Component{.index = operation->parts[part].index,
+                                   .decoded = true,
+                                   .part = *std::move(tensors)});
+        }
+        if (CodeOf(tensors.status()) != ErrorCode::kCorruptedModel || operation->finished) {
+          return Arrived(operation, part, tensors.status());
+        }
+        EnsureEntry(operation, part, source);  // its memory was damaged, its files need not be
+      });
+}
+
+void ModelUse::Arrived(const Shared& operation, size_t part, StatusOr<Component> component) {
+  if (operation->finished) return;
+  ++operation->steps;
+  operation->parts[part].arrived = true;
   if (component.ok()) {
     operation->result.components.push_back(*std::move(component));
   } else if (operation->first_error.ok()) {
@@ -355,50 +278,59 @@ void ModelUse::Arrived(const Shared& operation, StatusOr<Component> component) {
   if (--operation->pending > 0) return;
   const Status error = std::exchange(operation->first_error, OkStatus());
   if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
-    return InspectAgain(operation, operation->summary.path);
+    return InspectAgain(operation, operation->attempt->summary.path);
   }
   Finish(operation, error);
 }
 
 Status ModelUse::RefutedMeanwhile(const Operation& operation) {
-  if (operation.refuted) return OkStatus();  // the user forced it
-  const Status refusal = library_.claims().RefusalOf(operation.summary);
+  if (operation.attempt == nullptr || operation.attempt->refuted) {
+    return OkStatus();  // the user forced it
+  }
+  const Status refusal = library_.claims().RefusalOf(operation.attempt->summary);
   if (refusal.ok()) return refusal;
-  for (const ComponentSummary& component : operation.summary.components) {
+  for (const ComponentSummary& component : operation.attempt->summary.components) {
     cache_.Drop(component.id);  // it may have been loaded after the check
   }
   return refusal;
 }
 
 void ModelUse::Finish(const Shared& operation, Status status) {
+  if (std::exchange(operation->finished, true)) return;
   if (status.ok()) status = RefutedMeanwhile(*operation);
-  const std::optional<PreloadReason>& preload = operation->request.preload;
-  const bool no_room = CodeOf(status) == ErrorCode::kRamLimitExceeded && !status.ok();
-  const bool mistyped = CodeOf(status) == ErrorCode::kComponentNotFound && !status.ok();
+  loop_.Cancel(operation->late_timer);
   if (Model* model = registry_.Find(operation->request.model)) {
-    if (!(preload && no_room) && !mistyped) model->last_error = status;
-    if (status.ok() && operation->request.is_use && (!preload || IsAskedFor(*preload))) {
-      model->last_used_unix_ms = UnixMilliseconds();
-      if (!model->ad_hoc) ++uses_[operation->request.model];
-    }
+    NoteOutcome(*model, status);
+    if (status.ok() && operation->request.counts()) CountUse(*model);
   }
   if (!status.ok()) {
-    const std::string& name = operation->summary.name;
+    const std::string name =
+        operation->attempt != nullptr ? operation->attempt->summary.name : "";
     const bool named = name.empty() || Message(status).starts_with(name);
     return operation->done(named ? status : Annotate(status, name));
   }
   Result& result = operation->result;
   if (!operation->request.whole_files) {
     for (const Component& component : result.components) {
-      cache_.AddUser(operation->summary.components[component.index].id, operation->request.model);
+      cache_.AddUser(operation->attempt->summary.components[component.index].id,
+                     operation->request.model);
     }
   }
   std::sort(result.components.begin(), result.components.end(),
             [](const Component& a, const Component& b) { return a.index < b.index; });
   result.took = std::chrono::steady_clock::now() - operation->started;
-  if (!preload && operation->request.is_use) LogAccess(result);
-  if (used_) used_(operation->summary);
+  if (!operation->request.preload && operation->request.counts()) LogAccess(result);
+  if (used_) used_(operation->attempt->summary);
   operation->done(std::move(result));
+}
+
+void ModelUse::CountUse(Model& model) {
+  model.last_used_unix_ms = UnixMilliseconds();
+  if (model.ad_hoc) return;  // forgotten with it
+  NewUses& uses = uses_[model.summary.id];
+  ++uses.count;
+  uses.last_unix_ms = model.last_used_unix_ms;
+  if (counted_) counted_(model.summary.id);
 }
 
 void ModelUse::LogAccess(const Result& result) {

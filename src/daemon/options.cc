@@ -16,6 +16,7 @@
 #include "device/device.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "os/cgroup.h"
 #include "os/file.h"
 #include "os/system_memory.h"
 #include "wire/socket_path.h"

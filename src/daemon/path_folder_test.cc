@@ -1,5 +1,6 @@
 #include "daemon/path_folder.h"
 
+#include <array>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,7 +129,7 @@ class NamedFilesTest : public PathFolderTest {
  protected:
   void SetUp() override {
     PathFolderTest::SetUp();
-    signals_ = *os::MakeSignalFd({SIGIO});
+    signals_ = *os::MakeSignalFd(std::array{SIGIO});
     tmpfs_ = "/dev/shm/warmset-path-test-XXXXXX";
     if (::mkdtemp(tmpfs_.data()) == nullptr) GTEST_SKIP() << "no /dev/shm to write to";
     place_.tmpfs = tmpfs_;

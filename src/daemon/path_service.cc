@@ -1,6 +1,7 @@
 #include "daemon/path_service.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 // A model's folder has configurations and tokenizers beside its weights; one
 // with more files than this is no model's folder.
 constexpr size_t kMaxFilesBeside = 4096;
+// For the list of a folder's files.
+constexpr std::chrono::seconds kPatience{10};
 
 std::map<std::string, PathTarget> FilesBeside(const std::string& folder) {
   std::map<std::string, PathTarget> targets;
@@ -51,10 +54,10 @@ std::string FileToOpen(const ModelSummary& summary) {
 
 }  // namespace
 
-void PathService::Open(ModelUse::Request request, Done done) {
+ModelUse::UseId PathService::Open(ModelUse::Request request, Done done) {
   const ModelId model = request.model;
   request.whole_files = true;
-  uses_.Use(std::move(request), [this, model, done = std::move(done)](auto files) {
+  return uses_.Use(std::move(request), [this, model, done = std::move(done)](auto files) {
     if (!files.ok()) return done(files.status());
     Link(model, *files, done);
   });
@@ -64,15 +67,40 @@ void PathService::Link(const ModelId& id, const ModelUse::Result& files, const D
   const Model* model = registry_.Find(id);
   if (model == nullptr) return done(Error(ErrorCode::kFileChanged, "the model is gone"));
   if (!IsFolder(model->summary)) return Finish(id, files, {}, done);
+  // Its disk may not answer: then what was opened before is as good as ever.
+  if (!files.warnings.empty() && AnswerAsOpen(id, files.warnings.front(), done)) return;
   // The files hold entries, which only the loop may let go.
   auto held = std::make_shared<const ModelUse::Result>(files);
-  pool_.Submit([this, id, held = std::move(held), done,
-                folder = model->summary.folder](std::stop_token) mutable {
+  auto answered = std::make_shared<bool>(false);
+  const auto late =
+      loop_.RunAfter(kPatience, [this, id, done, answered, folder = model->summary.folder] {
+        *answered = true;
+        const std::string what = fmt::format(
+            "{} has not answered for {} s: its disk or server hangs", folder, kPatience.count());
+        if (!AnswerAsOpen(id, what + "; what was opened before is served", done)) {
+          done(Error(ErrorCode::kTimeout, what));
+        }
+      });
+  const uint64_t disk = model->summary.files[0].identity.device;
+  disks_.Submit(disk, [this, id, held = std::move(held), done, answered, late,
+                       folder = model->summary.folder](std::stop_token) mutable {
     auto beside = FilesBeside(folder);
-    loop_.Post([this, id, held = std::move(held), done, beside = std::move(beside)] {
-      Finish(id, *held, beside, done);
-    });
+    loop_.Post(
+        [this, id, held = std::move(held), done, answered, late, beside = std::move(beside)] {
+          if (*answered) return;
+          loop_.Cancel(late);
+          Finish(id, *held, beside, done);
+        });
   });
+}
+
+bool PathService::AnswerAsOpen(const ModelId& id, std::string warning, const Done& done) {
+  const OpenedPath* const open = Find(id);
+  if (open == nullptr) return false;
+  OpenedPath answer = *open;
+  answer.warnings.push_back(std::move(warning));
+  done(std::move(answer));
+  return true;
 }
 
 void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
@@ -123,7 +151,9 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
   DropViewed(opened_[id]);
   DropUnused(std::move(opened.files));
   Record(id);
-  done(opened_[id].path);
+  OpenedPath answer = opened_[id].path;
+  answer.warnings = files.warnings;
+  done(std::move(answer));
 }
 
 void PathService::DropViewed(const Opened& opened) {
@@ -175,6 +205,13 @@ uint64_t PathService::Close(const ModelId& id) {
   return DropUnused(std::move(node.mapped().files));
 }
 
+void PathService::CloseAll() {
+  while (!opened_.empty()) {
+    const ModelId model = opened_.begin()->first;
+    Close(model);
+  }
+}
+
 void PathService::Restore(std::function<void()> done) {
   auto models = std::make_shared<std::vector<ModelId>>();
   const auto rows = catalog_.OpenPaths();
@@ -195,7 +232,7 @@ void PathService::RestoreNext(const std::shared_ptr<std::vector<ModelId>>& model
   }
   const ModelId model = models->back();
   models->pop_back();
-  Open({.model = model, .may_evict = false, .is_use = false},
+  Open({.model = model, .may_evict = false},
        [this, model, models, done](const StatusOr<OpenedPath>& opened) {
          if (!opened.ok()) {
            spdlog::info("a path is not opened again: {}", Message(opened.status()));
@@ -226,9 +263,7 @@ void PathService::Record(const ModelId& id) const {
       row.files.push_back({file.id, identity->device, identity->inode, identity->size});
     }
   }
-  if (const Status recorded = catalog_.SetOpenPath(row); !recorded.ok()) {
-    spdlog::warn("the catalog does not remember a path: {}", Message(recorded));
-  }
+  (void)catalog_.SetOpenPath(row);  // a catalog that can't be written is reported by UseRecorder
 }
 
 uint64_t PathService::DropUnused(std::vector<File> files) {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/disk_threads.h"
 #include "base/status.h"
-#include "base/thread_pool.h"
 #include "catalog/catalog.h"
 #include "daemon/component_cache.h"
 #include "daemon/model_registry.h"
@@ -32,6 +32,7 @@ struct OpenedPath {
   std::string folder;       // that the file lies in
   std::vector<Part> parts;  // the weights, in the order of the model's files
   std::string reason;       // why some part is a link; else empty
+  std::vector<std::string> warnings;  // for the user, although it worked
 };
 
 // Programs that open a file by path hold no lease, so its entries stay pinned
@@ -40,10 +41,11 @@ class PathService {
  public:
   using Done = std::function<void(StatusOr<OpenedPath>)>;
 
-  PathService(os::EventLoop& loop, ThreadPool& pool, ModelRegistry& registry, ComponentCache& cache,
-              ModelUse& uses, PathFolder& folder, Catalog& catalog)
+  // Folders are looked into by `disks`.
+  PathService(os::EventLoop& loop, DiskThreads& disks, ModelRegistry& registry,
+              ComponentCache& cache, ModelUse& uses, PathFolder& folder, Catalog& catalog)
       : loop_(loop),
-        pool_(pool),
+        disks_(disks),
         registry_(registry),
         cache_(cache),
         uses_(uses),
@@ -52,11 +54,11 @@ class PathService {
 
   // Caches the model's files byte for byte and calls done, later and exactly
   // once. What is open already stays as it is.
-  void Open(const ModelId& model, std::string user, Done done) {
-    Open(ModelUse::Request{.model = model, .user = std::move(user)}, std::move(done));
+  ModelUse::UseId Open(const ModelId& model, std::string user, Done done) {
+    return Open(ModelUse::Request{.model = model, .user = std::move(user)}, std::move(done));
   }
   // The same with a file that a client passed, see ModelUse::Request.
-  void Open(ModelUse::Request request, Done done);
+  ModelUse::UseId Open(ModelUse::Request request, Done done);
   // An entry's file is not to be trusted any more: removes its names, lets it go, and
   // opens its models again.
   void Withdraw(const ComponentId& component);
@@ -68,6 +70,7 @@ class PathService {
   // Removes the path, if there is one, and unpins its entries; those that were
   // made for it alone are dropped. Returns how many bytes that gave back.
   uint64_t Close(const ModelId& model);
+  void CloseAll();
 
   // What the model is open as; nullptr while it is not.
   const OpenedPath* Find(const ModelId& model) const {
@@ -107,11 +110,13 @@ class PathService {
   // Writes what is open into the catalog.
   void Record(const ModelId& model) const;
   void Link(const ModelId& model, const ModelUse::Result& files, const Done& done);
+  // Answers with what is open; false where nothing is.
+  bool AnswerAsOpen(const ModelId& model, std::string warning, const Done& done);
   void Finish(const ModelId& model, const ModelUse::Result& files,
               const std::map<std::string, PathTarget>& beside, const Done& done);
 
   os::EventLoop& loop_;
-  ThreadPool& pool_;
+  DiskThreads& disks_;
   ModelRegistry& registry_;
   ComponentCache& cache_;
   ModelUse& uses_;

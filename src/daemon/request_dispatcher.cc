@@ -75,12 +75,29 @@ void RequestDispatcher::SessionOpened(const wire::SessionInfo& session) {
 }
 
 void RequestDispatcher::SessionEnded(SessionId session) {
+  std::vector<ModelUse::UseId> uses;
+  for (const Watched& watched : watched_) {
+    if (watched.call.session == session && watched.use) uses.push_back(*watched.use);
+  }
+  for (const ModelUse::UseId use : uses) services_.uses.Cancel(use);
   services_.leases.EndSession(session);
   services_.view.SessionEnded(session);
 }
 
 void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
                                std::vector<os::UniqueFd> fds) {
+  const Call call{session, request.id()};
+  if (request.call_case() != v1::Request::kRelease) Watch(call);
+  Dispatch(session, request, std::move(fds));
+  // Most are answered at once: they need not wait here for the next look.
+  while (!watched_.empty() && !Waiting(watched_.back().call)) watched_.pop_back();
+  if (!watched_.empty() && !std::exchange(looks_at_progress_, true)) {
+    services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
+  }
+}
+
+void RequestDispatcher::Dispatch(SessionId session, const v1::Request& request,
+                                 std::vector<os::UniqueFd> fds) {
   const Call call{session, request.id()};
   switch (request.call_case()) {
     case v1::Request::kGetStatus:
@@ -139,12 +156,13 @@ void RequestDispatcher::Answer(Call call, v1::Response response,
   server_->Respond(call.session, std::move(response), std::move(fds));
 }
 
-void RequestDispatcher::ReportProgress(Call call, const ModelId& model) {
-  // Most are answered at once: they need not wait here for the next look.
-  while (!watched_.empty() && !Waiting(watched_.back().call)) watched_.pop_back();
-  watched_.push_back({call, model, std::chrono::steady_clock::now() + kProgressInterval});
-  if (!std::exchange(looks_at_progress_, true)) {
-    services_.loop.RunAfter(kProgressInterval, [this] { LookAtProgress(); });
+void RequestDispatcher::Watch(Call call) {
+  watched_.push_back({.call = call, .due = std::chrono::steady_clock::now() + kProgressInterval});
+}
+
+void RequestDispatcher::Follow(Call call, ModelUse::UseId use) {
+  for (Watched& watched : watched_) {
+    if (watched.call.session == call.session && watched.call.id == call.id) watched.use = use;
   }
 }
 
@@ -164,9 +182,7 @@ void RequestDispatcher::LookAtProgress() {
 }
 
 void RequestDispatcher::TellProgress(Watched& watched) {
-  const Model* model = services_.registry.Find(watched.model);
-  const auto progress =
-      model != nullptr ? services_.view.ProgressOf(*model) : std::optional<LoadProgress>();
+  const auto progress = watched.use ? services_.uses.ProgressOf(*watched.use) : std::nullopt;
   if (!progress && watched.silent_looks < kIntervalsBetweenSigns) {
     ++watched.silent_looks;
     return;
@@ -176,7 +192,7 @@ void RequestDispatcher::TellProgress(Watched& watched) {
   v1::Progress* message = response.mutable_progress();
   message->set_stage(progress ? "read" : "prepare");
   message->set_unit("bytes");
-  if (model != nullptr) message->set_item(model->summary.name);
+  if (watched.use) message->set_item(services_.uses.NameOf(*watched.use));
   if (progress) {
     message->set_done(progress->done);
     message->set_total(progress->total);
@@ -199,6 +215,7 @@ void RequestDispatcher::GetStatus(Call call) {
     *status->add_devices() = std::move(device);
   }
   status->set_scanning(services_.library.scanning());
+  for (const std::string& notice : services_.view.notices()) status->add_notices(notice);
   status->set_resident_anonymous_bytes(os::ResidentAnonymousMemory().value());
   Answer(call, std::move(response));
 }

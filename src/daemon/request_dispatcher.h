@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -108,12 +109,12 @@ class RequestDispatcher : public wire::RequestHandler {
   void SetOverride(Call call, const v1::SetOverride& request);
   void Release(SessionId session, const v1::Release& request);
 
-  // What ReportProgress() was asked for.
+  // A request that is not answered yet.
   struct Watched {
     Call call;
-    ModelId model;
+    std::optional<ModelUse::UseId> use{};         // of a model, that it waits for
     std::chrono::steady_clock::time_point due{};  // the next look at it
-    int silent_looks = 0;  // since it was asked for, or the client was last told
+    int silent_looks = 0;                         // since it came, or the client was last told
   };
 
   struct CompatibilityCall;
@@ -135,9 +136,12 @@ class RequestDispatcher : public wire::RequestHandler {
   void SendEntry(const AttachCall& attach, const ModelSummary& model,
                  const ModelUse::Component& component, size_t left);
 
-  // Sends progress of the model until the call is answered, and signs of life
-  // while there is none.
-  void ReportProgress(Call call, const ModelId& model);
+  // Handle() without the signs of life.
+  void Dispatch(SessionId session, const v1::Request& request, std::vector<os::UniqueFd> fds);
+  // Has the client told that the daemon works until the call is answered.
+  void Watch(Call call);
+  // The call waits for the use: its progress is told, and it ends with the session.
+  void Follow(Call call, ModelUse::UseId use);
   void LookAtProgress();
   void TellProgress(Watched& watched);
   // What a check of the model's files has found since it was as the summary says.

@@ -262,6 +262,7 @@ v1::ActiveList StateView::Active() const {
     }
   }
   *list.mutable_memory() = Memory();
+  for (const std::string& notice : notices()) list.add_notices(notice);
   return list;
 }
 
@@ -429,6 +430,7 @@ std::string StateView::DescribeHolders(const LeaseTable::Holders& holders) const
 }
 
 std::optional<LoadProgress> StateView::ProgressOf(const Model& model) const {
+  if (const auto use = uses_.ProgressOf(model.summary.id)) return use;
   std::optional<LoadProgress> total;
   for (const ComponentSummary& component : model.summary.components) {
     if (const auto progress = cache_.ProgressOf(component.id)) {

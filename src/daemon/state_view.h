@@ -12,6 +12,8 @@
 #include "daemon/device_service.h"
 #include "daemon/lease_table.h"
 #include "daemon/model_registry.h"
+#include "daemon/model_use.h"
+#include "daemon/notices.h"
 #include "daemon/path_service.h"
 #include "discover/claim_results.h"
 #include "inspect/compatibility/device_profile.h"
@@ -26,13 +28,16 @@ class StateView {
  public:
   StateView(const ModelRegistry& registry, const ComponentCache& cache, const LeaseTable& leases,
             DeviceService& devices, const PathService& paths, const ClaimResults& claims,
-            CacheStrategy default_strategy, ByteCount configured_limit)
+            ModelUse& uses, const Notices& notices, CacheStrategy default_strategy,
+            ByteCount configured_limit)
       : registry_(registry),
         cache_(cache),
         leases_(leases),
         devices_(devices),
         paths_(paths),
         claims_(claims),
+        uses_(uses),
+        notices_(notices),
         default_strategy_(default_strategy),
         configured_limit_(configured_limit) {}
 
@@ -49,6 +54,7 @@ class StateView {
   // Models that are in RAM, on a device, on the way there, or leased.
   v1::ActiveList Active() const;
   v1::MemoryUse Memory() const;
+  std::vector<std::string> notices() const { return notices_.texts(); }
   v1::CacheUsage Usage() const;
   std::vector<v1::DeviceState> Devices() const;
   // What to check models against: a known device, with the memory that is free on
@@ -60,8 +66,8 @@ class StateView {
   // "pid 4711 (python serve.py), pid ..."; empty for no holder.
   std::string DescribeHolders(const LeaseTable::Holders& holders) const;
 
-  // How far the model's components are: read bytes of all bytes. Nothing when
-  // none is loading.
+  // How far the model's components are: read bytes of all that a use of it has to read, or
+  // that is read without one. Nothing when none is loading.
   std::optional<LoadProgress> ProgressOf(const Model& model) const;
 
   // What can still be placed on a device, in its default pool.
@@ -78,6 +84,8 @@ class StateView {
   DeviceService& devices_;
   const PathService& paths_;
   const ClaimResults& claims_;
+  ModelUse& uses_;
+  const Notices& notices_;
   const CacheStrategy default_strategy_;
   const ByteCount configured_limit_;
   struct Peer {

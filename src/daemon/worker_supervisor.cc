@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "os/process.h"
+#include "spdlog/spdlog.h"
 #include "wire/worker_messages.h"
 
 namespace warmset {
@@ -140,6 +141,7 @@ void WorkerSupervisor::OnWorkerSnapshot(uint64_t epoch, const sync::Snapshot& sn
 }
 
 void WorkerSupervisor::OnProcessEnd(const std::string& how) {
+  const pid_t pid = this->pid();
   process_.reset();
   process_epoch_ = 0;
   mirror_.OnDisconnect();
@@ -159,6 +161,9 @@ void WorkerSupervisor::OnProcessEnd(const std::string& how) {
   const auto delay = std::min<std::chrono::milliseconds>(
       options_.max_restart_delay,
       options_.first_restart_delay * (uint64_t{1} << std::min(ends_in_a_row_ - 1, 16u)));
+  spdlog::warn("{}: its worker{} {}; {} have ended since the start, the next one comes in {} ms",
+               options_.device.value(), pid != 0 ? fmt::format(" (process {})", pid) : "", how,
+               spawned_, delay.count());
   restart_ = loop_.RunAfter(delay, [this] { Spawn(); });
 
   const Status why = Unavailable("the worker of {} {}", options_.device.value(), how);

@@ -328,7 +328,7 @@ StatusOr<std::vector<ModelSummary>> Library::Restore(const std::vector<Root>& ro
     Remember(*summary);
     models.push_back(*std::move(summary));
   }
-  if (!changes.removed.empty()) RETURN_IF_ERROR(catalog_.Apply(changes));
+  if (!changes.removed.empty()) (void)catalog_.Apply(changes);  // else the next start does it
   return models;
 }
 
@@ -378,11 +378,14 @@ StatusOr<ModelSummary> Library::Reinspect(const ModelSummary& model) {
   return summary;
 }
 
+StatusOr<Manifest> Library::KnownManifestOf(const ModelSummary& model) {
+  const auto row = Recall(catalog_, model.revision);
+  if (!row) return Error(ErrorCode::kFileNotFound, "the catalog does not have the manifest");
+  return ManifestIn(*row);
+}
+
 StatusOr<Manifest> Library::ManifestOf(const ModelSummary& model) {
-  if (const auto row = Recall(catalog_, model.revision)) {
-    auto manifest = ManifestIn(*row);
-    if (manifest.ok()) return manifest;
-  }
+  if (auto known = KnownManifestOf(model); known.ok()) return known;
   ASSIGN_OR_RETURN(const Sighting sighting, SightAgain(model));
   if (sighting.revision != model.revision) {
     return Error(ErrorCode::kFileChanged, fmt::format("{} has changed", model.path));

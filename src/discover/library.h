@@ -80,6 +80,8 @@ class Library {
   // The manifest of exactly that revision, whatever its verdict: from the catalog, else read from the
   // files once more (kFileChanged when they have another revision by now).
   StatusOr<Manifest> ManifestOf(const ModelSummary& model);
+  // The same without a look at the files: kFileNotFound when the catalog does not have it.
+  StatusOr<Manifest> KnownManifestOf(const ModelSummary& model);
 
  private:
   // What a scan has to remember of a model to see a difference.

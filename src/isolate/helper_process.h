@@ -26,6 +26,7 @@ struct HelperEnd {
   std::string words;       // "ran out of memory", "was killed by SIGSEGV"
   bool lasting = false;    // the same files would end it again
   bool own_limit = false;  // a limit of ours or the system's, which says nothing of the files
+  pid_t pid = 0;
 };
 
 // What is said of the file that was being read.

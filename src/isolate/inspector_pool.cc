@@ -38,6 +38,8 @@ class FilesToGive {
   }
 
   const GivenFiles& given() const { return given_; }
+  // The file at hand.
+  const std::string& current() const { return current_; }
 
   // What is said of the model when its reader ended: the file at hand is to blame.
   Manifest Blame(const ModelFiles& model, const HelperEnd& end) const {
@@ -92,6 +94,7 @@ StatusOr<Inspected> InspectorPool::Inspect(const ModelFiles& model, FileProvider
       Ask(FrameType::kInspect, border::Encode(model), first.get(),
           [&](const border::OpenRequest& request) { return giving.Open(request); }, accept));
   if (end) {
+    NoteEnd(*end, giving.current());
     inspected.manifest = giving.Blame(model, *end);
     inspected.encoded = EncodeManifest(inspected.manifest);
     inspected.lasting = end->lasting;
@@ -114,6 +117,7 @@ StatusOr<std::vector<std::string>> InspectorPool::ShardsOf(int index_fd) {
   ASSIGN_OR_RETURN(const std::optional<HelperEnd> end,
                    Ask(FrameType::kListShards, "", index_fd, nothing, accept));
   if (end) {
+    NoteEnd(*end, "an index of shards");
     return Error(end->own_limit ? ErrorCode::kUnsupportedFormat : ErrorCode::kCorruptedModel,
                  fmt::format("the process that read this index {}", end->words));
   }
@@ -124,7 +128,14 @@ StatusOr<std::optional<HelperEnd>> InspectorPool::Ask(FrameType type, std::strin
                                                       int fd, const HelperProcess::OpenFile& open,
                                                       const Accept& accept) {
   ASSIGN_OR_RETURN(Helper helper, Borrow());
-  StatusOr<Frame> frame = helper->Call(type, payload, fd, options_.time_limit, open);
+  StatusOr<Frame> frame = helper->Call(
+      type, payload, fd, options_.time_limit, [&](const border::OpenRequest& request) {
+        // A disk may not answer: that takes no other's turn.
+        CountOpening(1);
+        auto file = open(request);
+        CountOpening(-1);
+        return file;
+      });
   Status answer = frame.status();
   bool believed = false;
   if (frame.ok()) {
@@ -138,7 +149,8 @@ StatusOr<std::optional<HelperEnd>> InspectorPool::Ask(FrameType type, std::strin
     RETURN_IF_ERROR(answer);
     return std::nullopt;
   }
-  const HelperEnd end = helper->End(answer, options_.time_limit);
+  HelperEnd end = helper->End(answer, options_.time_limit);
+  end.pid = helper->pid();
   helper.reset();
   Return(nullptr);
   return end;
@@ -149,7 +161,7 @@ StatusOr<InspectorPool::Helper> InspectorPool::Borrow() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
         +[](InspectorPool* pool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool->mutex_) {
-          return pool->busy_ < pool->options_.helpers;
+          return pool->busy_ < pool->options_.helpers + pool->opening_;
         },
         this));
     ++busy_;
@@ -157,6 +169,9 @@ StatusOr<InspectorPool::Helper> InspectorPool::Borrow() {
       Helper helper = std::move(idle_.back());
       idle_.pop_back();
       if (helper->IsAlive()) return helper;
+      HelperEnd end = helper->End(Error(ErrorCode::kIoError, "it is gone"), options_.time_limit);
+      end.pid = helper->pid();
+      NoteEnd(end, "");
     }
   }
   StatusOr<Helper> helper = Start();
@@ -178,6 +193,19 @@ StatusOr<InspectorPool::Helper> InspectorPool::Start() {
   return Error(ErrorCode::kInternal,
                fmt::format("no model can be looked into, because {} can't be started: {}", program,
                            Message(helper.status())));
+}
+
+void InspectorPool::CountOpening(int change) {
+  absl::MutexLock lock(&mutex_);
+  opening_ += static_cast<unsigned>(change);
+}
+
+void InspectorPool::NoteEnd(const HelperEnd& end, const std::string& over) {
+  const uint64_t ends = ++ends_;
+  if (!options_.on_end) return;
+  options_.on_end(
+      fmt::format("process {} {}{}{}", end.pid, end.words, over.empty() ? "" : " over ", over),
+      ends);
 }
 
 void InspectorPool::Return(Helper helper) {

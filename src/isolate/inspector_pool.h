@@ -1,6 +1,7 @@
 // The helpers that read models, and the rule that none of them is believed.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,9 @@ struct InspectorPoolOptions {
   std::string program{};                        // empty: warmset-inspect beside this program
   std::chrono::milliseconds time_limit{8'000};  // of one request
   uint64_t memory_limit = kHelperMemoryBytes;   // address space of one helper
+  // Called on any thread when a helper ended that should not have: how and over what, and
+  // how many have so far. May be empty.
+  std::function<void(const std::string& how, uint64_t ends)> on_end{};
 };
 
 // A helper that dies, runs out of memory or takes too long becomes a manifest with
@@ -58,16 +62,21 @@ class InspectorPool final : public Inspector {
   StatusOr<std::optional<HelperEnd>> Ask(border::FrameType type, std::string_view payload, int fd,
                                          const HelperProcess::OpenFile& open, const Accept& accept);
 
+  // Reports the end of a helper; `over` is what it read, empty when it waited for work.
+  void NoteEnd(const HelperEnd& end, const std::string& over);
+  void CountOpening(int change);
   StatusOr<Helper> Borrow();
   StatusOr<Helper> Start();
   // Takes a helper back, or its place when it is nullptr.
   void Return(Helper helper);
 
   const InspectorPoolOptions options_;
+  std::atomic<uint64_t> ends_ = 0;
 
   absl::Mutex mutex_;
   std::vector<Helper> idle_ ABSL_GUARDED_BY(mutex_);
   unsigned busy_ ABSL_GUARDED_BY(mutex_) = 0;
+  unsigned opening_ ABSL_GUARDED_BY(mutex_) = 0;  // of busy_: while a file is opened for them
 
   // A helper ends with the thread that started it, so that none outlives this
   // process whatever has become of it; callers' threads come and go.

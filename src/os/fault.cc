@@ -1,5 +1,7 @@
 #include "os/fault.h"
 
+#include <cstdint>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
@@ -11,6 +13,7 @@ struct FaultState {
   FaultPlan plan ABSL_GUARDED_BY(mutex);
   int seen ABSL_GUARDED_BY(mutex) = 0;
   int failed ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t plans ABSL_GUARDED_BY(mutex) = 0;  // that were armed or ended
 };
 
 FaultState& State() {
@@ -24,16 +27,25 @@ namespace internal {
 
 std::atomic<bool> fault_armed{false};
 
-int FaultFor(std::string_view call) {
+int FaultFor(std::string_view call, std::string_view path) {
   FaultState& state = State();
   absl::MutexLock lock(&state.mutex);
   if (state.plan.call != call) return 0;
+  if (path.find(state.plan.path) == std::string_view::npos) return 0;
   ++state.seen;
   const bool fails =
       state.plan.keep_failing ? state.seen >= state.plan.nth : state.seen == state.plan.nth;
   if (!fails) return 0;
   ++state.failed;
-  return state.plan.error_number;
+  if (!state.plan.hangs) return state.plan.error_number;
+  struct Waiting {
+    FaultState& state;
+    uint64_t plan;
+  } waiting{state, state.plans};
+  state.mutex.Await(absl::Condition(
+      +[](Waiting* each) ABSL_NO_THREAD_SAFETY_ANALYSIS { return each->state.plans != each->plan; },
+      &waiting));
+  return 0;
 }
 
 }  // namespace internal
@@ -42,6 +54,7 @@ void ArmFault(const FaultPlan& plan) {
   FaultState& state = State();
   absl::MutexLock lock(&state.mutex);
   state.plan = plan;
+  ++state.plans;
   state.seen = 0;
   state.failed = 0;
   internal::fault_armed.store(true);
@@ -52,6 +65,7 @@ int DisarmFault() {
   absl::MutexLock lock(&state.mutex);
   internal::fault_armed.store(false);
   state.plan = {};
+  ++state.plans;
   return state.failed;
 }
 

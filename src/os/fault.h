@@ -15,6 +15,10 @@ struct FaultPlan {
   int nth = 1;            // which matching call fails first, from 1
   int error_number = 0;   // the errno that it fails with
   bool keep_failing = false;
+  // Instead of failing, as on a server that does not answer: a matching call waits until
+  // DisarmFault() and then goes on.
+  bool hangs = false;
+  std::string_view path = {};  // only calls on paths with this in them, where given
 };
 
 void ArmFault(const FaultPlan& plan);
@@ -23,12 +27,13 @@ int DisarmFault();
 
 namespace internal {
 extern std::atomic<bool> fault_armed;
-int FaultFor(std::string_view call);
+int FaultFor(std::string_view call, std::string_view path);
 }  // namespace internal
 
-// The errno that this call must fail with, 0 to go on.
-inline int InjectedFault(std::string_view call) {
-  return internal::fault_armed.load(std::memory_order_relaxed) ? internal::FaultFor(call) : 0;
+// The errno that this call must fail with, 0 to go on. `path` is what it is called on,
+// where that is known.
+inline int InjectedFault(std::string_view call, std::string_view path = {}) {
+  return internal::fault_armed.load(std::memory_order_relaxed) ? internal::FaultFor(call, path) : 0;
 }
 
 }  // namespace warmset::os

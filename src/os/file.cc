@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -25,7 +26,7 @@ int FlagsFor(OpenMode mode) {
 }
 
 StatusOr<UniqueFd> OpenPath(const std::string& path, int flags) {
-  if (const int fault = InjectedFault("open")) return ErrnoError(fault, "open " + path);
+  if (const int fault = InjectedFault("open", path)) return ErrnoError(fault, "open " + path);
   UniqueFd fd(::open(path.c_str(), flags));
   if (!fd.valid()) return ErrnoError(errno, "open " + path);
   return fd;
@@ -130,6 +131,13 @@ StatusOr<FileIdentity> Identify(int fd) {
   return IdentityOf(st);
 }
 
+uint64_t KnownDeviceOf(int fd) {
+  struct statx st {};
+  const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (::statx(fd, "", flags, STATX_INO, &st) != 0) return 0;
+  return makedev(st.stx_dev_major, st.stx_dev_minor);
+}
+
 StatusOr<uint64_t> CountLinks(int fd) {
   struct stat st {};
   if (StatDescriptor(fd, st) != 0) return ErrnoError(errno, "stat a file");
@@ -145,6 +153,7 @@ StatusOr<uint64_t> BytesOnDisk(int fd) {
 }
 
 StatusOr<FileIdentity> IdentifyPath(const std::string& path) {
+  if (const int fault = InjectedFault("stat", path)) return ErrnoError(fault, "stat " + path);
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return ErrnoError(errno, "stat " + path);
   return IdentityOf(st);
@@ -163,6 +172,7 @@ bool IsOnLocalFilesystem(const std::string& path) {
       0x5346414F,  // AFS
       0x0BD00BD0,  // Lustre
   };
+  if (InjectedFault("statfs", path) != 0) return false;
   struct statfs filesystem {};
   if (::statfs(path.c_str(), &filesystem) != 0) return false;
   return std::find(kRemote.begin(), kRemote.end(), static_cast<uint32_t>(filesystem.f_type)) ==
@@ -275,6 +285,8 @@ Status CheckPrivateDirectory(const std::string& path) {
 
 StatusOr<UniqueFd> LockFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  // A folder that can't be written to any more may have the file.
+  if (!fd.valid()) fd = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return ErrnoError(errno, "open " + path);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return ErrnoError(errno, "lock " + path);

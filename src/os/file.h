@@ -63,6 +63,9 @@ StatusOr<UniqueFd> Duplicate(int fd);
 Status CheckReadableFile(int fd);
 
 StatusOr<FileIdentity> Identify(int fd);
+// The device that fd's file is on, as FileIdentity has it, without asking a server; 0 where
+// it can't be known.
+uint64_t KnownDeviceOf(int fd);
 // How many names the file has.
 StatusOr<uint64_t> CountLinks(int fd);
 // How many bytes of it lie on its disk: fewer than its size where it has holes, or where

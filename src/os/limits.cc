@@ -4,7 +4,10 @@
 
 #include <cerrno>
 
+#include "fmt/format.h"
+#include "os/directory.h"
 #include "os/fault.h"
+#include "os/file.h"
 
 namespace warmset::os {
 namespace {
@@ -22,6 +25,20 @@ StatusOr<Limit> GetLimit(Resource resource) {
   rlimit limit{};
   if (::getrlimit(Number(resource), &limit) != 0) return ErrnoError(errno, "read a limit");
   return Limit{.soft = limit.rlim_cur, .hard = limit.rlim_max};
+}
+
+StatusOr<uint64_t> OpenFilesLimitOf(pid_t pid) {
+  rlimit limit{};
+  if (::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit) != 0) {
+    return ErrnoError(errno, fmt::format("read the limits of process {}", pid));
+  }
+  return uint64_t{limit.rlim_cur};
+}
+
+StatusOr<uint64_t> CountOpenFilesOf(pid_t pid) {
+  ASSIGN_OR_RETURN(const UniqueFd folder, OpenDirectory(fmt::format("/proc/{}/fd", pid)));
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> files, ListDirectory(folder.get()));
+  return uint64_t{files.size()};
 }
 
 Status RaiseSoftLimit(Resource resource) {

@@ -13,11 +13,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include "fmt/format.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "os/signal_fd.h"
+#include "os/system_memory.h"
+#include "os/unix_socket.h"
 
 namespace warmset::os {
 namespace {
@@ -43,12 +47,16 @@ std::vector<char*> RawArguments(const std::vector<std::string>& argv) {
 [[noreturn]] void ExecChild(char* const* argv, char* const* environment,
                             const std::vector<std::pair<int, int>>& fds) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  internal::RestoreIgnoredSignals();
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // Above every target first, so that no pair overwrites another's source.
+  // Above every target first, so that no pair overwrites another's source; not further, as
+  // there may be a limit (ulimit -n).
+  int above = 0;
+  for (const auto& [from, to] : fds) above = std::max(above, to + 1);
   for (const auto& [from, to] : fds) {
-    const int parked = ::fcntl(from, F_DUPFD, 100 + to);
+    const int parked = ::fcntl(from, F_DUPFD, above);
     if (parked < 0 || ::dup2(parked, to) < 0) ::_exit(127);
     ::close(parked);
   }
@@ -78,10 +86,11 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
   if (const int fault = InjectedFault("fork")) return ErrnoError(fault, "start " + argv[0]);
   const std::vector<char*> raw_argv = RawArguments(argv);
   const std::vector<char*> environment = RawEnvironment(variables);
+  const uint64_t oom_kills = OomKills();
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoError(errno, "start " + argv[0]);
   if (pid == 0) ExecChild(raw_argv.data(), environment.data(), fds);
-  ChildProcess child{pid, UniqueFd()};
+  ChildProcess child{pid, UniqueFd(), oom_kills};
   ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
   return child;
 }
@@ -94,14 +103,43 @@ StatusOr<ChildProcess> Fork(const std::function<int()>& run) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::_exit(run());
   }
-  ChildProcess child{pid, UniqueFd()};
+  ChildProcess child{pid, UniqueFd(), OomKills()};
   ASSIGN_OR_RETURN(child.pidfd, OpenPidFd(pid));
   return child;
 }
 
+StatusOr<std::string> AnswerOf(const std::function<std::string()>& run,
+                               std::chrono::milliseconds patience) {
+  ASSIGN_OR_RETURN(auto ends, MakeSocketPair());
+  ASSIGN_OR_RETURN(const ChildProcess child, Fork([&] {
+                     const std::string answer = run();
+                     const auto sent =
+                         SendWithFds(ends.second.get(), std::as_bytes(std::span(answer)), {});
+                     return sent.ok() ? 0 : 1;
+                   }));
+  ends.second.Reset();
+  ASSIGN_OR_RETURN(const bool answered,
+                   WaitForSocket(ends.first.get(), SocketEvent::kReadable, patience));
+  if (!answered) {
+    (void)SendSignal(child, SIGKILL);
+    return Error(ErrorCode::kTimeout,
+                 fmt::format("no answer for {:g} s", static_cast<double>(patience.count()) / 1000));
+  }
+  std::string answer(size_t{64} << 10, '\0');
+  std::vector<UniqueFd> none;
+  ASSIGN_OR_RETURN(
+      const Received received,
+      ReceiveWithFds(ends.first.get(), std::as_writable_bytes(std::span(answer)), none));
+  answer.resize(received.bytes);
+  (void)::waitpid(child.pid, nullptr, 0);
+  if (answer.empty()) return Error(ErrorCode::kInternal, "it ended without an answer");
+  return answer;
+}
+
 std::string ProcessEnd::Words() const {
-  return signal != 0 ? fmt::format("was killed by SIG{}", ::sigabbrev_np(signal))
-                     : fmt::format("exited with {}", exit_code);
+  if (signal == 0) return fmt::format("exited with {}", exit_code);
+  return fmt::format("was killed by SIG{}{}", ::sigabbrev_np(signal),
+                     out_of_memory ? " as the kernel was out of memory" : "");
 }
 
 StatusOr<std::string> Reap(const ChildProcess& child) {
@@ -114,7 +152,11 @@ StatusOr<ProcessEnd> ReapEnd(const ChildProcess& child) {
   if (::waitpid(child.pid, &status, WNOHANG) != child.pid) {
     return Error(ErrorCode::kInternal, fmt::format("process {} has not ended", child.pid));
   }
-  if (WIFSIGNALED(status)) return ProcessEnd{.signal = WTERMSIG(status)};
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    return ProcessEnd{.signal = signal,
+                      .out_of_memory = signal == SIGKILL && OomKills() > child.oom_kills};
+  }
   return ProcessEnd{.exit_code = WEXITSTATUS(status)};
 }
 
@@ -133,6 +175,7 @@ StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout) {
 Status ReplaceProcess(const std::vector<std::string>& argv) {
   if (const int fault = InjectedFault("exec")) return ErrnoError(fault, "start " + argv[0]);
   const std::vector<char*> raw_argv = RawArguments(argv);
+  internal::RestoreIgnoredSignals();
   ::execvp(raw_argv[0], raw_argv.data());
   // EACCES also tells of a folder of $PATH that this user may not look into.
   if (errno == EACCES && argv[0].find('/') == std::string::npos && !IsOnPath(argv[0])) {
@@ -162,6 +205,13 @@ StatusOr<UniqueFd> OpenPidFd(pid_t pid) {
     return ErrnoError(errno, fmt::format("watch process {}", pid));
   }
   return fd;
+}
+
+char StateOf(pid_t pid) {
+  const auto stat = ReadSmallFile(fmt::format("/proc/{}/stat", pid), 1024);
+  if (!stat.ok()) return '?';
+  const size_t name_end = stat->rfind(") ");  // a name may have brackets, too
+  return name_end != std::string::npos && name_end + 2 < stat->size() ? (*stat)[name_end + 2] : '?';
 }
 
 std::string CommandOf(pid_t pid) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@ namespace warmset::os {
 struct ChildProcess {
   pid_t pid = 0;
   UniqueFd pidfd;
+  uint64_t oom_kills = 0;  // OomKills() when it was started
 };
 
 // Starts argv[0] (a path) with the given descriptors: pair {from, to} makes
@@ -33,10 +35,18 @@ StatusOr<ChildProcess> Spawn(const std::vector<std::string>& argv,
 // thread is the process's only one.
 StatusOr<ChildProcess> Fork(const std::function<int()>& run);
 
+// What a function returns that may never return, because it waits for a disk: it runs in a
+// copy of this process, which is left behind when the time is over (kTimeout). At most
+// 64 KiB. REQUIRES: this thread is the process's only one.
+StatusOr<std::string> AnswerOf(const std::function<std::string()>& run,
+                               std::chrono::milliseconds patience);
+
 // How a process ended.
 struct ProcessEnd {
   int signal = 0;     // that killed it, or 0
   int exit_code = 0;  // unless it was killed
+  // By SIGKILL, and the kernel has killed for lack of memory while it ran.
+  bool out_of_memory = false;
 
   // "exited with 1", "was killed by SIGKILL".
   std::string Words() const;
@@ -63,6 +73,10 @@ Status SendSignal(const ChildProcess& child, int signal);
 
 // A pidfd of any process; kFileNotFound when there is none.
 StatusOr<UniqueFd> OpenPidFd(pid_t pid);
+
+// What the kernel says that a process does, as in `ps`: 'R' running, 'S' sleeping, 'D'
+// waiting for a disk, 'T' stopped, 'Z' ended. '?' where it can't be known.
+char StateOf(pid_t pid);
 
 // The command of a process as `ps` shows it, or "?" when it can't be read.
 std::string CommandOf(pid_t pid);

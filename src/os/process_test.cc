@@ -76,5 +76,32 @@ TEST(ProcessTest, CommandOfSelf) {
   EXPECT_EQ(CommandOf(1 << 30), "?");
 }
 
+TEST(AnswerOf, IsWhatTheFunctionReturns) {
+  const auto answer = AnswerOf([] { return std::string("as it is\n"); }, std::chrono::seconds(60));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(*answer, "as it is\n");
+}
+
+TEST(AnswerOf, AFunctionThatNeverReturnsIsLeftBehind) {
+  const auto never = [] {
+    while (true) ::pause();
+    return std::string();
+  };
+  EXPECT_EQ(CodeOf(AnswerOf(never, std::chrono::milliseconds(1)).status()), ErrorCode::kTimeout);
+}
+
+TEST(StateOf, TellsAStoppedProcess) {
+  const auto child = Spawn({"/bin/sleep", "60"}, {});
+  ASSERT_TRUE(child.ok()) << child.status();
+  ASSERT_TRUE(SendSignal(*child, SIGSTOP).ok());
+  while (StateOf(child->pid) != 'T') {
+  }
+  ASSERT_TRUE(SendSignal(*child, SIGKILL).ok());
+  ASSERT_TRUE(*WaitForEnd(child->pidfd.get(), std::chrono::seconds(60)));
+  EXPECT_EQ(StateOf(child->pid), 'Z');
+  EXPECT_TRUE(Reap(*child).ok());
+  EXPECT_EQ(StateOf(-1), '?');
+}
+
 }  // namespace
 }  // namespace warmset::os

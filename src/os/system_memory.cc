@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -60,16 +59,6 @@ void ForEachEntryRange(std::string_view maps, Visit visit) {
   }
 }
 
-// Of a cgroup's memory.stat.
-uint64_t InactiveFileBytes(const fs::path& group) {
-  constexpr std::string_view kKey = "inactive_file ";
-  const auto stat = ReadSmallFile(group / "memory.stat", 64 * kKiB);
-  if (!stat.ok()) return 0;
-  const size_t at = stat->find(kKey);
-  if (at == std::string::npos) return 0;
-  return ParseNumber(std::string_view(*stat).substr(at + kKey.size())).value_or(0);
-}
-
 std::set<uint64_t> OwnMemfdInodes() {
   std::set<uint64_t> inodes;
   std::error_code error;
@@ -92,27 +81,13 @@ ByteCount ResidentAnonymousMemory() {
 
 StatusOr<ByteCount> AvailableMemory() { return MeminfoField("MemAvailable"); }
 
-ByteCount CgroupHeadroom() {
-  ByteCount headroom(std::numeric_limits<uint64_t>::max());
-  const auto membership = ReadSmallFile("/proc/self/cgroup", 4096);
-  if (!membership.ok()) return headroom;
-  const size_t at = membership->find("0::");
-  if (at == std::string::npos) return headroom;
-  std::string group = membership->substr(at + 3);
-  group = group.substr(0, group.find('\n'));
-  // Inside a container the path is often relative to the container's own root.
-  for (fs::path path = fs::path("/sys/fs/cgroup") / fs::path(group).relative_path();
-       path.string().starts_with("/sys/fs/cgroup"); path = path.parent_path()) {
-    const auto max = ReadSmallFile(path / "memory.max", 64);
-    const auto current = ReadSmallFile(path / "memory.current", 64);
-    if (!max.ok() || !current.ok()) continue;
-    const auto limit = ParseNumber(*max);  // "max" parses as nothing
-    if (!limit) continue;
-    const uint64_t all = ParseNumber(*current).value_or(0);
-    const uint64_t used = all - std::min(all, InactiveFileBytes(path));
-    headroom = std::min(headroom, ByteCount(*limit > used ? *limit - used : 0));
-  }
-  return headroom;
+uint64_t OomKills() {
+  constexpr std::string_view kKey = "\noom_kill ";
+  const auto stat = ReadSmallFile("/proc/vmstat", 64 * kKiB);
+  if (!stat.ok()) return 0;
+  const size_t at = stat->find(kKey);
+  if (at == std::string::npos) return 0;
+  return ParseNumber(std::string_view(*stat).substr(at + kKey.size())).value_or(0);
 }
 
 ByteCount ForeignEntryMemory() {

@@ -15,10 +15,9 @@ namespace warmset::os {
 StatusOr<ByteCount> AvailableMemory();
 // A field of /proc/meminfo, such as "MemTotal", in bytes.
 StatusOr<ByteCount> MeminfoField(std::string_view name);
-// The tightest memory.max on this process's cgroup v2 path less what it uses
-// now, files that the kernel can drop left out; the largest value when there is no
-// limit.
-ByteCount CgroupHeadroom();
+// How many processes the kernel has killed for lack of memory since the machine
+// started; 0 where it can't be known.
+uint64_t OomKills();
 
 // A descriptor that has EPOLLPRI when tasks waited for memory for a tenth of two
 // seconds (Linux's pressure stall information; shorter windows are for root alone).

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -56,11 +57,21 @@ StatusOr<UniqueFd> ListenUnix(const std::string& path) {
   return fd;
 }
 
-StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
+StatusOr<UniqueFd> ConnectUnix(const std::string& path, std::chrono::milliseconds patience) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   ASSIGN_OR_RETURN(UniqueFd fd, NewSocket());
+  const timeval limit{.tv_sec = patience.count() / 1000,
+                      .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
+    return ErrnoError(errno, "limit a socket's waiting");
+  }
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == EACCES || errno == EPERM) return ErrnoError(errno, "connect to " + path);
+    if (errno == EAGAIN) {
+      return Error(ErrorCode::kTimeout,
+                   fmt::format("the daemon at {} has accepted no connection for {:g} s", path,
+                               static_cast<double>(patience.count()) / 1000));
+    }
     return Error(ErrorCode::kDaemonUnavailable,
                  fmt::format("no daemon listens on {}; start one with `warmset serve`", path));
   }

@@ -24,8 +24,10 @@ struct PeerCredentials {
 // Binds path with mode 0600 and listens, non-blocking. A socket file whose
 // listener is gone is replaced; a live one is kAlreadyRunning.
 StatusOr<UniqueFd> ListenUnix(const std::string& path);
-// kDaemonUnavailable when nobody listens there.
-StatusOr<UniqueFd> ConnectUnix(const std::string& path);
+// kDaemonUnavailable when nobody listens there, kTimeout when its queue of connections
+// stays full. The socket's sends wait no longer than that either.
+StatusOr<UniqueFd> ConnectUnix(const std::string& path,
+                               std::chrono::milliseconds patience = std::chrono::seconds(10));
 // One pending connection, non-blocking; invalid when there is none.
 StatusOr<UniqueFd> AcceptUnix(int listener);
 // Two connected ends, blocking, close-on-exec.

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "os/process.h"
+#include "os/unix_socket.h"
 #include "wire/message_codec.h"
 #include "wire/socket_path.h"
 
@@ -66,6 +68,19 @@ StatusOr<std::vector<Answer>> Channel::CallForAll(v1::Request request, std::vect
   }
 }
 
+// A daemon that was stopped is the one case that the user can mend at once.
+Status Channel::Silence() const {
+  const auto peer = os::PeerOf(socket_.get());
+  const pid_t pid = peer.ok() ? peer->pid : 0;
+  const bool stopped = pid != 0 && os::StateOf(pid) == 'T';
+  return Error(
+      ErrorCode::kTimeout,
+      fmt::format("the daemon{} has not answered for {} s; {}",
+                  pid != 0 ? fmt::format(" (process {})", pid) : "", kPatience.count(),
+                  stopped ? fmt::format("it is stopped: `kill -CONT {}` lets it go on", pid)
+                          : std::string("see its log, `warmset doctor` says more")));
+}
+
 Status Channel::Send(v1::Request request) { return SendRequest(request, {}); }
 
 Status Channel::SendRequest(v1::Request& request, std::vector<SharedFd> fds) {
@@ -86,6 +101,9 @@ StatusOr<Answer> Channel::Receive() {
       ASSIGN_OR_RETURN(v1::Response response, ParseResponse(frame->encoding, frame->payload));
       return Answer{std::move(response), std::move(frame->fds)};
     }
+    ASSIGN_OR_RETURN(const bool readable,
+                     os::WaitForSocket(socket_.get(), os::SocketEvent::kReadable, kPatience));
+    if (!readable) return Silence();
     const StatusOr<os::Received> received = reader_.ReceiveFrom(socket_.get());
     if (!received.ok()) return received.status();
     if (received->closed) return DaemonGone();

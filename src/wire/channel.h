@@ -2,6 +2,7 @@
 // Other programs use include/warmset, which depends on no library.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -27,15 +28,19 @@ class Channel {
  public:
   using OnProgress = std::function<void(const v1::Progress&)>;
 
+  // How long a daemon may be silent. One that works on a request says so every two
+  // seconds (docs/formats/wire.md).
+  static constexpr std::chrono::seconds kPatience{10};
+
   // Connects and says Hello as `client` ("warmset-cli 0.1.0").
   // kDaemonUnavailable when no daemon listens there, kVersionMismatch when it
-  // speaks another major version.
+  // speaks another major version, kTimeout when it is silent.
   static StatusOr<Channel> Connect(const std::string& socket_path, std::string_view client);
 
   // Sends the request (its id is set here) and waits for the last response.
   // An error response is returned as that error, candidates included; progress
   // goes to on_progress. kDaemonUnavailable when the daemon goes meanwhile:
-  // then the channel is of no more use.
+  // then the channel is of no more use; likewise kTimeout when it is silent.
   // Returns the one answer of a request that has exactly one.
   StatusOr<Answer> Call(v1::Request request, std::vector<SharedFd> fds = {},
                         const OnProgress& on_progress = nullptr);
@@ -49,6 +54,7 @@ class Channel {
 
  private:
   explicit Channel(os::UniqueFd socket) : socket_(std::move(socket)) {}
+  Status Silence() const;
   Status SendRequest(v1::Request& request, std::vector<SharedFd> fds);
   StatusOr<Answer> Receive();
 

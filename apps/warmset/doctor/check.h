@@ -2,10 +2,14 @@
 // behind.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "table.h"
+#include "warmset/v1/session.pb.h"
 
 namespace warmset::cli {
 
@@ -30,8 +34,16 @@ void CheckKernel(Checks& checks);
 void CheckLimits(Checks& checks);
 // The catalog's folder and the roots.
 void CheckFolders(const std::string& home, const std::vector<std::string>& roots, Checks& checks);
-// The socket's folder, the daemon, the programs beside this one.
-void CheckDaemon(const std::string& socket_path, Checks& checks);
+// What a daemon says, or why it says nothing.
+struct DaemonLook {
+  Status answer;  // OK: the rest is known
+  pid_t pid = 0;  // of whoever listens; 0: nobody, or not known
+  v1::HelloReply hello;
+  v1::DaemonStatus status;
+};
+DaemonLook LookAtDaemon(const std::string& socket_path);
+// The socket's folder, the daemon, its own limits, the programs beside this one.
+void CheckDaemon(const std::string& socket_path, const DaemonLook& daemon, Checks& checks);
 // Whether a Python program can use Warmset.
 void CheckPython(Checks& checks);
 

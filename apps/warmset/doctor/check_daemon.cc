@@ -6,6 +6,7 @@
 
 #include "doctor/check.h"
 #include "fmt/format.h"
+#include "os/limits.h"
 #include "os/process.h"
 #include "os/unix_socket.h"
 #include "python_hook.h"
@@ -38,17 +39,52 @@ Check CheckSocket(const std::string& path) {
   return Ok("socket", path);
 }
 
-Check CheckAnswer(const std::string& path) {
-  const auto channel = wire::Channel::Connect(path, "warmset-doctor " WARMSET_VERSION);
-  if (channel.ok()) {
-    return Ok("daemon", fmt::format("version {}, process {}", channel->daemon().version(),
-                                    channel->daemon().pid()));
+// Why a process that listens does not answer, by what the kernel says of it.
+Check Silent(const DaemonLook& daemon) {
+  const std::string finding(Message(daemon.answer));
+  switch (daemon.pid != 0 ? os::StateOf(daemon.pid) : '?') {
+    case 'T':
+    case 't':
+      return Fail("daemon", fmt::format("process {} is stopped and answers nobody", daemon.pid),
+                  fmt::format("kill -CONT {}", daemon.pid));
+    case 'D':
+      return Fail("daemon", finding + "; it waits for a disk",
+                  "look at the system's log for the disk or server that does not answer");
+    default:
+      return Fail("daemon", finding,
+                  daemon.pid != 0 ? fmt::format("look at its log, or end it: kill {}", daemon.pid)
+                                  : std::string("look at its log, or end it"));
   }
-  if (CodeOf(channel.status()) == ErrorCode::kDaemonUnavailable) {
-    return Warn("daemon", "is not running", "warmset serve");
+}
+
+Check CheckAnswer(const DaemonLook& daemon) {
+  if (daemon.answer.ok()) {
+    return Ok("daemon",
+              fmt::format("version {}, process {}", daemon.hello.version(), daemon.hello.pid()));
   }
-  return Fail("daemon", std::string(Message(channel.status())),
-              "restart it with this version: warmset shutdown, then warmset serve");
+  switch (CodeOf(daemon.answer)) {
+    case ErrorCode::kDaemonUnavailable:
+      return Warn("daemon", "is not running", "warmset serve");
+    case ErrorCode::kTimeout:
+      return Silent(daemon);
+    default:
+      return Fail("daemon", std::string(Message(daemon.answer)),
+                  "restart it with this version: warmset shutdown, then warmset serve");
+  }
+}
+
+// The daemon's own limit; this program's may be another.
+void CheckDescriptors(pid_t pid, Checks& checks) {
+  const auto limit = os::OpenFilesLimitOf(pid);
+  const auto open = os::CountOpenFilesOf(pid);
+  if (!limit.ok() || !open.ok()) return;  // another user's, or in another namespace
+  constexpr uint64_t kFew = 256;
+  const std::string finding = fmt::format("{} open of at most {}", *open, *limit);
+  const bool tight = *limit < kFew || *open * 10 > *limit * 9;
+  checks.push_back(tight ? Warn("daemon's files", finding,
+                                "start it with a higher limit: ulimit -n 4096, or LimitNOFILE= of "
+                                "the systemd unit")
+                         : Ok("daemon's files", finding));
 }
 
 // What a program prints, and whether it ended well, within kPythonPatience.
@@ -78,10 +114,31 @@ StatusOr<std::string> OutputOf(const std::vector<std::string>& argv) {
 
 }  // namespace
 
-void CheckDaemon(const std::string& socket_path, Checks& checks) {
+DaemonLook LookAtDaemon(const std::string& socket_path) {
+  DaemonLook look;
+  if (const auto socket = os::ConnectUnix(socket_path); socket.ok()) {
+    if (const auto peer = os::PeerOf(socket->get()); peer.ok()) look.pid = peer->pid;
+  }
+  auto channel = wire::Channel::Connect(socket_path, "warmset-doctor " WARMSET_VERSION);
+  look.answer = channel.status();
+  if (!channel.ok()) return look;
+  look.hello = channel->daemon();
+  v1::Request request;
+  request.mutable_get_status();
+  const auto answer = channel->Call(std::move(request));
+  look.answer = answer.status();
+  if (answer.ok()) look.status = answer->response.status();
+  return look;
+}
+
+void CheckDaemon(const std::string& socket_path, const DaemonLook& daemon, Checks& checks) {
   checks.push_back(CheckPrograms());
   checks.push_back(CheckSocket(socket_path));
-  checks.push_back(CheckAnswer(socket_path));
+  checks.push_back(CheckAnswer(daemon));
+  if (daemon.pid != 0) CheckDescriptors(daemon.pid, checks);
+  for (const std::string& notice : daemon.status.notices()) {
+    checks.push_back(Warn("notice", notice, "the daemon says so itself; its log has more"));
+  }
 }
 
 void CheckPython(Checks& checks) {

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "doctor/check.h"
 #include "fmt/format.h"
+#include "os/cgroup.h"
 #include "os/file.h"
 #include "os/limits.h"
 #include "os/system_memory.h"
@@ -39,7 +40,7 @@ Check CheckMemory() {
                   limited ? fmt::format("the cgroup leaves {}", FormatSize(headroom))
                           : std::string("no cgroup limit"));
   if (std::min(*available, headroom) < kLittle) {
-    return Warn("memory", finding, "end other programs, or raise the cgroup's memory.max");
+    return Warn("memory", finding, "end other programs, or raise the cgroup's memory limit");
   }
   return Ok("memory", finding);
 }

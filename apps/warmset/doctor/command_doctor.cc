@@ -7,21 +7,19 @@ namespace warmset::cli {
 namespace {
 
 // The roots of the daemon that runs, else those that one would have.
-std::vector<std::string> Roots(const Context& context, const Options& options) {
-  v1::Request request;
-  request.mutable_get_status();
-  const auto response = context.Call(std::move(request));
-  if (!response.ok()) return options.roots;
-  return {response->status().roots().begin(), response->status().roots().end()};
+std::vector<std::string> Roots(const DaemonLook& daemon, const Options& options) {
+  if (!daemon.answer.ok()) return options.roots;
+  return {daemon.status.roots().begin(), daemon.status.roots().end()};
 }
 
 StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
   Checks checks;
   CheckKernel(checks);
   CheckLimits(checks);
+  const DaemonLook daemon = LookAtDaemon(context.SocketPath());
   const auto options = LoadOptions(flags);
   if (options.ok()) {
-    CheckFolders(options->home, Roots(context, *options), checks);
+    CheckFolders(options->home, Roots(daemon, *options), checks);
     if (options->socket != context.SocketPath()) {
       checks.push_back(Warn("socket",
                             fmt::format("the configuration has the daemon listen at {}, where "
@@ -32,7 +30,7 @@ StatusOr<int> RunDoctor(const Context& context, const OptionFlags& flags) {
   } else {
     checks.push_back(Fail("config", std::string(Message(options.status())), "mend the file"));
   }
-  CheckDaemon(context.SocketPath(), checks);
+  CheckDaemon(context.SocketPath(), daemon, checks);
   CheckPython(checks);
   PrintOut(context.json ? ChecksJson(checks) : RenderChecks(checks, StdoutScreen()));
   return AnyFailed(checks) ? kExitFailure : 0;

@@ -1,0 +1,25 @@
+// What is wrong for now and the user should know.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warmset {
+
+// Shown by `warmset ps` and `warmset doctor` as long as it lasts; logged once when it
+// begins or changes, and once when it is over. Loop thread only.
+class Notices {
+ public:
+  // Replaces what was said of the subject ("catalog").
+  void Set(std::string_view subject, const std::string& text);
+  void Clear(std::string_view subject);
+
+  std::vector<std::string> texts() const;
+
+ private:
+  std::map<std::string, std::string, std::less<>> by_subject_;
+};
+
+}  // namespace warmset
