@@ -60,13 +60,15 @@ class ClaimChecksTest : public testing::Test {
     budget_ = std::make_unique<Budget>(ByteCount(64 * kMiB));
     reserve_ = std::make_unique<MemoryReserve>(*budget_, ByteCount());
     pool_ = std::make_unique<ThreadPool>(2);
+    disks_ = std::make_unique<DiskThreads>(2);
     inspectors_ =
         std::make_unique<InspectorPool>(InspectorPoolOptions{.program = WARMSET_INSPECT_PROGRAM});
     cache_ = std::make_unique<ComponentCache>(
-        *loop_, *budget_, *reserve_, *catalog_, *MakeEvictionPolicy("lru", 64 * kMiB),
+        *loop_, *budget_, *reserve_, *catalog_, *disks_, *MakeEvictionPolicy("lru", 64 * kMiB),
         ComponentCosts(), 1,
         ComponentCache::Events{
             .changed = [](const ComponentId&) {},
+            .before_load = [] {},
             .describe = [](const ComponentId& id) { return id.Hex(); },
             .strategy_of = [](const ComponentId&) { return CacheStrategy::kSpeed; },
             .retention_of = [](const ComponentId&) { return EntryStore::Retention::kMedium; },
@@ -80,13 +82,15 @@ class ClaimChecksTest : public testing::Test {
                                   if (!matches) mismatches_.push_back(file.path);
                                 },
                             .released = [this](const ComponentId&) { ++released_; }});
-    uses_ = std::make_unique<ModelUse>(*loop_, *pool_, registry_, *library_, *cache_, *catalog_);
+    uses_ = std::make_unique<ModelUse>(*loop_, *pool_, *disks_, registry_, *library_, *cache_,
+                                       *catalog_, DiskPatience());
     thread_ = std::jthread([this] { loop_->Run(); });
   }
   void TearDown() override {
     OnLoop([&] { loop_->Stop(); });
     thread_.join();
     pool_.reset();
+    disks_.reset();
     checks_->Stop();
     library_.reset();
     cache_->StopLoads();
@@ -165,6 +169,7 @@ class ClaimChecksTest : public testing::Test {
   std::unique_ptr<Budget> budget_;
   std::unique_ptr<MemoryReserve> reserve_;
   std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<DiskThreads> disks_;
   ModelRegistry registry_;
   std::unique_ptr<ComponentCache> cache_;
   std::unique_ptr<InspectorPool> inspectors_;
