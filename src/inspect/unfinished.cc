@@ -9,11 +9,13 @@ namespace {
 
 // Firefox, curl and KDE; Chrome and Edge; qBittorrent; Safari; Internet Explorer and
 // Ollama; many; Opera; uTorrent; BitComet; WinSCP; Free Download Manager; Xunlei;
-// JDownloader; the hub's client.
-constexpr std::array<std::string_view, 16> kUnfinished = {
-    ".part", ".crdownload", ".!qb",         ".download",  ".partial",  ".tmp",
-    ".temp", ".opdownload", ".!ut",         ".bc!",       ".filepart", ".fdmdownload",
-    ".xltd", ".td",         ".jd.download", ".incomplete"};
+// JDownloader; programs' own clients; the hub's client.
+constexpr std::array<std::string_view, 17> kUnfinished = {
+    ".part",      ".crdownload", ".!qb",         ".download",
+    ".partial",   ".tmp",        ".temp",        ".opdownload",
+    ".!ut",       ".bc!",        ".filepart",    ".fdmdownload",
+    ".xltd",      ".td",         ".jd.download", ".downloadinprogress",
+    ".incomplete"};
 constexpr std::string_view kBrowsers = "Unconfirmed ";
 constexpr std::string_view kBrowsersEnd = ".crdownload";
 // aria2 and axel.

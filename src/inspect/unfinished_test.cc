@@ -6,8 +6,8 @@ namespace warmset {
 namespace {
 
 TEST(UnfinishedTest, NamesOfDownloadersThatAreAtWork) {
-  for (const std::string_view ending :
-       {".part", ".crdownload", ".!qB", ".download", ".partial", ".tmp", ".incomplete", ".PART"}) {
+  for (const std::string_view ending : {".part", ".crdownload", ".!qB", ".download", ".partial",
+                                        ".tmp", ".incomplete", ".PART", ".downloadInProgress"}) {
     const std::string name = "a.safetensors" + std::string(ending);
     EXPECT_EQ(UnfinishedNameOf(name), "a.safetensors") << name;
   }
