@@ -173,7 +173,7 @@ def main():
         data = collect()
         if arguments.forms:
             arguments.forms.write_bytes(pickle.dumps(data))
-    forms = [libraries.Form(*form) for form in data["forms"]]
+    forms = [form for form in (libraries.Form(*each) for each in data["forms"]) if form.base]
     rows = transformers_rows([f for f in forms if f.library == "transformers"],
                              data["tasks"], data["heirs"])
     rows += class_rows([f for f in forms if f.library != "transformers"])
