@@ -51,8 +51,6 @@ bool FitsWidth(const LayerShape& layer, uint64_t width) {
 
 Atlas::Atlas(std::span<const AtlasRow> rows, std::span<const std::string_view> shared)
     : rows_(rows), core_weights_(rows.size()), tells_(rows.size()) {
-  names_.reserve(rows.size() * kNamesOfRow);
-  layers_.reserve(rows.size() * kNamesOfRow / 2);
   for (uint32_t i = 0; i < rows.size(); ++i) {
     AddNames(i, rows[i].core, true, shared);
     AddNames(i, rows[i].more, false, shared);
@@ -71,12 +69,10 @@ const Atlas& Atlas::Builtin() {
 void Atlas::AddNames(uint32_t row, std::string_view expression, bool core,
                      std::span<const std::string_view> shared) {
   const auto add = [&](std::string_view name, size_t rank, uint64_t plain) {
-    std::vector<Posting>& known = names_[HashOfName(NormalizedName(name), rank)].rows;
-    if (known.empty() || known.back().row != row) known.push_back({row, core, plain});
+    names_.Add(HashOfName(NormalizedName(name), rank), {row, !core, plain, 0});
     if (rank < kMatrixRank || !name.ends_with(kWeight)) return;
     name.remove_suffix(kWeight.size());
-    std::vector<uint32_t>& layers = layers_[HashOfLayer(name)];
-    if (layers.empty() || layers.back() != row) layers.push_back(row);
+    layers_.Add(HashOfLayer(name), row);
   };
   const std::string prefix(rows_[row].prefix);
   ExpandNames(expression, shared, [&](const std::string& name, size_t rank) {
@@ -116,16 +112,19 @@ void Atlas::CountTells(const NameSet& names, Likeness& likeness) const {
   }
 }
 
+double Atlas::WeightOf(size_t rows_with_it) const {
+  return std::log(1 + static_cast<double>(rows_.size()) / static_cast<double>(rows_with_it));
+}
+
 void Atlas::WeighNames() {
-  const auto rows = static_cast<double>(rows_.size());
-  unknown_weight_ = std::log(1 + rows);
-  for (auto& [hash, known] : names_) {
-    known.weight = std::log(1 + rows / static_cast<double>(known.rows.size()));
-  }
-  for (const auto& [hash, known] : names_) {
-    for (const Posting& each : known.rows) {
-      if (each.core && each.plain == hash) core_weights_[each.row] += known.weight;
-    }
+  names_.Sort([](const Posting& a, const Posting& b) { return a.row == b.row; });
+  layers_.Sort([](uint32_t a, uint32_t b) { return a == b; });
+  unknown_weight_ = WeightOf(1);
+  for (auto& entry : names_.entries()) {
+    Posting& posting = entry.value;
+    if (posting.more) continue;
+    posting.core_weight = WeightOf(names_.Find(posting.plain).size());
+    if (posting.plain == entry.hash) core_weights_[posting.row] += posting.core_weight;
   }
 }
 
@@ -138,17 +137,18 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
   std::vector<Sums> sums(rows_.size());
   double all = static_cast<double>(names.left_out()) * unknown_weight_;
   for (const auto& [hash, name] : names.names()) {
-    const auto found = names_.find(name.weight);
-    if (found == names_.end()) {
+    const auto postings = names_.Find(name.weight);
+    if (postings.empty()) {
       if (!name.packing) all += unknown_weight_;
       continue;
     }
-    all += found->second.weight;
-    for (const Posting& each : found->second.rows) {
-      sums[each.row].explained += found->second.weight;
-      if (!each.core) continue;
-      sums[each.row].core += names_.at(each.plain).weight;
-      sums[each.row].typical += found->second.weight;
+    const double weight = WeightOf(postings.size());
+    all += weight;
+    for (const auto& [_, posting] : postings) {
+      sums[posting.row].explained += weight;
+      if (posting.more) continue;
+      sums[posting.row].core += posting.core_weight;
+      sums[posting.row].typical += weight;
     }
   }
   std::vector<Likeness> matches;
@@ -170,9 +170,7 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
 std::vector<Likeness> Atlas::MatchLayers(std::span<const LayerShape> layers) const {
   std::vector<uint64_t> fitting(rows_.size());
   for (const LayerShape& layer : layers) {
-    const auto found = layers_.find(HashOfLayer(layer.name));
-    if (found == layers_.end()) continue;
-    for (const uint32_t row : found->second) {
+    for (const auto& [_, row] : layers_.Find(HashOfLayer(layer.name))) {
       if (FitsWidth(layer, rows_[row].width)) ++fitting[row];
     }
   }

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "inspect/identify/hash_index.h"
 #include "inspect/identify/name_set.h"
 
 namespace warmset {
@@ -72,16 +72,14 @@ class Atlas {
   static constexpr size_t kSorted = 48;
 
  private:
+  // A row that has a name.
   struct Posting {
     uint32_t row;
-    bool core;
-    uint64_t plain;  // the name's hash without the row's prefix
+    bool more;           // it is not in the row's core
+    uint64_t plain;      // the name's hash without the row's prefix
+    double core_weight;  // of that one; 0 when it is not in the row's core
+    friend auto operator<=>(const Posting&, const Posting&) = default;
   };
-  struct Known {
-    std::vector<Posting> rows;
-    double weight = 0;  // the rarer the name, the more
-  };
-
   struct Tell {
     std::array<uint64_t, 2> names;  // hashes without and with the row's prefix
     size_t dim;
@@ -92,14 +90,16 @@ class Atlas {
                 std::span<const std::string_view> shared);
   void AddTells(uint32_t row);
   void WeighNames();
+  // The rarer the name, the more.
+  double WeightOf(size_t rows_with_it) const;
   void CountTells(const NameSet& names, Likeness& likeness) const;
 
   std::span<const AtlasRow> rows_;
-  absl::flat_hash_map<uint64_t, Known> names_;                   // by HashOfName()
-  absl::flat_hash_map<uint64_t, std::vector<uint32_t>> layers_;  // rows by HashOfLayer()
-  std::vector<double> core_weights_;                             // by row
-  std::vector<std::vector<Tell>> tells_;                         // by row
-  double unknown_weight_ = 0;                                    // of a name that no row has
+  HashIndex<Posting> names_;              // by HashOfName()
+  HashIndex<uint32_t> layers_;            // rows by HashOfLayer()
+  std::vector<double> core_weights_;      // by row
+  std::vector<std::vector<Tell>> tells_;  // by row
+  double unknown_weight_ = 0;             // of a name that no row has
   std::map<std::string, std::vector<const AtlasRow*>, std::less<>> words_;
 };
 
