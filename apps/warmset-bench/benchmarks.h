@@ -66,6 +66,14 @@ struct InspectOptions {
   unsigned rounds = 5;
 };
 Status RunInspect(const InspectOptions& options);
+// What models are, from headers that were read already; the first one reads the atlas.
+struct IdentifyOptions {
+  unsigned headers = 10'000;
+  unsigned tensors = 500;  // of each
+  unsigned threads = 2;
+  unsigned rounds = 5;
+};
+Status RunIdentify(const IdentifyOptions& options);
 // One file in a process of its own: prints seconds, peak MB and MB read.
 Status RunInspectChild(const std::string& file);
 

@@ -113,6 +113,15 @@ int main(int argc, char** argv) {
   Example(command, "warmset-bench inspect --dir /mnt/models");
   command->callback([&] { action = [&] { return RunInspect(inspect); }; });
 
+  IdentifyOptions identify;
+  command = app.add_subcommand("identify", "What models are, from headers that were read");
+  command->add_option("--headers", identify.headers, "of three kinds")->capture_default_str();
+  command->add_option("--tensors", identify.tensors, "of each header")->capture_default_str();
+  command->add_option("--threads", identify.threads, "that share them")->capture_default_str();
+  command->add_option("--rounds", identify.rounds, "of all headers")->capture_default_str();
+  Example(command, "warmset-bench identify --tensors 2000");
+  command->callback([&] { action = [&] { return RunIdentify(identify); }; });
+
   std::string child_file;
   command = app.add_subcommand("inspect-child", "")->group("");
   command->add_option("file", child_file)->required();
