@@ -197,8 +197,8 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   passed_files_ = std::make_unique<PassedFiles>(
       *loop_, *pool_, *disks_, registry_, *library_, *catalog_, *inspectors_,
       PassedFiles::Events{
-          .dropped =
-              [this](const auto& models, const auto& components) { OnDropped(models, components); },
+          .dropped = [this](const auto& models,
+                            const auto& components) { OnDropped(models, components); },
           .forgotten = [this](const auto& components) { ForgetComponents(components); },
           .is_in_use = [this](const Model& model) { return IsInUse(model); },
           .is_resident = [this](const ComponentId& id) { return cache_->HasOrExpects(id); }});
@@ -434,7 +434,8 @@ void Daemon::OnClaimChecked(const ManifestFile& file, bool matches) {
     Model* model = registry_.Find(id);
     if (matches) {
       // It was no match before it was touched.
-      if (model->summary.verdict == Verdict::kCorrupt) library_->Reinspect(id, [](const Status&) {});
+      if (model->summary.verdict == Verdict::kCorrupt)
+        library_->Reinspect(id, [](const Status&) {});
       continue;
     }
     model->last_error = library_->claims().RefusalOf(model->summary);
@@ -476,8 +477,8 @@ std::string Daemon::Describe(const ComponentId& component) const {
   if (const Model* model = paths_->OwnerOf(component)) {
     names.push_back(model->summary.name + ", held for `warmset path`");
   }
-  std::string text = names.empty() ? component.Hex().substr(0, 12)
-                                   : fmt::format("{}", fmt::join(names, " = "));
+  std::string text =
+      names.empty() ? component.Hex().substr(0, 12) : fmt::format("{}", fmt::join(names, " = "));
   const std::string holders = view_->DescribeHolders(leases_->HoldersOf(component, std::nullopt));
   if (!holders.empty()) text += fmt::format(", held by {}", holders);
   return text;
@@ -513,9 +514,23 @@ void Daemon::FetchForDevice(const ComponentId& component, bool compressed_serves
 void Daemon::WithdrawBreached() {
   if (paths_ == nullptr) return;
   for (const ComponentId& component : cache_->Breached()) {
-    spdlog::warn("{}: a program opens its file in RAM for writing: it is withdrawn and filled "
-                 "again; whoever has it mapped may see changed bytes",
-                 Describe(component));
+    const Status why = Error(ErrorCode::kFileChanged,
+                             "a program opens its file in RAM for writing: it is withdrawn and "
+                             "filled again, and what is mapped of it may change; attach it again");
+    spdlog::warn("{}: {}", Describe(component), Message(why));
+    std::set<ComponentId> components;
+    for (const ComponentId& id : cache_->SharedBy(component)) {
+      components.insert(id);
+      components.merge(paths_->ViewsOf(id));
+    }
+    std::set<ModelId> models;
+    for (const ComponentId& id : components) {
+      for (Model* model : registry_.UsersOf(id)) {
+        model->last_error = why;
+        models.insert(model->summary.id);
+      }
+    }
+    EndLeases(models, components);
     paths_->Withdraw(component);
   }
 }

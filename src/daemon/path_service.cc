@@ -176,6 +176,16 @@ std::optional<ModelUse::View> PathService::ViewOf(const ComponentId& component) 
   return std::nullopt;
 }
 
+std::set<ComponentId> PathService::ViewsOf(const ComponentId& file) const {
+  std::set<ComponentId> components;
+  for (const auto& [model, opened] : opened_) {
+    for (const auto& [component, view] : opened.views) {
+      if (view.file == file) components.insert(component);
+    }
+  }
+  return components;
+}
+
 void PathService::Withdraw(const ComponentId& component) {
   const std::vector<ComponentId> ids = cache_.SharedBy(component);
   const auto affected = [&](const File& file) {

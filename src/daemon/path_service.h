@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,8 @@ class PathService {
   uint64_t OwnBytes(const ModelId& model) const;
   // Where a component lies in a file that is open; nothing unless it does.
   std::optional<ModelUse::View> ViewOf(const ComponentId& component) const;
+  // The components that are views of this file.
+  std::set<ComponentId> ViewsOf(const ComponentId& file) const;
   // The model whose file an entry holds that is no component; nullptr for any other.
   const Model* OwnerOf(const ComponentId& file) const;
 

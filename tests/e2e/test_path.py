@@ -73,6 +73,24 @@ def test_a_program_that_writes_it_nevertheless_gets_no_others_bytes_changed(
         assert bytes(model["half"].memoryview().cast("B")) in file.read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["file", "checkpoint"])
+def test_holders_are_told_when_a_program_writes_their_file(serve, models, fixtures, kind):
+    fixtures.KINDS[kind](models, 2)
+    daemon = serve()
+    model, = daemon.cli("list")["models"]
+    path = daemon.cli("path", model["name"])["path"]
+    with daemon.session(minor=2) as session:
+        held = session.attach(model["name"])
+        os.chmod(path, 0o600)
+        with open(path, "r+b") as opened:
+            opened.write(b"harm")
+        event, fds = session.receive()
+        assert int(event.get("id", 0)) == 0 and not fds
+        assert event["leases_ended"]["model"] == model["name"]
+        assert event["leases_ended"]["why"]["code"] == "file_changed"
+        del held
+
+
 def test_attach_and_path_share_the_memory(serve, models, fixtures):
     file = fixtures.make_file(models, 8)
     daemon = serve()
