@@ -15,6 +15,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "os/sandbox.h"
+#include "os/system_memory.h"
 #include "private_daemon.h"
 #include "samples.h"
 
@@ -98,7 +99,8 @@ Status RunInspectChild(const std::string& file) {
   ASSIGN_OR_RETURN(const std::string manifest, InspectFile(fd.get(), "model.safetensors"));
   const double seconds = SecondsSince(start);
   ASSIGN_OR_RETURN(const uint64_t read_after, BytesRead());
-  fmt::print("{} {} {}\n", seconds, static_cast<double>(os::PeakResidentMemory()) * 1e-6,
+  fmt::print("{} {} {}\n", seconds,
+             static_cast<double>(os::PeakMemory::Open().bytes().value()) * 1e-6,
              static_cast<double>(read_after - read_before) * 1e-6);
   return OkStatus();
 }

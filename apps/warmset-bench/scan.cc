@@ -76,7 +76,10 @@ Status RunScan(const ScanOptions& options) {
   json.Add("models", figures.models).Add("rounds", options.rounds).Add("cold", figures.cold);
   json.Add("first_scan_s", figures.first.Summary());
   json.Add("unchanged_scan_s", figures.again.Summary());
+  const double files = options.files;
+  json.Add("first_scan_ms_per_file", figures.first.Median() * 1e3 / files);
   json.Add("daemon_rss_anon_mb", static_cast<double>(figures.anonymous_bytes) * 1e-6);
+  json.Add("daemon_rss_anon_bytes_per_file", static_cast<double>(figures.anonymous_bytes) / files);
   fmt::print("{}\n", json.Text());
   return OkStatus();
 }

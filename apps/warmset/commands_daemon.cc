@@ -44,7 +44,8 @@ StatusOr<int> RunPs(const Context& context, const PsArguments& arguments) {
   request.mutable_list_active();
   ASSIGN_OR_RETURN(const v1::Response response, context.Call(std::move(request)));
   return context.Show(response.active(), [&](const Screen& screen) {
-    return RenderActive(response.active(), screen);
+    const v1::ActiveList& active = response.active();
+    return RenderActive(active, screen) + (active.has_scan() ? RenderScan(active.scan()) : "");
   });
 }
 

@@ -102,7 +102,9 @@ StatusOr<int> RunList(const Context& context, const ListArguments& arguments) {
                models.end());
   Sort(list, arguments.sort);
   return context.Show(list, [&](const Screen& screen) {
-    if (!arguments.quiet) return RenderList(list, screen);
+    if (!arguments.quiet) {
+      return RenderList(list, screen) + (list.has_scan() ? RenderScan(list.scan()) : "");
+    }
     std::string names;
     for (const v1::ModelState& model : list.models()) names += Printable(model.name()) + "\n";
     return names;

@@ -139,6 +139,13 @@ std::string StrategyLine(const v1::ModelState& state) {
   return line;
 }
 
+std::string RenderScan(const v1::ScanStatus& scan) {
+  const std::string read =
+      scan.total() > 0 ? fmt::format(", {} of {} new ones read", scan.done(), scan.total()) : "";
+  return fmt::format("A scan is under way: {} files seen{}; there may be more models.\n",
+                     scan.files(), read);
+}
+
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
   const bool any_shared = std::any_of(
       active.models().begin(), active.models().end(),

@@ -37,6 +37,9 @@ std::string RenderOverride(const v1::ModelState& state);
 // The model's strategy and what else the user has set of it: "memory, pinned".
 std::string StrategyLine(const v1::ModelState& state);
 
+// That a scan is under way, and there may be more models than are listed.
+std::string RenderScan(const v1::ScanStatus& scan);
+
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen);
 // The worker's own account of the model's components.

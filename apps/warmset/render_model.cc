@@ -195,6 +195,8 @@ std::string RenderDetail(const v1::ModelDetail& detail, const Screen& screen) {
       {"Format", FormatLine(detail)},
       {"Kind", KindLine(detail)},
       {"Architecture", ArchitectureOf(state)},
+      {"Version", state.version()},
+      {"Revision", state.revision()},
       {"Needs", fmt::format("{}", fmt::join(detail.requires_models(), ", "))},
       {"Size", fmt::format("{} in {} file{}", Size(state.bytes()), detail.files_size(),
                            detail.files_size() == 1 ? "" : "s")},

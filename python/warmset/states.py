@@ -23,6 +23,8 @@ class ModelState:
     layout: str = ""  # "file", "sharded", "transformers", "diffusers", "ollama"
     kind: str = ""  # what it is: "checkpoint", "lora", "llm", ...
     architecture: str = ""  # "sdxl", "llama", ...; "": not known
+    version: str = ""  # as its metadata or its tag say it
+    revision: str = ""  # the hub's commit, or a digest of its files: new with every change
     verdict: str = ""  # "ok", or why it can't be used: "unsafe", "corrupt", ...
     cache_state: str = "uncached"  # or "caching", "cached", "partly_cached", "cache_error"
     cached_bytes: int = 0  # what of it is in RAM, in any form, as bytes on disk

@@ -96,26 +96,22 @@ std::string Catalog::TakeNotice() {
   return std::exchange(notice_, {});
 }
 
-StatusOr<std::vector<ModelRow>> Catalog::Models() {
+Status Catalog::ForEachModel(const std::function<void(const ModelRow&)>& visit) {
   absl::MutexLock lock(&mutex_);
-  std::vector<ModelRow> models;
-  const Status status = Read([&](Database& database) -> Status {
-    models.clear();
-    Statement query = database.Prepare(
-        "SELECT id, name, root, path, revision, summary FROM models ORDER BY name");
+  return Read([&](Database& database) -> Status {
+    Statement query =
+        database.Prepare("SELECT id, name, root, path, revision, summary FROM models");
     for (;;) {
       ASSIGN_OR_RETURN(const bool row, query.Step());
       if (!row) return OkStatus();
-      models.push_back({.id = ReadDigest<ModelId>(query, 0),
-                        .name = query.Text(1),
-                        .root = query.Text(2),
-                        .path = query.Text(3),
-                        .revision = ReadDigest<RevisionId>(query, 4),
-                        .summary = query.Text(5)});
+      visit({.id = ReadDigest<ModelId>(query, 0),
+             .name = query.Text(1),
+             .root = query.Text(2),
+             .path = query.Text(3),
+             .revision = ReadDigest<RevisionId>(query, 4),
+             .summary = query.Text(5)});
     }
   });
-  RETURN_IF_ERROR(status);
-  return models;
 }
 
 Status Catalog::Apply(const CatalogChanges& changes) {

@@ -203,8 +203,9 @@ class Catalog {
   // Writes a mark, to see whether it works again.
   Status TryWrite();
 
-  // In the order of their names.
-  StatusOr<std::vector<ModelRow>> Models();
+  // Calls with each model; visit() calls nothing of the catalog. One may come twice when
+  // the catalog was damaged.
+  Status ForEachModel(const std::function<void(const ModelRow&)>& visit);
   // Inspections that could not be written are found all the same as long as this object
   // lives, the first kMostUnwritten of them.
   static constexpr size_t kMostUnwritten = 1024;

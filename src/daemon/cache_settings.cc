@@ -22,21 +22,21 @@ constexpr uint64_t kMostKeepSeconds = uint64_t{10} * 366 * 24 * 3600;
 
 Retention RetentionOfModel(const Model& model, int64_t now_unix_ms) {
   if (model.file_is_gone) return Retention::kGone;
-  if (model.cache_settings.pinned || IsKept(model, now_unix_ms)) return Retention::kKept;
+  if (model.cache_settings->pinned || IsKept(model, now_unix_ms)) return Retention::kKept;
   const auto name =
-      std::find(kPriorityNames.begin(), kPriorityNames.end(), model.cache_settings.priority);
+      std::find(kPriorityNames.begin(), kPriorityNames.end(), model.cache_settings->priority);
   if (name == kPriorityNames.end()) return Retention::kMedium;
   return static_cast<Retention>(static_cast<int>(Retention::kLow) + (name - kPriorityNames.begin()));
 }
 
 int64_t KeptUntil(const Model& model) {
-  return model.last_used_unix_ms + static_cast<int64_t>(model.cache_settings.keep_seconds) * 1000;
+  return model.last_used_unix_ms + static_cast<int64_t>(model.cache_settings->keep_seconds) * 1000;
 }
 
 }  // namespace
 
 CacheStrategy StrategyOf(const Model& model, CacheStrategy by_default) {
-  return CacheStrategyFromName(model.cache_settings.strategy).value_or(by_default);
+  return CacheStrategyFromName(model.cache_settings->strategy).value_or(by_default);
 }
 
 CacheStrategy StrategyOf(std::span<Model* const> users, CacheStrategy by_default) {
@@ -47,11 +47,11 @@ CacheStrategy StrategyOf(std::span<Model* const> users, CacheStrategy by_default
 }
 
 bool IsKept(const Model& model, int64_t now_unix_ms) {
-  return model.cache_settings.keep_seconds > 0 && now_unix_ms < KeptUntil(model);
+  return model.cache_settings->keep_seconds > 0 && now_unix_ms < KeptUntil(model);
 }
 
 bool IsKeptNoLonger(const Model& model, int64_t now_unix_ms) {
-  return model.cache_settings.keep_seconds > 0 && !model.cache_settings.pinned &&
+  return model.cache_settings->keep_seconds > 0 && !model.cache_settings->pinned &&
          now_unix_ms >= KeptUntil(model);
 }
 

@@ -52,7 +52,7 @@ TEST(RetentionOf, AModelIsKeptForItsTimeAfterTheLastUse) {
   EXPECT_FALSE(IsKeptNoLonger(model, 10'999));
   EXPECT_EQ(RetentionOf(users, 11'000), Retention::kMedium);
   EXPECT_TRUE(IsKeptNoLonger(model, 11'000));
-  model.cache_settings.pinned = true;
+  model.cache_settings = CacheSettings{.pinned = true, .keep_seconds = 10};
   EXPECT_FALSE(IsKeptNoLonger(model, 11'000));
 }
 

@@ -174,7 +174,10 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   }
   library_ = std::make_unique<LibraryService>(
       *loop_, *catalog_, *inspectors_, registry_, options_,
-      [this](const auto& models, const auto& components) { OnDropped(models, components); });
+      LibraryService::Events{
+          .dropped = [this](const auto& models,
+                            const auto& components) { OnDropped(models, components); },
+          .found = [this] { desired_->BringBack(); }});
   RETURN_IF_ERROR(library_->Restore());
   ASSIGN_OR_RETURN(const auto usage, catalog_->ModelUsage());
   for (const auto& [id, use] : usage) {
@@ -486,7 +489,7 @@ std::string Daemon::Describe(const ComponentId& component) const {
 
 void Daemon::FetchForDevice(const ComponentId& component, bool compressed_serves,
                             const DeviceService::FormDone& done) {
-  const auto& users = registry_.UsersOf(component);
+  const auto users = registry_.UsersOf(component);
   if (users.empty()) {
     return done(Error(ErrorCode::kModelNotFound, "no model has the component any more"));
   }
@@ -558,20 +561,20 @@ void Daemon::CountOrphans() {
 // Models whose time is over leave RAM, unless somebody uses them or their content.
 void Daemon::DropExpired() {
   const int64_t now = UnixMilliseconds();
-  for (const auto& [name, model] : registry_.all()) {
+  for (const Model* model : registry_.WithSettings()) {
     if (!IsKeptNoLonger(*model, now) || !leases_->HoldersOf(model->summary.id).empty()) continue;
     if (paths_->Find(model->summary.id) != nullptr) {
-      spdlog::info("{}: its time by path is over", name);
+      spdlog::info("{}: its time by path is over", model->summary.name);
       paths_->Close(model->summary.id);
     }
     for (const ComponentSummary& component : model->summary.components) {
-      const auto& users = registry_.UsersOf(component.id);
+      const auto users = registry_.UsersOf(component.id);
       const bool placed = !devices_->PlacementsOf(component.id).empty();
       const bool wanted = std::any_of(users.begin(), users.end(), [&](const Model* user) {
         return !IsKeptNoLonger(*user, now);
       });
       if (!placed && !wanted && cache_->Has(component.id) && !cache_->IsBusy(component.id)) {
-        spdlog::info("{}: its time in RAM is over", name);
+        spdlog::info("{}: its time in RAM is over", model->summary.name);
         cache_->Drop(component.id);
       }
     }

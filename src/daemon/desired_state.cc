@@ -21,6 +21,11 @@ void DesiredState::WantedChanged(const std::vector<DeviceService::Wanted>& wante
 }
 
 void DesiredState::ModelChanged(const ModelId& model) {
+  if (registry_.Find(model) == nullptr && registry_.SettingsOf(model).pinned) {
+    const auto cached = written_.find(model);
+    if (cached != written_.end()) pending_[model] = cached->second;
+    return;
+  }
   pending_.erase(model);
   Write(model);
 }
@@ -42,6 +47,11 @@ void DesiredState::Write(const ModelId& id) {
       }
     }
   }
+  if (row.cached.empty()) {
+    written_.erase(id);
+  } else {
+    written_[id] = {row.cached.begin(), row.cached.end()};
+  }
   (void)catalog_.SetDesired(row);  // WriteAll() when it can be written again
 }
 
@@ -51,6 +61,11 @@ void DesiredState::WriteAll() {
 
 StatusOr<DesiredState::Earlier> DesiredState::Read(EarlierEnd end) {
   ASSIGN_OR_RETURN(const std::vector<DesiredModel> rows, catalog_.Desired());
+  for (const DesiredModel& row : rows) {
+    const bool away = registry_.Find(row.model) == nullptr;
+    if (!away || row.cached.empty() || !registry_.SettingsOf(row.model).pinned) continue;
+    pending_[row.model] = {row.cached.begin(), row.cached.end()};
+  }
   Earlier earlier;
   std::vector<DesiredComponent> components = ComponentsOf(rows);
   for (const DesiredComponent& component : components) earlier.held += component.bytes;
@@ -114,7 +129,8 @@ void DesiredState::BringBackNext() {
   const ModelId id = order_.front();
   order_.pop_front();
   const auto pending = pending_.find(id);
-  if (pending == pending_.end()) return BringBackNext();
+  // One whose files are away waits for them.
+  if (pending == pending_.end() || registry_.Find(id) == nullptr) return BringBackNext();
   ModelUse::Request request{.model = id,
                             .components = {pending->second.begin(), pending->second.end()},
                             // The user forced it before the restart, if that was needed.

@@ -31,7 +31,8 @@ class DesiredState {
   // An entry was published, evicted or dropped.
   void CacheChanged(const ComponentId& component);
   void WantedChanged(const std::vector<DeviceService::Wanted>& wanted);
-  // The model is gone or has other components now.
+  // The model is gone or has other components now. A pinned one that is gone comes
+  // back into RAM with its files: its drive may be away.
   void ModelChanged(const ModelId& model);
 
   // What of the rows comes back.
@@ -45,7 +46,7 @@ class DesiredState {
   // nothing. The rest is no longer desired.
   StatusOr<Earlier> Read(EarlierEnd end);
   // Caches what was in RAM, most recently used first, one model after another,
-  // as far as it fits. Call again when there is more room.
+  // as far as it fits. Call again when there is more room or models came.
   void BringBack();
   // Writes every row anew: what was written meanwhile may be lost.
   void WriteAll();
@@ -71,6 +72,7 @@ class DesiredState {
   std::map<ComponentId, std::vector<DeviceService::Wanted>> wanted_;
   std::map<ModelId, std::set<std::string>> pending_;  // components not brought back yet
   std::deque<ModelId> order_;                         // of pending_, this round
+  std::map<ModelId, std::set<std::string>> written_;  // as cached, to the catalog
   bool running_ = false;
 };
 

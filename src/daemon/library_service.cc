@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "discover/comfyui_paths.h"
+#include "os/system_memory.h"
 #include "spdlog/spdlog.h"
 
 namespace warmset {
@@ -13,6 +14,10 @@ namespace {
 
 // Where inotify can't see everything, for example on network file systems.
 constexpr std::chrono::minutes kRescanInterval{5};
+// A mount tells nobody that it came or went.
+constexpr std::chrono::seconds kRootCheckInterval{3};
+// Loops have more to do than to hear of each of a million folders.
+constexpr std::chrono::milliseconds kProgressInterval{100};
 
 // True when both revisions may have the same bytes: the files differ in ctime only.
 bool OnlyTouched(const ModelSummary& before, const ModelSummary& now) {
@@ -26,12 +31,11 @@ bool OnlyTouched(const ModelSummary& before, const ModelSummary& now) {
 }  // namespace
 
 LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector& inspector,
-                               ModelRegistry& registry, const Options& options,
-                               OnDropped on_dropped)
+                               ModelRegistry& registry, const Options& options, Events events)
     : loop_(loop),
       catalog_(catalog),
       registry_(registry),
-      on_dropped_(std::move(on_dropped)),
+      events_(std::move(events)),
       library_(catalog, inspector),
       comfyui_paths_(options.extra_model_paths),
       watch_(options.watch) {
@@ -53,9 +57,12 @@ Status LibraryService::Restore() {
       if (!known) roots_.push_back(root);
     }
   }
-  ASSIGN_OR_RETURN(std::vector<ModelSummary> known, library_.Restore(roots_));
-  for (ModelSummary& summary : known) registry_.Put(std::move(summary));
+  RETURN_IF_ERROR(library_.Restore(roots_, [this](ModelSummary summary) {
+    registry_.Put(summary);
+    restored_ = true;
+  }));
   StartWatching();
+  ScheduleRootCheck();
   return OkStatus();
 }
 
@@ -102,36 +109,60 @@ void LibraryService::StartNext() {
   if (!running_) return;
   auto queued = std::make_shared<Queued>(std::move(queue_.front()));
   queue_.pop_front();
+  progress_.emplace();
   thread_.Submit([this, queued, roots = RootsFor(queued->request)](std::stop_token stop) {
-    const auto progress = [&](const ScanProgress& now) {
-      if (!queued->request.progress) return;
-      loop_.Post([queued, now] { queued->request.progress(now); });
-    };
-    auto report = library_.Scan(roots, progress, stop);
-    loop_.Post([this, queued, report = std::move(report)]() mutable {
+    std::map<std::string, RootState> states;
+    for (const Root& root : roots) states[root.path] = LookAtRoot(root.path);
+    auto report = library_.Scan(roots, EventsFor(queued), stop);
+    loop_.Post([this, queued, states = std::move(states), report = std::move(report)]() mutable {
+      for (auto& [path, state] : states) root_states_[path] = std::move(state);
       Finish(*queued, std::move(report));
     });
   });
 }
 
+ScanEvents LibraryService::EventsFor(const std::shared_ptr<Queued>& queued) {
+  ScanEvents events;
+  events.progress = [this, queued, last = std::chrono::steady_clock::time_point()](
+                        const ScanProgress& now) mutable {
+    const auto time = std::chrono::steady_clock::now();
+    if (time < last + kProgressInterval) return;
+    last = time;
+    loop_.Post([this, queued, now] {
+      progress_ = now;
+      if (queued->request.progress) queued->request.progress(now);
+    });
+  };
+  events.found = [this](std::vector<ModelSummary> models) {
+    loop_.Post([this, models = std::move(models)]() mutable { Replace(std::move(models), {}); });
+  };
+  return events;
+}
+
 void LibraryService::Finish(const Queued& queued, StatusOr<ScanReport> report) {
+  progress_.reset();
+  first_scan_done_ = true;
   if (report.ok()) {
-    Apply(*report);
     spdlog::info("scan: {} models, {} new, {} changed, {} removed, {} findings, {:.2f} s",
-                 report->models, report->added.size(), report->changed.size(),
-                 report->removed.size(), report->findings.size(), report->seconds);
+                 report->models, report->added, report->changed.size(), report->removed.size(),
+                 report->findings.size(), report->seconds);
+    Apply(*report);
   }
   queued.done(std::move(report));
   StartNext();
 }
 
 void LibraryService::Apply(const ScanReport& report) {
-  std::vector<ModelSummary> now = report.added;
-  now.insert(now.end(), report.changed.begin(), report.changed.end());
-  Replace(std::move(now), report.removed);
+  Replace(report.changed, report.removed);
+  // What was needed for this scan alone, of a million files say.
+  os::ReturnFreeMemory();
+  if (report.added > 0) events_.found();
   if (watcher_ == nullptr) return;
   for (const auto& [root, folders] : report.folders) watcher_->SetFolders(root, folders);
-  if (!watcher_->complete()) spdlog::warn("watching: {}", watcher_->limitation());
+  if (const std::string limitation = watcher_->limitation(); limitation != told_limitation_) {
+    if (!limitation.empty()) spdlog::warn("watching: {}", limitation);
+    told_limitation_ = limitation;
+  }
   ScheduleChanged();
 }
 
@@ -171,7 +202,7 @@ void LibraryService::Replace(std::vector<ModelSummary> now, const std::vector<Mo
   }
   std::vector<ModelId> refuted;
   for (size_t i = 0; i < now.size(); ++i) {
-    Model& model = registry_.Put(std::move(now[i]));
+    Model& model = registry_.Put(now[i]);
     model.verify_before_use |= touched[i];
     // Found since the scan looked at it.
     if (model.summary.verdict < Verdict::kCorrupt && !claims().RefusalOf(model.summary).ok()) {
@@ -181,7 +212,7 @@ void LibraryService::Replace(std::vector<ModelSummary> now, const std::vector<Mo
     if (sighted_) sighted_(model.summary);
   }
   std::erase_if(lost, [&](const ComponentId& id) { return !registry_.UsersOf(id).empty(); });
-  if (!affected.empty()) on_dropped_(affected, {lost.begin(), lost.end()});
+  if (!affected.empty()) events_.dropped(affected, {lost.begin(), lost.end()});
   for (const ModelId& id : refuted) Reinspect(id, [](const Status&) {});
 }
 
@@ -243,6 +274,34 @@ void LibraryService::ScheduleChanged() {
     }
     ScheduleChanged();
   });
+}
+
+void LibraryService::ScheduleRootCheck() {
+  loop_.RunAfter(kRootCheckInterval, [this] { CheckRoots(); });
+}
+
+void LibraryService::CheckRoots() {
+  // A share that hangs holds up this thread, and nothing else.
+  root_checks_.Submit([this, roots = roots()](std::stop_token) {
+    std::map<std::string, RootState> now;
+    for (const std::string& root : roots) now[root] = LookAtRoot(root);
+    loop_.Post([this, now = std::move(now)] {
+      std::vector<std::string> others;
+      for (const auto& [root, state] : now) {
+        const auto known = root_states_.find(root);
+        if (known != root_states_.end() && known->second != state) others.push_back(root);
+      }
+      RescanRoots(std::move(others));
+      if (watcher_ != nullptr) RescanRoots(watcher_->Retry());
+      ScheduleRootCheck();
+    });
+  });
+}
+
+void LibraryService::RescanRoots(std::vector<std::string> paths) {
+  // The scan that runs may have passed what changed.
+  if (paths.empty() || !queue_.empty()) return;
+  Scan({.paths = std::move(paths), .deep = {}, .progress = {}}, [](const StatusOr<ScanReport>&) {});
 }
 
 }  // namespace warmset

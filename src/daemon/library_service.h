@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "daemon/model_registry.h"
 #include "daemon/options.h"
 #include "discover/library.h"
+#include "discover/root_state.h"
 #include "discover/watcher.h"
 #include "os/event_loop.h"
 
@@ -31,13 +33,19 @@ class LibraryService {
   };
   using ScanDone = std::function<void(StatusOr<ScanReport>)>;
 
-  // Called with the components that no model has any more, after the registry
-  // has changed, and the models that lost or replaced any.
+  // What a change of the registry means for others; called after it.
   using OnDropped = std::function<void(const std::vector<ModelId>&,
                                        const std::vector<ComponentId>&)>;
+  struct Events {
+    // The components that no model has any more, and the models that lost or replaced
+    // any.
+    OnDropped dropped;
+    // A scan has found models.
+    std::function<void()> found;
+  };
 
   LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector& inspector,
-                 ModelRegistry& registry, const Options& options, OnDropped on_dropped);
+                 ModelRegistry& registry, const Options& options, Events events);
 
   // Fills the registry from the catalog; blocks. Call once, before the rest.
   // kInvalidConfig when a file of ComfyUI's folders can't be read.
@@ -52,6 +60,12 @@ class LibraryService {
   // Calls done later and exactly once. A path becomes a root until restart.
   void Scan(ScanRequest request, ScanDone done);
   bool scanning() const { return running_; }
+  // How far the scan is that runs; nothing when none does.
+  const std::optional<ScanProgress>& progress() const { return progress_; }
+  // Until then a model that is not known may yet be found.
+  bool first_scan_done() const { return first_scan_done_; }
+  // Whether Restore() brought models.
+  bool restored() const { return restored_; }
   std::vector<std::string> roots() const;
 
   // Looks at one model again, also while a scan runs. done gets what is wrong
@@ -88,17 +102,23 @@ class LibraryService {
 
   std::vector<Root> RootsFor(const ScanRequest& request);
   void StartNext();
+  // On the scan's thread.
+  ScanEvents EventsFor(const std::shared_ptr<Queued>& queued);
   void Finish(const Queued& queued, StatusOr<ScanReport> report);
   void Apply(const ScanReport& report);
   void Replace(std::vector<ModelSummary> now, const std::vector<ModelId>& removed);
   void StartWatching();
   void OnWatcherReadable();
   void ScheduleChanged();
+  // Looks now and then for roots that became others without an event.
+  void ScheduleRootCheck();
+  void CheckRoots();
+  void RescanRoots(std::vector<std::string> paths);
 
   os::EventLoop& loop_;
   Catalog& catalog_;
   ModelRegistry& registry_;
-  const OnDropped on_dropped_;
+  const Events events_;
   std::function<void(const ModelSummary&)> sighted_;
   Library library_;
   const std::vector<std::string> comfyui_paths_;
@@ -108,6 +128,12 @@ class LibraryService {
   os::EventLoop::TimerId watch_timer_ = 0;
   std::deque<Queued> queue_;
   bool running_ = false;
+  std::optional<ScanProgress> progress_;
+  bool first_scan_done_ = false;
+  bool restored_ = false;
+  std::string told_limitation_;
+  std::map<std::string, RootState> root_states_;  // as the last scans began
+  ThreadPool root_checks_{1};
   ThreadPool thread_{1};      // last: joined first
   DiskThreads inspections_{1};
 };

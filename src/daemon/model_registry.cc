@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "discover/name_search.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 
@@ -16,39 +17,29 @@ constexpr size_t kMaxNameBytes = 512;
 constexpr size_t kMinIdDigits = 4;
 constexpr size_t kMaxCandidates = 10;
 
-// Lower case, with '_' and ' ' as '-': how names are compared when nothing else fits.
-std::string Folded(std::string_view name) {
-  std::string folded(name);
-  for (char& c : folded) {
-    c = c == '_' || c == ' ' ? '-'
-                             : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  return folded;
-}
-
-std::string_view LastPart(std::string_view name) { return name.substr(name.rfind('/') + 1); }
-
-bool IsHex(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isxdigit(c); });
-}
-
-template <typename Predicate>
-std::vector<Model*> Select(const std::map<std::string, Model*>& models, Predicate predicate) {
-  std::vector<Model*> selected;
-  for (const auto& [name, model] : models) {
-    if (predicate(*model)) selected.push_back(model);
-  }
-  return selected;
+// What may be the beginning of an id, in lower case; else nothing.
+std::string DigitsOf(std::string_view text) {
+  const bool hex =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isxdigit(c); });
+  if (!hex || text.size() < kMinIdDigits) return {};
+  std::string digits(text);
+  std::transform(digits.begin(), digits.end(), digits.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return digits;
 }
 
 void ApplyOverride(Model& model, const ModelOverride& override_by_user) {
-  model.override_by_user = override_by_user;
-  const auto choose = [](const std::string& user, const std::string& identified) {
-    return user.empty() ? identified : user;
+  const ModelOverride identified =
+      model.override_by_user->empty()
+          ? ModelOverride{model.summary.model_kind, model.summary.architecture}
+          : *model.identified;
+  const auto choose = [](const std::string& user, const std::string& files) {
+    return user.empty() ? files : user;
   };
-  model.summary.model_kind = choose(override_by_user.kind, model.identified_kind);
-  model.summary.architecture =
-      choose(override_by_user.architecture, model.identified_architecture);
+  model.summary.model_kind = choose(override_by_user.kind, identified.kind);
+  model.summary.architecture = choose(override_by_user.architecture, identified.architecture);
+  model.override_by_user = override_by_user;
+  model.identified = override_by_user.empty() ? ModelOverride{} : identified;
 }
 
 }  // namespace
@@ -83,46 +74,30 @@ StatusOr<Model*> ModelRegistry::Find(std::string_view text) {
       names);
 }
 
-// The first rule that anything fits decides.
 std::vector<Model*> ModelRegistry::Matching(std::string_view text) const {
-  if (const auto exact = by_name_.find(std::string(text)); exact != by_name_.end()) {
+  if (const auto exact = by_name_.find(text); exact != by_name_.end()) {
     return {exact->second};
   }
+  const NameSearch search(text);
+  const std::string digits = DigitsOf(text);
+  std::vector<Model*> with_id;
   std::vector<Model*> found;
-  if (text.size() >= kMinIdDigits && IsHex(text)) {
-    const std::string digits = Folded(text);
-    found = Select(by_name_, [&](const Model& model) {
-      return model.summary.id.Hex().starts_with(digits);
-    });
+  NameFit best = NameFit::kFoldedStart;
+  for (const auto& [name, model] : by_name_) {
+    if (!digits.empty() && model->summary.id.Hex().starts_with(digits)) with_id.push_back(model);
+    const NameFit fit = search.FitOf(name);
+    if (fit < best) continue;
+    if (fit > best) found.clear();
+    best = fit;
+    found.push_back(model);
   }
-  if (found.empty()) {
-    found = Select(by_name_, [&](const Model& model) {
-      return model.summary.name.starts_with(text) || LastPart(model.summary.name) == text;
-    });
-  }
-  if (found.empty()) {
-    found = Select(by_name_, [&](const Model& model) {
-      return LastPart(model.summary.name).starts_with(text);
-    });
-  }
-  if (found.empty()) {
-    const std::string folded = Folded(text);
-    found = Select(by_name_, [&](const Model& model) {
-      const std::string name = Folded(model.summary.name);
-      return name.starts_with(folded) || LastPart(name).starts_with(folded);
-    });
-  }
-  return found;
+  return with_id.empty() || best == NameFit::kWhole ? found : with_id;
 }
 
 std::vector<std::string> ModelRegistry::Similar(std::string_view text) const {
-  const std::string folded = Folded(LastPart(text));
-  std::vector<std::string> names;
-  for (const auto& [name, model] : by_name_) {
-    if (names.size() == kMaxCandidates) break;
-    if (!folded.empty() && Folded(name).find(folded) != std::string::npos) names.push_back(name);
-  }
-  return names;
+  NameSearch search(text);
+  for (const auto& [name, model] : by_name_) search.Offer(name);
+  return search.TakeSimilar();
 }
 
 Model* ModelRegistry::Find(const ModelId& id) {
@@ -134,10 +109,10 @@ const Model* ModelRegistry::Find(const ModelId& id) const {
   return found == by_id_.end() ? nullptr : found->second.get();
 }
 
-const std::vector<Model*>& ModelRegistry::UsersOf(const ComponentId& component) const {
-  static const std::vector<Model*> kNone;
+std::span<Model* const> ModelRegistry::UsersOf(const ComponentId& component) const {
   const auto found = by_component_.find(component);
-  return found == by_component_.end() ? kNone : found->second;
+  if (found == by_component_.end()) return {};
+  return {found->second.data(), found->second.size()};
 }
 
 std::optional<std::pair<Model*, uint32_t>> ModelRegistry::FindByFile(
@@ -146,13 +121,12 @@ std::optional<std::pair<Model*, uint32_t>> ModelRegistry::FindByFile(
   int best_rank = -1;
   const auto [begin, end] = by_file_.equal_range({identity.device, identity.inode});
   for (auto entry = begin; entry != end; ++entry) {
-    const auto& [id, index] = entry->second;
-    Model* model = Find(id);
+    const auto& [model, index] = entry->second;
     const bool exact = model->summary.files[index].identity == identity;
     const int rank = 2 * exact + !model->ad_hoc;
     if (rank <= best_rank) continue;
     best_rank = rank;
-    best = std::pair{model, index};
+    best = entry->second;
   }
   return best;
 }
@@ -161,10 +135,9 @@ std::optional<std::pair<Model*, uint32_t>> ModelRegistry::FindByPath(const std::
   std::optional<std::pair<Model*, uint32_t>> found;
   const auto [begin, end] = by_path_.equal_range(std::hash<std::string>()(path));
   for (auto entry = begin; entry != end; ++entry) {
-    const auto& [id, index] = entry->second;
-    Model* model = Find(id);
+    const auto& [model, index] = entry->second;
     if (model->summary.FilePath(index) != path) continue;
-    if (!found || !model->ad_hoc) found = std::pair{model, index};
+    if (!found || !model->ad_hoc) found = entry->second;
   }
   return found;
 }
@@ -175,16 +148,16 @@ std::vector<const Model*> ModelRegistry::AdHoc() const {
   return models;
 }
 
-Model& ModelRegistry::Put(ModelSummary summary) {
+Model& ModelRegistry::Put(const ModelSummary& summary) {
   auto model = std::make_unique<Model>();
+  // A copy, so that what lives long lies together and not among what a scan frees.
+  model->summary = summary;
   if (const Model* old = Find(summary.id)) {
     model->last_used_unix_ms = old->last_used_unix_ms;
     Remove(summary.id);
   }
-  model->summary = std::move(summary);
+  if (auto away = last_used_.extract(summary.id)) model->last_used_unix_ms = away.mapped();
   Model& placed = *model;
-  placed.identified_kind = placed.summary.model_kind;
-  placed.identified_architecture = placed.summary.architecture;
   if (const auto set = overrides_.find(placed.summary.id); set != overrides_.end()) {
     ApplyOverride(placed, set->second);
   }
@@ -193,20 +166,21 @@ Model& ModelRegistry::Put(ModelSummary summary) {
   }
   for (uint32_t i = 0; i < placed.summary.files.size(); ++i) {
     const os::FileIdentity& identity = placed.summary.files[i].identity;
-    by_file_.emplace(FileKey{identity.device, identity.inode}, FileOfModel{placed.summary.id, i});
+    by_file_.emplace(FileKey{identity.device, identity.inode}, FileOfModel{&placed, i});
     by_path_.emplace(std::hash<std::string>()(placed.summary.FilePath(i)),
-                     FileOfModel{placed.summary.id, i});
+                     FileOfModel{&placed, i});
   }
   for (const ComponentSummary& component : placed.summary.components) {
     by_component_[component.id].push_back(&placed);
   }
-  by_name_[placed.summary.name] = &placed;
+  by_name_.erase(placed.summary.name);  // the key lies in the model that had the name
+  by_name_.emplace(placed.summary.name, &placed);
   by_id_[placed.summary.id] = std::move(model);
   return placed;
 }
 
-Model& ModelRegistry::PutAdHoc(ModelSummary summary) {
-  Model& model = Put(std::move(summary));
+Model& ModelRegistry::PutAdHoc(const ModelSummary& summary) {
+  Model& model = Put(summary);
   model.ad_hoc = true;
   ad_hoc_.insert(model.summary.id);
   return model;
@@ -226,14 +200,36 @@ void ModelRegistry::SetCacheSettings(const ModelId& id, const CacheSettings& set
   if (Model* model = Find(id)) model->cache_settings = settings;
 }
 
+const CacheSettings& ModelRegistry::SettingsOf(const ModelId& id) const {
+  static const CacheSettings kNone;
+  const auto set = cache_settings_.find(id);
+  return set == cache_settings_.end() ? kNone : set->second;
+}
+
+std::vector<Model*> ModelRegistry::WithSettings() {
+  std::vector<Model*> models;
+  for (const auto& [id, settings] : cache_settings_) {
+    if (Model* model = Find(id)) models.push_back(model);
+  }
+  return models;
+}
+
 void ModelRegistry::Remove(const ModelId& id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
-  const ModelSummary& summary = found->second->summary;
+  Model* const model = found->second.get();
+  const ModelSummary& summary = model->summary;
+  if (model->ad_hoc) {
+    cache_settings_.erase(id);
+  } else if (model->last_used_unix_ms > 0) {
+    last_used_[id] = model->last_used_unix_ms;
+  }
   const auto erase = [&](auto& map, const auto& key) {
     const auto [begin, end] = map.equal_range(key);
-    for (auto entry = begin; entry != end;) {
-      entry = entry->second.first == id ? map.erase(entry) : std::next(entry);
+    for (auto entry = begin; entry != end; ++entry) {
+      if (entry->second.first != model) continue;
+      map.erase(entry);
+      return;
     }
   };
   for (uint32_t i = 0; i < summary.files.size(); ++i) {
@@ -245,11 +241,12 @@ void ModelRegistry::Remove(const ModelId& id) {
   for (const ComponentSummary& component : summary.components) {
     const auto users = by_component_.find(component.id);
     if (users == by_component_.end()) continue;  // a component that the model has twice
-    std::erase(users->second, found->second.get());
+    users->second.erase(std::remove(users->second.begin(), users->second.end(), model),
+                        users->second.end());
     if (users->second.empty()) by_component_.erase(users);
   }
   const auto named = by_name_.find(summary.name);
-  if (named != by_name_.end() && named->second == found->second.get()) by_name_.erase(named);
+  if (named != by_name_.end() && named->second == model) by_name_.erase(named);
   by_id_.erase(found);
 }
 

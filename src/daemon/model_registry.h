@@ -2,17 +2,22 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "base/digest.h"
+#include "base/rare.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "discover/model_summary.h"
@@ -22,10 +27,9 @@ namespace warmset {
 
 struct Model {
   ModelSummary summary;  // its kind and architecture are the user's where he set any
-  ModelOverride override_by_user;
-  CacheSettings cache_settings;
-  std::string identified_kind;  // what the files say
-  std::string identified_architecture;
+  Rare<ModelOverride> override_by_user;
+  Rare<ModelOverride> identified;  // what the files say, where the user says something
+  Rare<CacheSettings> cache_settings;
   // Known only through a descriptor that a client passed; forgotten with its entry.
   bool ad_hoc = false;
   // Of an ad hoc one: its path led to its file, as this process sees it, ...
@@ -45,11 +49,10 @@ struct Model {
 // the same id.
 class ModelRegistry {
  public:
-  // Finds what a user typed: a name; an id or a prefix of one of at least four
-  // digits; a prefix of a name or of its last part; at last the same without
-  // regard to case and with '_' equal to '-'. kModelNotFound (with similar
-  // names) or kAmbiguousName (with all that match) as candidates; kInvalidName
-  // for what no name can be.
+  // Finds what a user typed: a name; what fits best by NameFit; an id or a prefix of
+  // one of at least four digits goes before all fits but the whole ones.
+  // kModelNotFound (with similar names) or kAmbiguousName (with all that match) as
+  // candidates; kInvalidName for what no name can be.
   StatusOr<Model*> Find(std::string_view text);
   Model* Find(const ModelId& id);
   const Model* Find(const ModelId& id) const;
@@ -63,13 +66,15 @@ class ModelRegistry {
   // Those that are known through descriptors alone.
   std::vector<const Model*> AdHoc() const;
 
-  // The models that have the component, in no order.
-  const std::vector<Model*>& UsersOf(const ComponentId& component) const;
+  // The models that have the component, in no order; valid until the next Put() or
+  // Remove().
+  std::span<Model* const> UsersOf(const ComponentId& component) const;
 
-  // Adds a model or replaces the one with its id, keeping when it was used.
-  Model& Put(ModelSummary summary);
+  // Adds a model or replaces the one with its id. When it was used is kept, also while
+  // it is away.
+  Model& Put(const ModelSummary& summary);
   // The same for one that is known through a descriptor alone.
-  Model& PutAdHoc(ModelSummary summary);
+  Model& PutAdHoc(const ModelSummary& summary);
   void Remove(const ModelId& id);
 
   // What the user says a model is, from now on and whenever it comes back; an
@@ -78,10 +83,14 @@ class ModelRegistry {
 
   // How the user wants it kept in RAM; likewise.
   void SetCacheSettings(const ModelId& id, const CacheSettings& settings);
+  // Defaults for one without any.
+  const CacheSettings& SettingsOf(const ModelId& id) const;
+  // Those that are there, of the models with settings.
+  std::vector<Model*> WithSettings();
 
   size_t size() const { return by_id_.size(); }
   // By name.
-  const std::map<std::string, Model*>& all() const { return by_name_; }
+  const absl::btree_map<std::string_view, Model*>& all() const { return by_name_; }
 
  private:
   using FileKey = std::pair<uint64_t, uint64_t>;  // device, inode
@@ -89,15 +98,17 @@ class ModelRegistry {
   std::vector<Model*> Matching(std::string_view text) const;
   std::vector<std::string> Similar(std::string_view text) const;
 
-  std::unordered_map<ModelId, std::unique_ptr<Model>> by_id_;
-  std::map<std::string, Model*> by_name_;
+  // Compact, for there may be a million models.
+  absl::flat_hash_map<ModelId, std::unique_ptr<Model>, std::hash<ModelId>> by_id_;
+  absl::btree_map<std::string_view, Model*> by_name_;  // keys are their summaries'
   std::set<ModelId> ad_hoc_;
-  using FileOfModel = std::pair<ModelId, uint32_t>;
-  std::multimap<FileKey, FileOfModel> by_file_;
-  std::unordered_multimap<size_t, FileOfModel> by_path_;  // by the path's hash
-  std::unordered_map<ComponentId, std::vector<Model*>> by_component_;
+  using FileOfModel = std::pair<Model*, uint32_t>;
+  absl::btree_multimap<FileKey, FileOfModel> by_file_;
+  absl::btree_multimap<size_t, FileOfModel> by_path_;  // by the path's hash
+  absl::btree_map<ComponentId, absl::InlinedVector<Model*, 1>> by_component_;
   std::unordered_map<ModelId, ModelOverride> overrides_;
   std::unordered_map<ModelId, CacheSettings> cache_settings_;
+  std::unordered_map<ModelId, int64_t> last_used_;  // of models that went
 };
 
 }  // namespace warmset

@@ -52,6 +52,29 @@ TEST_F(ModelRegistryTest, AnAmbiguousNameListsTheCandidates) {
   EXPECT_THAT(CandidatesOf(status), ElementsAre("a/flux-dev", "a/flux-schnell"));
 }
 
+TEST_F(ModelRegistryTest, AnExactStemWinsOverLongerNames) {
+  Add("sd_xl_base_1.0.safetensors");
+  Add("sd_xl_base_1.0_0.9vae.safetensors");
+  EXPECT_EQ(Found("sd_xl_base_1.0"), "sd_xl_base_1.0.safetensors");
+  EXPECT_EQ(Found("SD-XL-base-1.0"), "sd_xl_base_1.0.safetensors");
+  EXPECT_EQ(Found("sd_xl_base"), "ambiguous_name");
+  const std::string digits = (*registry_.Find("sd_xl_base_1.0"))->summary.id.Hex().substr(0, 6);
+  EXPECT_EQ(Found(digits), "sd_xl_base_1.0.safetensors");
+  Add(digits + ".gguf");  // a name that looks like an id
+  EXPECT_EQ(Found(digits), digits + ".gguf");
+}
+
+TEST_F(ModelRegistryTest, AMistypedNameComesWithSimilarOnes) {
+  Add("sd_xl_base_1.0.safetensors");
+  Add("flux.safetensors");
+  const auto similar = [&](std::string_view text) {
+    return CandidatesOf(registry_.Find(text).status());
+  };
+  EXPECT_THAT(similar("sd_xl_bsae"), ElementsAre("sd_xl_base_1.0.safetensors"));
+  EXPECT_THAT(similar("flxu"), ElementsAre("flux.safetensors"));
+  EXPECT_EQ(Found("flxu"), "model_not_found");
+}
+
 TEST_F(ModelRegistryTest, NamesThatCanNotBe) {
   for (const std::string& name :
        {std::string(), std::string("a\nb"), std::string(600, 'a'), std::string("\x1b[2J")}) {
@@ -122,6 +145,22 @@ TEST_F(ModelRegistryTest, ANewRevisionKeepsWhenItWasUsed) {
   EXPECT_EQ(registry_.size(), 1u);
 }
 
+TEST_F(ModelRegistryTest, ANameMayMoveToAnotherModelFirst) {
+  const ModelId first = Add("a-name-that-is-not-short", 7).summary.id;
+  ModelSummary other = registry_.Find(first)->summary;
+  other.id = DigestOf<ModelId>(AsBytes("other"));
+  const ModelId second = registry_.Put(other).summary.id;
+  registry_.Remove(first);
+  EXPECT_EQ((*registry_.Find("a-name-that-is-not-short"))->summary.id, second);
+}
+
+TEST_F(ModelRegistryTest, AModelThatComesBackWasUsedWhenItWasUsed) {
+  Model& model = Add("a", 7);
+  model.last_used_unix_ms = 42;
+  registry_.Remove(model.summary.id);
+  EXPECT_EQ(Add("a", 8).last_used_unix_ms, 42);
+}
+
 TEST_F(ModelRegistryTest, WhatTheUserSaysHoldsForLaterRevisions) {
   ModelSummary summary;
   summary.id = DigestOf<ModelId>(AsBytes("m"));
@@ -131,7 +170,7 @@ TEST_F(ModelRegistryTest, WhatTheUserSaysHoldsForLaterRevisions) {
   registry_.SetOverride(summary.id, {.kind = "lora", .architecture = ""});  // before it is there
   const Model& model = registry_.Put(summary);
   EXPECT_EQ(model.summary.model_kind, "lora");
-  EXPECT_EQ(model.identified_kind, "checkpoint");
+  EXPECT_EQ(model.identified->kind, "checkpoint");
   EXPECT_EQ(model.summary.architecture, "sd1");
   registry_.Remove(summary.id);
   summary.model_kind = "vae";

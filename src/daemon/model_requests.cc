@@ -37,7 +37,8 @@ Status CheckArchitecture(std::string_view name, bool force, const ModelRegistry&
   const std::vector<std::string_view> told = ModelArchitectures();
   std::set<std::string_view> names(told.begin(), told.end());
   for (const auto& [model_name, model] : registry.all()) {
-    names.insert(model->identified_architecture);
+    names.insert(model->override_by_user->empty() ? model->summary.architecture.str()
+                                                  : model->identified->architecture);
   }
   if (names.contains(name)) return OkStatus();
   const std::vector<std::string_view> known(names.begin(), names.end());
@@ -89,7 +90,7 @@ void RequestDispatcher::SetOverride(Call call, const v1::SetOverride& request) {
                              .architecture = LowerCase(request.override().architecture())};
   // What was set with force before stays.
   const bool force =
-      request.force() || wanted.architecture == (*model)->override_by_user.architecture;
+      request.force() || wanted.architecture == (*model)->override_by_user->architecture;
   for (const Status& checked :
        {ValidateOverride({.kind = wanted.kind, .architecture = wanted.architecture}),
         CheckArchitecture(wanted.architecture, force, services_.registry)}) {

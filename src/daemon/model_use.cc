@@ -278,7 +278,7 @@ void ModelUse::Arrived(const Shared& operation, size_t part, StatusOr<Component>
   if (--operation->pending > 0) return;
   const Status error = std::exchange(operation->first_error, OkStatus());
   if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
-    return InspectAgain(operation, operation->attempt->summary.path);
+    return InspectAgain(operation, operation->attempt->summary.path());
   }
   Finish(operation, error);
 }

@@ -156,7 +156,7 @@ void ModelUse::ServeUnchecked(const Shared& operation, std::vector<ComponentSour
   operation->result.warnings.push_back(fmt::format(
       "{} does not answer: its disk or server hangs; what is in RAM is served as it was, without a "
       "look at the file",
-      operation->attempt->summary.path));
+      operation->attempt->summary.path()));
   Ensure(operation, std::move(sources));
 }
 

@@ -86,7 +86,7 @@ void ModelUse::WatchStandstill() {
   for (const Shared& operation : still) {
     GiveBack(*operation);
     const std::string path =
-        operation->attempt != nullptr ? operation->attempt->summary.path : std::string("the disk");
+        operation->attempt != nullptr ? operation->attempt->summary.path() : std::string("the disk");
     Finish(
         operation,
         Error(ErrorCode::kTimeout,

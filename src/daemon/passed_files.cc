@@ -190,7 +190,7 @@ StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string&
   ASSIGN_OR_RETURN(inspected.identity, os::Identify(fd));
   ASSIGN_OR_RETURN(warmset::Inspected found, inspector_.InspectFile(fd, name));
   inspected.manifest = std::move(found.manifest);
-  Describe(inspected.manifest, inspected.summary);
+  Describe(inspected.manifest, texts_, inspected.summary);
   inspected.summary.revision = DigestOf<RevisionId>(AsBytes(found.encoded));
   // A full disk is reported elsewhere, and the catalog finds it all the same.
   (void)catalog_.Apply(
@@ -203,8 +203,9 @@ StatusOr<PassedFiles::Inspected> PassedFiles::Inspect(int fd, const std::string&
 std::vector<ComponentId> PassedFiles::Register(Inspected inspected, const Passed& passed) {
   ModelSummary& summary = inspected.summary;
   summary.id = AdHocId(passed.paths, passed.client_path, inspected.identity);
-  summary.path = passed.paths.empty() ? passed.client_path : passed.paths.front();
-  summary.folder = std::filesystem::path(summary.path).parent_path().string();
+  const std::string path = passed.paths.empty() ? passed.client_path : passed.paths.front();
+  summary.folder = std::filesystem::path(path).parent_path().string();
+  summary.SetPath(path);
 
   // An earlier file of that inode, at another path: its bytes are not this one's.
   const auto same_inode = registry_.FindByFile(inspected.identity);
@@ -219,9 +220,9 @@ std::vector<ComponentId> PassedFiles::Register(Inspected inspected, const Passed
     touched_only = os::SameButForCtime(old->summary.files[0].identity, inspected.identity);
     lost = OwnComponents(*old);
   } else {
-    summary.name = UniqueName(summary.path);
+    summary.name = UniqueName(path);
   }
-  Model& model = registry_.PutAdHoc(std::move(summary));
+  Model& model = registry_.PutAdHoc(summary);
   model.verify_before_use = touched_only;
   model.path_is_known = !passed.paths.empty();
   model.file_is_gone = passed.is_deleted;
@@ -264,7 +265,7 @@ void PassedFiles::Sweep(std::function<void(size_t)> done) {
   for (const Model* model : registry_.AdHoc()) {
     const ModelSummary& summary = model->summary;
     places.push_back({.model = summary.id,
-                      .path = model->path_is_known ? summary.path : std::string(),
+                      .path = model->path_is_known ? summary.path() : std::string(),
                       .identity = summary.files[0].identity});
   }
   pool_.Submit([this, places = std::move(places), done = std::move(done)](std::stop_token) mutable {

@@ -129,6 +129,7 @@ class PassedFiles {
   Catalog& catalog_;
   Inspector& inspector_;
   const Events events_;
+  mutable TextPool texts_;
   std::multiset<ModelId> arriving_;  // registered, and not handed on yet
   bool sweep_is_due_ = false;
   os::EventLoop::TimerId look_timer_ = 0;

@@ -46,7 +46,7 @@ std::string FileToOpen(const ModelSummary& summary) {
   if (summary.layout == ModelLayout::kFile) return summary.files[0].path;
   if (IsFolder(summary)) return "";
   if (summary.files.size() == 1) return summary.files[0].path;
-  const std::string named = fs::path(summary.path).filename().string();
+  const std::string named = fs::path(summary.path()).filename().string();
   const bool is_part = std::any_of(summary.files.begin(), summary.files.end(),
                                    [&](const ManifestFile& file) { return file.path == named; });
   return is_part ? named : "";
@@ -128,7 +128,7 @@ void PathService::Finish(const ModelId& id, const ModelUse::Result& files,
   }
   const std::string file_to_open = FileToOpen(summary);
   if (summary.layout == ModelLayout::kSharded && file_to_open.empty()) {
-    targets[fs::path(summary.path).filename().string()] = PathTarget{.on_disk = summary.path};
+    targets[fs::path(summary.path()).filename().string()] = PathTarget{.on_disk = summary.path()};
   }
   const auto placed = folder_.Update(id, targets);
   if (!placed.ok()) return done(placed.status());
@@ -255,7 +255,7 @@ void PathService::RestoreNext(const std::shared_ptr<std::vector<ModelId>>& model
 void PathService::LeavePinned() {
   for (const auto& [id, opened] : opened_) {
     const Model* const model = registry_.Find(id);
-    if (model != nullptr && model->cache_settings.pinned) folder_.Keep(id);
+    if (model != nullptr && model->cache_settings->pinned) folder_.Keep(id);
   }
 }
 

@@ -123,7 +123,7 @@ void RequestDispatcher::AnswerPlan(const PlanCall& plan, const Manifest& manifes
     return Answer(plan.call, std::move(response));
   }
   for (const ComponentCache::PlannedStep& planned : *steps) {
-    const auto& users = services_.registry.UsersOf(planned.step.components.front());
+    const auto users = services_.registry.UsersOf(planned.step.components.front());
     v1::PlanStep* const step = reply->add_steps();
     step->set_what(std::string(WhatName(planned.step.what)));
     step->set_component(planned.label);

@@ -30,7 +30,8 @@ bool MayBePreloaded(const Model& model, int64_t now_unix_ms) {
 
 // ".fp16" of "unet.fp16" beside "unet"; nothing of what is no variant.
 std::string VariantOf(const ModelSummary& model, const ComponentSummary& component) {
-  return IsVariant(model, component) ? component.name.substr(component.name.find('.')) : "";
+  const std::string& name = component.name;
+  return IsVariant(model, component) ? name.substr(name.find('.')) : "";
 }
 
 }  // namespace
@@ -251,7 +252,7 @@ void Preloader::PreloadPopular() {
         cache_.predictor().Probability(line.history, cache_.ledger().now());
     const double worth = probability * CostPerByte(line.object);
     if (probability < kLeastProbability || worth <= most) continue;
-    const auto& users = registry_.UsersOf(id);
+    const auto users = registry_.UsersOf(id);
     const auto user = std::find_if(users.begin(), users.end(), [&](const Model* model) {
       return MayBePreloaded(*model, now);
     });

@@ -42,7 +42,7 @@ v1::ModelStateResult StateResult(ModelRegistry& registry, const StateView& view,
 v1::ScanReply ScanMessage(const ScanReport& report) {
   v1::ScanReply reply;
   reply.set_models(report.models);
-  reply.set_added(report.added.size());
+  reply.set_added(report.added);
   reply.set_changed(report.changed.size());
   reply.set_removed(report.removed.size());
   reply.set_files(report.files);
@@ -61,6 +61,20 @@ v1::ScanReply ScanMessage(const ScanReport& report) {
   return reply;
 }
 
+// Tells in a list of models that there may be more.
+template <typename Message>
+void SetScan(const Services& services, Message& message) {
+  const std::optional<ScanProgress>& progress = services.library.progress();
+  if (!progress) return;
+  v1::ScanStatus* const scan = message.mutable_scan();
+  scan->set_first(!services.library.first_scan_done());
+  scan->set_models(services.registry.size());
+  scan->set_files(progress->files);
+  scan->set_done(progress->done);
+  scan->set_total(progress->total);
+  scan->set_item(progress->item);
+}
+
 std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::string>& names) {
   return {names.begin(), names.end()};
 }
@@ -68,7 +82,22 @@ std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::
 }  // namespace
 
 RequestDispatcher::RequestDispatcher(Services services, std::function<void()> shut_down)
-    : services_(services), shut_down_(std::move(shut_down)) {}
+    : services_(services),
+      shut_down_(std::move(shut_down)),
+      waiters_(services.loop, services.registry, services.library,
+               NameWaiters::Events{
+                   .is_waiting = [this](SessionId session,
+                                        uint64_t request) { return Waiting({session, request}); },
+                   .progress =
+                       [this](SessionId session, v1::Response response) {
+                         server_->Respond(session, std::move(response), {});
+                       },
+                   .go_on =
+                       [this](SessionId session, const v1::Request& request,
+                              std::vector<os::UniqueFd> fds) {
+                         Begin(session, request, std::move(fds));
+                       },
+               }) {}
 
 void RequestDispatcher::SessionOpened(const wire::SessionInfo& session) {
   services_.view.SessionOpened(session);
@@ -86,6 +115,12 @@ void RequestDispatcher::SessionEnded(SessionId session) {
 
 void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
                                std::vector<os::UniqueFd> fds) {
+  if (waiters_.Take(session, request, fds)) return;
+  Begin(session, request, std::move(fds));
+}
+
+void RequestDispatcher::Begin(SessionId session, const v1::Request& request,
+                                 std::vector<os::UniqueFd> fds) {
   const Call call{session, request.id()};
   if (request.call_case() != v1::Request::kRelease) Watch(call);
   Dispatch(session, request, std::move(fds));
@@ -216,6 +251,7 @@ void RequestDispatcher::GetStatus(Call call) {
   }
   status->set_scanning(services_.library.scanning());
   for (const std::string& notice : services_.view.notices()) status->add_notices(notice);
+  SetScan(services_, *status);
   status->set_resident_anonymous_bytes(os::ResidentAnonymousMemory().value());
   Answer(call, std::move(response));
 }
@@ -228,6 +264,7 @@ void RequestDispatcher::ListModels(Call call, const v1::ListModels& request) {
     if (LowerCase(name).find(filter) == std::string::npos) continue;
     *list->add_models() = services_.view.StateOf(*model);
   }
+  SetScan(services_, *list);
   Answer(call, std::move(response));
 }
 
@@ -243,6 +280,7 @@ void RequestDispatcher::GetModelState(Call call, const v1::GetModelState& reques
 void RequestDispatcher::ListActive(Call call) {
   v1::Response response;
   *response.mutable_active() = services_.view.Active();
+  SetScan(services_, *response.mutable_active());
   Answer(call, std::move(response));
 }
 
@@ -266,12 +304,7 @@ void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
   scan.progress = [this, call](const ScanProgress& progress) {
     v1::Response response;
     response.set_more(true);
-    v1::Progress* message = response.mutable_progress();
-    message->set_stage(progress.total > 0 ? "inspect" : "scan");
-    message->set_unit("files");
-    message->set_item(progress.item);
-    message->set_done(progress.total > 0 ? progress.done : progress.files);
-    message->set_total(progress.total);
+    *response.mutable_progress() = StateView::ProgressMessage(progress);
     Answer(call, std::move(response));
   };
   services_.library.Scan(std::move(scan), [this, call](const StatusOr<ScanReport>& report) {
@@ -287,11 +320,11 @@ void RequestDispatcher::Scan(Call call, const v1::Scan& request) {
 
 StatusOr<std::vector<v1::SettingChange>> RequestDispatcher::ApplySettings(
     Model& model, const v1::CacheSettings& given) {
-  ASSIGN_OR_RETURN(const CacheSettings settings, WithGiven(model.cache_settings, given));
-  std::vector<v1::SettingChange> changes = ChangesOf(model.cache_settings, settings);
+  ASSIGN_OR_RETURN(const CacheSettings settings, WithGiven(*model.cache_settings, given));
+  std::vector<v1::SettingChange> changes = ChangesOf(*model.cache_settings, settings);
   if (changes.empty()) return changes;
   if (model.ad_hoc) {
-    model.cache_settings = settings;  // forgotten with it
+    services_.registry.SetCacheSettings(model.summary.id, settings);  // forgotten with it
   } else {
     RETURN_IF_ERROR(services_.library.SetCacheSettings(model.summary.id, settings));
   }

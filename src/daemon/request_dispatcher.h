@@ -17,6 +17,7 @@
 #include "daemon/library_service.h"
 #include "daemon/model_registry.h"
 #include "daemon/model_use.h"
+#include "daemon/name_waiters.h"
 #include "daemon/options.h"
 #include "daemon/passed_files.h"
 #include "daemon/path_service.h"
@@ -155,9 +156,12 @@ class RequestDispatcher : public wire::RequestHandler {
     server_->RespondError(call.session, call.id, error);
   }
 
+  void Begin(SessionId session, const v1::Request& request, std::vector<os::UniqueFd> fds);
+
   Services services_;
   const std::function<void()> shut_down_;
   wire::Server* server_ = nullptr;
+  NameWaiters waiters_;
   std::vector<Watched> watched_;  // some are answered already
   bool looks_at_progress_ = false;  // a timer runs
 };

@@ -89,12 +89,14 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_kind(summary.model_kind);
   state.set_architecture(summary.architecture);
   state.set_verdict(std::string(VerdictName(summary.verdict)));
+  state.set_version(summary.version.str());
+  state.set_revision(summary.commit.empty() ? summary.revision.Hex() : summary.commit.str());
   const ClaimResult claim = claims_.OfFiles(summary.files);
   state.set_claim(std::string(ClaimStateName(claim.state)));
   state.set_claim_checked_unix_ms(claim.checked_unix_ms);
-  if (!model.override_by_user.empty()) {
-    state.mutable_override()->set_kind(model.override_by_user.kind);
-    state.mutable_override()->set_architecture(model.override_by_user.architecture);
+  if (!model.override_by_user->empty()) {
+    state.mutable_override()->set_kind(model.override_by_user->kind);
+    state.mutable_override()->set_architecture(model.override_by_user->architecture);
   }
 
   CachedParts parts;
@@ -128,8 +130,8 @@ v1::ModelState StateView::StateOf(const Model& model) const {
   state.set_raw_bytes(parts.raw_bytes);
   state.set_compressed_bytes(parts.compressed_bytes);
   state.set_strategy(std::string(CacheStrategyName(StrategyOf(model, default_strategy_))));
-  if (model.cache_settings != CacheSettings()) {
-    *state.mutable_settings() = SettingsMessage(model.cache_settings);
+  if (*model.cache_settings != CacheSettings()) {
+    *state.mutable_settings() = SettingsMessage(*model.cache_settings);
   }
   for (const auto& [device, bytes] : on_device) {
     v1::PlacedOn* placed = state.add_devices();
@@ -205,9 +207,9 @@ std::set<std::string> StateView::SharersOf(const Model& model, const ComponentId
 v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) const {
   const ModelSummary& summary = model.summary;
   *detail.mutable_state() = StateOf(model);
-  detail.set_path(summary.path);
+  detail.set_path(summary.path());
   detail.set_root(summary.root);
-  if (!model.override_by_user.kind.empty()) detail.set_identified_kind(model.identified_kind);
+  if (!model.override_by_user->kind.empty()) detail.set_identified_kind(model.identified->kind);
   const OpenedPath* const opened = paths_.Find(summary.id);
   if (opened != nullptr) detail.set_ram_path(opened->path);
   for (const ManifestFile& file : summary.files) {
@@ -236,9 +238,19 @@ v1::ModelDetail StateView::DetailOf(const Model& model, v1::ModelDetail detail) 
   return detail;
 }
 
+bool StateView::MayBeActive(const Model& model) const {
+  const ModelSummary& summary = model.summary;
+  if (!leases_.HoldersOf(summary.id).empty() || paths_.Find(summary.id) != nullptr) return true;
+  return std::any_of(
+      summary.components.begin(), summary.components.end(), [&](const ComponentSummary& component) {
+        return cache_.HasOrExpects(component.id) || !devices_.PlacementsOf(component.id).empty();
+      });
+}
+
 v1::ActiveList StateView::Active() const {
   v1::ActiveList list;
   for (const auto& [name, model] : registry_.all()) {
+    if (!MayBeActive(*model)) continue;  // most of a million
     v1::ModelState state = StateOf(*model);
     const auto progress = ProgressOf(*model);
     if (state.cached_bytes() == 0 && state.devices().empty() && state.leases() == 0 && !progress) {
@@ -342,6 +354,16 @@ v1::Placement StateView::PlacementMessage(const DevicePlacement& placement) {
   message.set_bytes(placement.bytes.value());
   message.set_phase(placement.ready ? "ready" : "loading");
   message.set_loaded_bytes(placement.loaded.value());
+  return message;
+}
+
+v1::Progress StateView::ProgressMessage(const ScanProgress& progress) {
+  v1::Progress message;
+  message.set_stage(progress.total > 0 ? "inspect" : "scan");
+  message.set_unit("files");
+  message.set_item(progress.item);
+  message.set_done(progress.total > 0 ? progress.done : progress.files);
+  message.set_total(progress.total);
   return message;
 }
 

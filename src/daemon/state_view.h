@@ -16,6 +16,7 @@
 #include "daemon/notices.h"
 #include "daemon/path_service.h"
 #include "discover/claim_results.h"
+#include "discover/library.h"
 #include "inspect/compatibility/device_profile.h"
 #include "os/unix_socket.h"
 #include "warmset/v1/session.pb.h"
@@ -62,6 +63,8 @@ class StateView {
   StatusOr<DeviceProfile> ProfileOf(const std::string& device) const;
   static v1::Placement PlacementMessage(const DevicePlacement& placement);
 
+  static v1::Progress ProgressMessage(const ScanProgress& progress);
+
   std::vector<v1::Holder> HoldersOf(const LeaseTable::Holders& holders) const;
   // "pid 4711 (python serve.py), pid ..."; empty for no holder.
   std::string DescribeHolders(const LeaseTable::Holders& holders) const;
@@ -76,6 +79,8 @@ class StateView {
  private:
   // The other models that have the component, or one that holds the same entry.
   std::set<std::string> SharersOf(const Model& model, const ComponentId& component) const;
+  // Whether any of it can be in RAM or on a device, or is held.
+  bool MayBeActive(const Model& model) const;
   void AddComponentState(const Model& model, size_t index, v1::ComponentState& state) const;
 
   const ModelRegistry& registry_;

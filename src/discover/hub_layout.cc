@@ -1,6 +1,8 @@
 #include "discover/hub_layout.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 #include "discover/hub_names.h"
 #include "fmt/format.h"
@@ -22,7 +24,8 @@ class RepoReader {
   HubRepo Read() {
     HubRepo repo;
     const std::string main_commit = ReadRefs();
-    if (folder_.HasFolder("blobs")) repo.unfinished = NoteUnfinished(folder_.path + "/blobs");
+    ReadTrees();
+    if (folder_.HasFolder("blobs")) NoteUnfinished(folder_.path + "/blobs", repo);
     repo.place = PlaceInRepo(place_, folder_.path, main_commit, /*is_main=*/true);
     if (folder_.HasFolder("snapshots")) {
       AddSnapshots(main_commit, repo);
@@ -47,9 +50,30 @@ class RepoReader {
       state_.Note(path + "/" + name, CodeOfVerdict(finding.verdict), finding.message);
     }
     for (const auto& [commit, symlink] : snapshots->folders) {
-      repo.snapshots.push_back(
-          {path + "/" + commit, PlaceInRepo(place_, folder_.path, commit, commit == main_commit)});
+      Place inside = PlaceInRepo(place_, folder_.path, commit, commit == main_commit);
+      if (const auto tag = tags_.find(commit); tag != tags_.end()) inside.tag = tag->second;
+      if (const auto tree = trees_.find(commit); tree != trees_.end()) inside.tree = tree->second;
+      repo.snapshots.push_back({path + "/" + commit, std::move(inside)});
     }
+  }
+
+  void ReadTrees() {
+    if (!folder_.HasFolder("trees")) return;
+    const auto listed = state_.List(folder_.path + "/trees", place_);
+    if (!listed) return;
+    for (const os::DirectoryEntry& entry : listed->entries) {
+      const std::string commit = entry.name.substr(0, entry.name.find('.'));
+      if (!IsCommit(commit) || entry.name != commit + ".json") continue;
+      if (auto tree = state_.TreeOf(folder_.path, commit)) trees_[commit] = std::move(tree);
+    }
+  }
+
+  // The path in some commit of the file whose blob is called so; empty: not known.
+  std::string PathOfBlob(std::string_view blob) const {
+    for (const auto& [commit, tree] : trees_) {
+      if (const HubFile* const file = tree->FindBlob(blob)) return file->path;
+    }
+    return {};
   }
 
   // Checks what the refs lead to; returns main's commit, empty when there is none.
@@ -74,7 +98,12 @@ class RepoReader {
         if (depth < kMaxRefDepth) (void)ReadRefsIn(ref, depth + 1);
       } else if (entry.type == os::FileType::kRegular) {
         std::string commit = ReadRef(ref);
-        if (depth == 0 && entry.name == "main") main_commit = std::move(commit);
+        if (depth > 0 || commit.empty()) continue;
+        if (entry.name == "main") {
+          main_commit = std::move(commit);
+        } else {
+          tags_.emplace(std::move(commit), entry.name);
+        }
       }
     }
     return main_commit;
@@ -102,17 +131,19 @@ class RepoReader {
     return {};
   }
 
-  bool NoteUnfinished(const std::string& blobs) {
+  // "<etag>.incomplete", or today "<etag>.<8 digits>.incomplete".
+  void NoteUnfinished(const std::string& blobs, HubRepo& repo) {
     const auto listed = state_.List(blobs, place_);
-    if (!listed) return false;
-    bool unfinished = false;
+    if (!listed) return;
     for (const os::DirectoryEntry& entry : listed->entries) {
       if (!entry.name.ends_with(".incomplete")) continue;
-      unfinished = true;
+      repo.unfinished = true;
+      std::string path = PathOfBlob(entry.name.substr(0, entry.name.find('.')));
+      const std::string of = path.empty() ? path : fmt::format(" of {}", path);
       state_.Note(blobs + "/" + entry.name, ErrorCode::kIncompleteModel,
-                  "a download that is not finished; start it again to go on");
+                  fmt::format("a download{} that is not finished; start it again to go on", of));
+      if (!path.empty()) repo.unfinished_files.push_back(std::move(path));
     }
-    return unfinished;
   }
 
   void Corrupt(const std::string& path, std::string_view message) {
@@ -122,6 +153,8 @@ class RepoReader {
   ScanWalkState& state_;
   const Folder& folder_;
   const Place& place_;
+  std::map<std::string, std::shared_ptr<const HubTree>> trees_;  // by commit
+  std::map<std::string, std::string> tags_;                      // likewise
 };
 
 }  // namespace
@@ -152,6 +185,7 @@ Place PlaceInRepo(const Place& place, const std::string& repo_path, const std::s
   inside.parent = ParentOf(repo_path);
   inside.repo = repo_path;
   inside.repo_target = os::CanonicalPath(repo_path).value_or(repo_path);
+  inside.commit = commit;
   inside.folder_kind.clear();
   return inside;
 }
@@ -159,20 +193,24 @@ Place PlaceInRepo(const Place& place, const std::string& repo_path, const std::s
 void SightEmptyRepo(ScanWalkState& state, const Folder& folder, const HubRepo& repo) {
   Sighting sighting;
   sighting.base_name = repo.place.prefix;
-  sighting.parent = repo.place.parent;
-  sighting.root = repo.place.root;
+  sighting.parent = state.Share(repo.place.parent);
+  sighting.root = state.Share(repo.place.root);
   sighting.path = folder.path;
-  sighting.folder = folder.path;
-  sighting.boundary = folder.path;
+  sighting.folder = state.Share(folder.path);
+  sighting.boundary = state.Share(folder.path);
   sighting.model.layout = ModelLayout::kTransformers;
   const std::string record(kAccessRecordName);
   if (const auto file = folder.files.find(record); file != folder.files.end()) {
     sighting.model.files.push_back({record, file->second.identity, ""});
   } else if (repo.unfinished) {
-    sighting.findings.push_back(
-        FindingOf(Error(ErrorCode::kIncompleteModel,
-                        "its download is not finished; start it again to go on"),
-                  ""));
+    const auto unfinished = [&](const std::string& path) {
+      sighting.findings.push_back(
+          FindingOf(Error(ErrorCode::kIncompleteModel,
+                          "its download is not finished; start it again to go on"),
+                    path));
+    };
+    for (const std::string& path : repo.unfinished_files) unfinished(path);
+    if (repo.unfinished_files.empty()) unfinished("");
   } else {
     return;
   }

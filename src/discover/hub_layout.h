@@ -3,7 +3,8 @@
 // A repo breaks its layout, and is corrupt, if it has no snapshots folder, a file
 // inside of snapshots, a link that leads nowhere, a ref to a commit that is not
 // there, or a file in place of refs. blobs/*.incomplete is an unfinished download;
-// .no_exist/ (files that the hub does not have) and .locks/ are normal.
+// .no_exist/ (files that the hub does not have) and .locks/ are normal. trees/ says
+// what a commit consists of (inspect/hub/tree.h); one that can't be read says nothing.
 // Source: scan_cache_dir() of the huggingface_hub library.
 #pragma once
 
@@ -26,6 +27,7 @@ struct HubRepo {
   std::vector<HubSnapshot> snapshots;
   Place place;              // of the repo's main revision
   bool unfinished = false;  // a download is
+  std::vector<std::string> unfinished_files;  // of a commit, as far as its tree tells
 };
 
 // True for a folder of the cache that holds a model repo, by its name and what it

@@ -35,6 +35,8 @@ std::optional<std::string> RepoFolderOf(std::string_view path) {
 
 bool IsCommit(std::string_view text) { return text.size() == kSha1Digits && IsHex(text); }
 
+bool IsSha256Digits(std::string_view text) { return text.size() == kSha256Digits && IsHex(text); }
+
 std::string ClaimedHashOf(std::string_view link_target) {
   constexpr std::string_view kBlobs = "/blobs/";
   const size_t blobs = link_target.rfind(kBlobs);

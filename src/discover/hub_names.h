@@ -17,6 +17,9 @@ std::optional<std::string> RepoFolderOf(std::string_view path);
 // A commit: 40 lower-case hexadecimal digits.
 bool IsCommit(std::string_view text);
 
+// 64 lower-case hexadecimal digits: a SHA-256, or the hub's xet hash.
+bool IsSha256Digits(std::string_view text);
+
 // The claim "sha256:…" or "git-sha1:…" of a snapshot's link to "…/blobs/<digest>":
 // blobs of large files are named by their SHA-256, others by git's. Empty for other
 // links.

@@ -1,20 +1,22 @@
 // The models on this machine's disks, kept up to date by scans.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/digest.h"
+#include "base/shared_text.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "discover/claim_results.h"
+#include "discover/known_models.h"
 #include "discover/model_summary.h"
 #include "discover/scanner.h"
 #include "inspect/manifest.h"
@@ -27,11 +29,13 @@ struct ScanProgress {
   uint64_t done = 0;   // new or changed models looked into ...
   uint64_t total = 0;  // ... of these; 0 while folders are still being listed
   std::string item;    // the folder or model at hand
+
+  friend bool operator==(const ScanProgress&, const ScanProgress&) = default;
 };
 
-// The difference to what was known before.
+// The difference to what was known before, but for the new models themselves.
 struct ScanReport {
-  std::vector<ModelSummary> added;
+  uint64_t added = 0;
   std::vector<ModelSummary> changed;  // another revision, place or name of a known id
   std::vector<ModelId> removed;
   uint64_t unchanged = 0;
@@ -43,30 +47,35 @@ struct ScanReport {
   FoldersByRoot folders;          // for Watcher::SetFolders()
 };
 
+// What a scan reports while it runs, on its thread. Each may be empty.
+struct ScanEvents {
+  std::function<void(const ScanProgress&)> progress;
+  // New models, in batches, as soon as they are recorded.
+  std::function<void(std::vector<ModelSummary>)> found;
+};
+
 // Scan() runs on one thread at a time and holds up nobody else; all methods are
 // thread-safe and block on the disk.
 class Library {
  public:
-  using Progress = std::function<void(const ScanProgress&)>;
-
   // Both must outlive the library.
   Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads = 2);
 
-  // What the catalog knows below these roots, for a start without a scan; models
-  // of other roots are forgotten. Call before the first Scan().
-  StatusOr<std::vector<ModelSummary>> Restore(const std::vector<Root>& roots);
+  // What the catalog knows below these roots, for a start without a scan: visit() gets
+  // each. Models of other roots are forgotten, and those in folders of a shallow one.
+  // Call before the first Scan().
+  Status Restore(const std::vector<Root>& roots, const std::function<void(ModelSummary)>& visit);
 
   // Walks the roots, inspects what is new or changed, and records the outcome.
   // Models of roots that are not given stay as they are; models in folders that
-  // can't be read just now, too. A file that changes in ctime only (a link, a
-  // chmod, or new bytes with the old mtime) is reported as changed, with equal
+  // can't be read just now or that a shallow scan does not reach, too. A file that changes in ctime
+  // only (a link, a chmod, or new bytes with the old mtime) is reported as changed, with equal
   // component ids: whoever holds its bytes should verify them. A model that can't
   // be used is known with its verdict, and a finding says why at every scan; what is
   // of no known format is a finding only, and removed if it was a model. When the
   // catalog can't be written, the scan goes on and a finding says so.
-  // kCancelled when stopped: then nothing is reported, and what was inspected
-  // is kept in the catalog.
-  StatusOr<ScanReport> Scan(const std::vector<Root>& roots, const Progress& progress,
+  // kCancelled when stopped: then there is no report, and what was found is known.
+  StatusOr<ScanReport> Scan(const std::vector<Root>& roots, const ScanEvents& events,
                             std::stop_token stop);
 
   // Looks at one known model again. The summary as it is now, or what is wrong
@@ -84,22 +93,10 @@ class Library {
   StatusOr<Manifest> KnownManifestOf(const ModelSummary& model);
 
  private:
-  // What a scan has to remember of a model to see a difference.
-  struct Known {
-    RevisionId revision;
-    std::string name;
-    std::string root;
-    std::string path;
-    Verdict verdict = Verdict::kOk;
-  };
-  using KnownModels = std::unordered_map<ModelId, Known>;
-  class ScanInProgress;
-
   StatusOr<Sighting> SightAgain(const ModelSummary& model);
   void RememberRoots(const std::vector<Root>& roots);
-  KnownModels SnapshotKnown();
-  void Remember(const ModelSummary& summary);
-  void Forget(const ModelId& id);
+  void ForgetOldInspections(std::chrono::steady_clock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(scan_mutex_);
 
   Catalog& catalog_;
   Inspector& inspector_;
@@ -108,9 +105,11 @@ class Library {
 
   absl::Mutex scan_mutex_;
   ShardListCache shard_lists_ ABSL_GUARDED_BY(scan_mutex_);
+  std::chrono::steady_clock::time_point next_forgetting_ ABSL_GUARDED_BY(scan_mutex_);
 
-  absl::Mutex mutex_;  // after scan_mutex_
-  KnownModels known_ ABSL_GUARDED_BY(mutex_);
+  TextPool texts_;
+  KnownModels known_;
+  absl::Mutex mutex_;                                          // after scan_mutex_
   std::map<std::string, Root> roots_ ABSL_GUARDED_BY(mutex_);  // by path
 };
 

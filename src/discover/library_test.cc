@@ -31,6 +31,11 @@ constexpr const char* kOldCommit = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 // A pickle of an empty dictionary: of a known format, and no model.
 const std::string kPlainData("\x80\x02}q\x00.", 6);
 
+// What a scan reported, with its new models.
+struct Scanned : ScanReport {
+  std::vector<ModelSummary> added;
+};
+
 class LibraryTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -51,10 +56,10 @@ class LibraryTest : public testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status();
     catalog_ = *std::move(opened);
     library_ = std::make_unique<Library>(*catalog_, inspector_);
-    auto restored = library_->Restore({{root_}});
-    ASSERT_TRUE(restored.ok());
     models_.clear();
-    for (const ModelSummary& model : *restored) models_[model.id] = model;
+    ASSERT_TRUE(
+        library_->Restore({{root_}}, [&](const ModelSummary& model) { models_[model.id] = model; })
+            .ok());
   }
 
   void Write(const std::string& path, const std::string& content) {
@@ -65,17 +70,30 @@ class LibraryTest : public testing::Test {
     Write(path, TestSafetensors({{tensor, bytes}}));
   }
 
-  ScanReport Scan() { return ScanRoots({{root_}}); }
-  ScanReport ScanRoots(const std::vector<Root>& roots) {
-    auto report = library_->Scan(roots, nullptr, {});
+  Scanned Scan() { return ScanRoots({{root_}}); }
+  Scanned ScanRoots(const std::vector<Root>& roots) {
+    std::vector<ModelSummary> added;
+    ScanEvents events;
+    events.found = [&](const std::vector<ModelSummary>& models) {
+      added.insert(added.end(), models.begin(), models.end());
+    };
+    auto report = library_->Scan(roots, events, {});
     EXPECT_TRUE(report.ok()) << report.status();
-    for (const ModelSummary& model : report->added) {
+    EXPECT_EQ(report->added, added.size());
+    for (const ModelSummary& model : added) {
       EXPECT_TRUE(models_.emplace(model.id, model).second) << model.name;
     }
     for (const ModelSummary& model : report->changed) models_.at(model.id) = model;
     for (const ModelId& id : report->removed) EXPECT_EQ(models_.erase(id), 1u);
     EXPECT_EQ(report->models, models_.size());
-    return *std::move(report);
+    return {*std::move(report), std::move(added)};
+  }
+
+  // Models in the catalog.
+  size_t Recorded() {
+    size_t models = 0;
+    EXPECT_TRUE(catalog_->ForEachModel([&](const ModelRow&) { ++models; }).ok());
+    return models;
   }
 
   std::vector<std::string> Names() const {
@@ -125,9 +143,9 @@ TEST_F(LibraryTest, FindsFilesDeepAndShallow) {
   EXPECT_EQ(Scan().added.size(), 1u);
   EXPECT_THAT(Names(), ElementsAre("a.safetensors", "b.safetensors"));
   const ModelSummary& a = Named("a.safetensors");
-  EXPECT_EQ(a.path, root_ + "/a.safetensors");
-  EXPECT_EQ(a.FilePath(0), a.path);
-  EXPECT_EQ(a.files[0].identity, *os::IdentifyPath(a.path));
+  EXPECT_EQ(a.path(), root_ + "/a.safetensors");
+  EXPECT_EQ(a.FilePath(0), a.path());
+  EXPECT_EQ(a.files[0].identity, *os::IdentifyPath(a.path()));
   EXPECT_EQ(a.components[0].tensor_count, 1u);
 }
 
@@ -135,7 +153,7 @@ TEST_F(LibraryTest, ARescanReadsOnlyWhatChanged) {
   WriteModel("a.safetensors");
   WriteModel("b.safetensors");
   EXPECT_EQ(Scan().headers_read, 2u);
-  ScanReport again = Scan();
+  Scanned again = Scan();
   EXPECT_EQ(again.headers_read, 0u);
   EXPECT_EQ(again.unchanged, 2u);
   EXPECT_THAT(again.added, IsEmpty());
@@ -143,7 +161,7 @@ TEST_F(LibraryTest, ARescanReadsOnlyWhatChanged) {
 
   WriteModel("b.safetensors", "other", 16);
   const ModelId id = Named("b.safetensors").id;
-  ScanReport changed = Scan();
+  Scanned changed = Scan();
   EXPECT_EQ(changed.headers_read, 1u);
   ASSERT_EQ(changed.changed.size(), 1u);
   EXPECT_EQ(changed.changed[0].id, id);
@@ -161,7 +179,7 @@ TEST_F(LibraryTest, ARestartReadsNothingAgain) {
   Restart();
   EXPECT_THAT(Names(), ElementsAre("a.safetensors", "broken.safetensors", "m.safetensors"));
   EXPECT_EQ(Named("broken.safetensors").verdict, Verdict::kCorrupt);
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(report.headers_read, 0u);
   EXPECT_EQ(report.unchanged, 3u);
   EXPECT_EQ(report.findings.size(), 1u);
@@ -173,10 +191,11 @@ TEST_F(LibraryTest, ARestartReadsNothingAgain) {
 TEST_F(LibraryTest, ModelsOfOtherRootsAreForgottenAtTheStart) {
   WriteModel("a.safetensors");
   Scan();
-  const auto none = library_->Restore({{folder_ + "/elsewhere"}});
-  ASSERT_TRUE(none.ok());
-  EXPECT_THAT(*none, IsEmpty());
-  EXPECT_THAT(*catalog_->Models(), IsEmpty());
+  size_t restored = 0;
+  ASSERT_TRUE(
+      library_->Restore({{folder_ + "/elsewhere"}}, [&](const ModelSummary&) { ++restored; }).ok());
+  EXPECT_EQ(restored, 0u);
+  EXPECT_EQ(Recorded(), 0u);
 }
 
 TEST_F(LibraryTest, WhatCantBeUsedIsKnownWithItsVerdict) {
@@ -204,7 +223,7 @@ TEST_F(LibraryTest, WhatCantBeUsedIsKnownWithItsVerdict) {
   EXPECT_EQ(library_->ManifestOf(Named("lfs.safetensors"))->verdict(), Verdict::kIncomplete);
 
   // Each scan says so again; what may have been completed is looked at again.
-  const ScanReport again = Scan();
+  const Scanned again = Scan();
   EXPECT_THAT(again.findings, findings);
   EXPECT_EQ(again.unchanged, 4u);
   EXPECT_THAT(again.changed, IsEmpty());
@@ -243,7 +262,7 @@ TEST_F(LibraryTest, NamesakesAreToldApartByTheirFolders) {
   EXPECT_THAT(Names(), ElementsAre("sd/x/model.safetensors", "xl/x/model.safetensors",
                                    "y/model.safetensors"));
   fs::remove_all(root_ + "/sd");
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(report.changed.size(), 1u);
   EXPECT_EQ(report.headers_read, 0u);
   EXPECT_THAT(Names(), ElementsAre("x/model.safetensors", "y/model.safetensors"));
@@ -255,7 +274,7 @@ TEST_F(LibraryTest, RootsThatAreNotScannedKeepTheirModels) {
   const std::string other = folder_ + "/other";
   fs::create_directory(other);
   WriteTestFile(other + "/a.safetensors", TestSafetensors({{"w", 4}}));
-  const ScanReport report = ScanRoots({{other + "/"}});
+  const Scanned report = ScanRoots({{other + "/"}});
   EXPECT_THAT(report.removed, IsEmpty());
   EXPECT_THAT(Names(), ElementsAre("a.safetensors", "other/a.safetensors"));
 }
@@ -265,7 +284,7 @@ TEST_F(LibraryTest, OddNames) {
   WriteModel("not utf8 \xff.safetensors");
   WriteModel(std::string("folder\x1b[0m") + "/a.safetensors");
   WriteModel(std::string(240, 'x') + ".safetensors");
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(report.findings.size(), 3u);
   EXPECT_THAT(report.findings, Contains(Field(&ScanFinding::path, HasSubstr("\\x0aline"))));
   for (const ScanFinding& finding : report.findings) {
@@ -293,7 +312,7 @@ TEST_F(LibraryTest, AnUnreadableFolderKeepsItsModels) {
   WriteModel("sub/a.safetensors");
   Scan();
   ASSERT_EQ(::chmod((root_ + "/sub").c_str(), 0), 0);
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   ASSERT_EQ(::chmod((root_ + "/sub").c_str(), 0700), 0);
   EXPECT_THAT(report.removed, IsEmpty());
   ASSERT_EQ(report.findings.size(), 1u);
@@ -304,7 +323,7 @@ TEST_F(LibraryTest, AFolderThatCantBeListedKeepsItsModels) {
   WriteModel("sub/a.safetensors");
   Scan();
   os::ArmFault({.call = "getdents", .nth = 2, .error_number = EIO});
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(os::DisarmFault(), 1);
   EXPECT_THAT(report.removed, IsEmpty());
   ASSERT_EQ(report.findings.size(), 1u);
@@ -320,7 +339,7 @@ TEST_F(LibraryTest, FailedReadsAreFindingsAndTriedAgain) {
   };
   for (const os::FaultPlan& plan : plans) {
     os::ArmFault(plan);
-    const ScanReport report = Scan();
+    const Scanned report = Scan();
     EXPECT_EQ(os::DisarmFault(), 1);
     EXPECT_THAT(Names(), IsEmpty()) << plan.call;
     ASSERT_EQ(report.findings.size(), 1u) << plan.call;
@@ -333,36 +352,112 @@ TEST_F(LibraryTest, ARootThatIsGoneIsAFinding) {
   WriteModel("a.safetensors");
   Scan();
   fs::remove_all(root_);
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(report.removed.size(), 1u);
   ASSERT_EQ(report.findings.size(), 1u);
   EXPECT_EQ(report.findings[0].code, ErrorCode::kFileNotFound);
+}
+
+TEST_F(LibraryTest, AShallowScanLeavesDeeperModelsKnown) {
+  WriteModel("top.safetensors");
+  WriteModel("below/deep.safetensors");
+  WriteModel("below/gone.safetensors");
+  WriteModel("lost/lost.safetensors");
+  Scan();
+  fs::remove(root_ + "/top.safetensors");
+  fs::remove_all(root_ + "/lost");
+  WriteModel("new.safetensors");
+  const Scanned shallow = ScanRoots({{.path = root_, .deep = false}});
+  EXPECT_EQ(shallow.added.size(), 1u);
+  EXPECT_EQ(shallow.removed.size(), 2u);  // the one at the top, and one of a folder that is gone
+  EXPECT_THAT(Names(),
+              UnorderedElementsAre("new.safetensors", "deep.safetensors", "gone.safetensors"));
+  fs::remove(root_ + "/below/gone.safetensors");
+  EXPECT_EQ(Scan().removed.size(), 1u);
+}
+
+TEST_F(LibraryTest, ARootThatIsShallowNowIsForgottenBelow) {
+  WriteModel("top.safetensors");
+  WriteModel("below/deep.safetensors");
+  Scan();
+  std::vector<std::string> names;
+  ASSERT_TRUE(library_
+                  ->Restore({{.path = root_, .deep = false}},
+                            [&](const ModelSummary& model) { names.push_back(model.name); })
+                  .ok());
+  EXPECT_THAT(names, ElementsAre("top.safetensors"));
+}
+
+TEST_F(LibraryTest, NewModelsComeInBatchesAndAreRecordedBefore) {
+  for (int i = 0; i < 600; ++i) WriteModel(fmt::format("m{}.safetensors", i));
+  size_t found = 0;
+  size_t batches = 0;
+  ScanEvents events;
+  events.found = [&](const std::vector<ModelSummary>& models) {
+    found += models.size();
+    ++batches;
+    EXPECT_EQ(Recorded(), found);
+  };
+  ASSERT_TRUE(library_->Scan({{root_}}, events, {}).ok());
+  EXPECT_EQ(found, 600u);
+  EXPECT_GT(batches, 1u);
+}
+
+TEST_F(LibraryTest, AStoppedScanKeepsWhatItFound) {
+  for (int i = 0; i < 600; ++i) WriteModel(fmt::format("m{}.safetensors", i));
+  std::stop_source stop;
+  std::vector<ModelSummary> found;
+  ScanEvents events;
+  events.found = [&](const std::vector<ModelSummary>& models) {
+    for (const ModelSummary& model : models) models_[model.id] = model;
+    found = models;
+    stop.request_stop();
+  };
+  EXPECT_EQ(CodeOf(library_->Scan({{root_}}, events, stop.get_token()).status()),
+            ErrorCode::kCancelled);
+  EXPECT_FALSE(found.empty());
+  EXPECT_EQ(Scan().added.size(), 600 - found.size());
+}
+
+TEST_F(LibraryTest, TextsThatModelsHaveInCommonAreHeldOnce) {
+  WriteModel("a.safetensors");
+  WriteModel("b.safetensors", "v", 16);
+  Scan();
+  const ModelSummary& a = Named("a.safetensors");
+  const ModelSummary& b = Named("b.safetensors");
+  EXPECT_EQ(&a.folder.str(), &b.folder.str());
+  EXPECT_EQ(&a.format.str(), &b.format.str());
+  EXPECT_EQ(&a.components[0].name.str(), &b.components[0].name.str());
+  EXPECT_TRUE(a.own_path.empty());
 }
 
 TEST_F(LibraryTest, StoppedScansReportNothing) {
   WriteModel("a.safetensors");
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(CodeOf(library_->Scan({{root_}}, nullptr, stop.get_token()).status()),
+  EXPECT_EQ(CodeOf(library_->Scan({{root_}}, {}, stop.get_token()).status()),
             ErrorCode::kCancelled);
   EXPECT_EQ(Scan().added.size(), 1u);
 }
 
 TEST_F(LibraryTest, ProgressCountsUp) {
-  for (int i = 0; i < 100; ++i) WriteModel(fmt::format("m{}.safetensors", i));
+  for (int i = 0; i < 600; ++i) WriteModel(fmt::format("m{}.safetensors", i));
   std::vector<ScanProgress> seen;
   ASSERT_TRUE(
-      library_->Scan({{root_}}, [&](const ScanProgress& p) { seen.push_back(p); }, {}).ok());
+      library_
+          ->Scan({{root_}},
+                 {.progress = [&](const ScanProgress& p) { seen.push_back(p); }, .found = {}}, {})
+          .ok());
   ASSERT_GE(seen.size(), 3u);
   EXPECT_EQ(seen.front().total, 0u);
-  EXPECT_EQ(seen.back().total, 100u);
+  EXPECT_EQ(seen.back().total, 600u);
   EXPECT_GT(seen.back().done, 0u);
 }
 
 TEST_F(LibraryTest, AWeightMapCantLeadOut) {
   WriteTestFile(folder_ + "/secret.safetensors", TestSafetensors({{"w", 8}}));
   Write("m.safetensors.index.json", R"({"weight_map":{"w":"../secret.safetensors"}})");
-  const ScanReport report = Scan();
+  const Scanned report = Scan();
   EXPECT_EQ(Named("m.safetensors").verdict, Verdict::kUnsafe);
   EXPECT_THAT(Named("m.safetensors").components, IsEmpty());
   ASSERT_EQ(report.findings.size(), 1u);
@@ -426,7 +521,7 @@ TEST_F(LibraryTest, TheHubsCache) {
   fs::create_directories(root_ + "/models--other--copy/snapshots/" + kCommit);
   fs::create_symlink("../../blobs/" + sha256,
                      root_ + "/models--other--copy/snapshots/" + kCommit + "/weights.safetensors");
-  ScanReport report = Scan();
+  Scanned report = Scan();
   EXPECT_THAT(report.findings, IsEmpty());
   EXPECT_THAT(Names(), ElementsAre("org/name", "org/name/loras/style.safetensors",
                                    "org/name@aaaaaaaa/model.safetensors",
@@ -476,7 +571,7 @@ TEST_F(LibraryTest, ReinspectingOneModel) {
 
   fs::remove(root_ + "/a.safetensors");
   EXPECT_EQ(CodeOf(library_->Reinspect(*after).status()), ErrorCode::kFileNotFound);
-  EXPECT_EQ(catalog_->Models()->size(), 1u);
+  EXPECT_EQ(Recorded(), 1u);
 }
 
 TEST_F(LibraryTest, ReinspectingAHubModelFollowsMain) {

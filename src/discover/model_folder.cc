@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <optional>
 
+#include "discover/hub_blobs.h"
 #include "discover/hub_names.h"
 #include "fmt/format.h"
+#include "os/directory.h"
 #include "os/file.h"
 
 namespace warmset {
@@ -34,6 +36,9 @@ StatusOr<os::UniqueFd> ModelFolder::OpenOther(const std::string& path) {
   const std::optional<std::string> repo = RepoFolderOf(folder_);
   if (repo) {
     auto fd = OpenBeneath(*repo, folder_.substr(repo->size() + 1) + "/" + path);
+    if (CodeOf(fd.status()) == ErrorCode::kUnsafeModel) {
+      if (auto shared = OpenShared(*repo, folder_ + "/" + path); shared.ok()) return shared;
+    }
     // The real model lies among the blobs, and so may its data.
     if (CodeOf(fd.status()) == ErrorCode::kIncompleteModel) {
       if (auto beside = OpenBeneath(*repo, "blobs/" + path); beside.ok()) return beside;
@@ -47,6 +52,15 @@ StatusOr<os::UniqueFd> ModelFolder::OpenOther(const std::string& path) {
                fmt::format("{} is a hard link, which may lead out of the model's folder; put a "
                            "copy in its place",
                            path));
+}
+
+StatusOr<os::UniqueFd> ModelFolder::OpenShared(const std::string& repo,
+                                               const std::string& link) const {
+  ASSIGN_OR_RETURN(const std::string target, os::CanonicalPath(repo));
+  const auto payload = SharedBlobOf(link, target);
+  if (!payload) return Error(ErrorCode::kUnsafeModel, "no shared blob");
+  const std::string cache = ParentOf(target);
+  return OpenBeneath(cache, payload->substr(cache.size() + 1));
 }
 
 StatusOr<os::UniqueFd> ModelFolder::OpenBeneath(const std::string& root,

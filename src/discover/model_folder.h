@@ -14,7 +14,8 @@ namespace warmset {
 // What a scan has sighted is opened as it was sighted: the user's own symlinks
 // are followed. A path that comes out of a file is opened beneath the model's
 // folder and nowhere else; in a hub cache, whose snapshots are links, beneath the
-// repo's folder, and beside the blobs. Thread-safe.
+// repo's folder, beside the blobs, and among those that the cache's repos share.
+// Thread-safe.
 class ModelFolder final : public FileProvider {
  public:
   // What the paths of the model's files are relative to.
@@ -27,6 +28,7 @@ class ModelFolder final : public FileProvider {
   StatusOr<os::UniqueFd> OpenOther(const std::string& path) override;
 
  private:
+  StatusOr<os::UniqueFd> OpenShared(const std::string& repo, const std::string& link) const;
   StatusOr<os::UniqueFd> OpenBeneath(const std::string& root, const std::string& path) const;
 
   const std::string folder_;

@@ -8,7 +8,7 @@
 namespace warmset {
 namespace {
 
-constexpr uint16_t kSummaryVersion = 4;
+constexpr uint16_t kSummaryVersion = 5;
 constexpr uint64_t kMaxText = 64 * 1024;
 
 StatusOr<std::string> ReadText(ByteReader& in) {
@@ -28,10 +28,16 @@ StatusOr<ManifestFile> ReadFile(ByteReader& in) {
   return file;
 }
 
-StatusOr<ComponentSummary> ReadComponent(ByteReader& in) {
+// A text that others have, too.
+StatusOr<SharedText> ReadShared(ByteReader& in, TextPool& texts) {
+  ASSIGN_OR_RETURN(const std::string_view text, in.ReadString(kMaxText));
+  return texts.Get(text);
+}
+
+StatusOr<ComponentSummary> ReadComponent(ByteReader& in, TextPool& texts) {
   ComponentSummary component;
-  ASSIGN_OR_RETURN(component.name, ReadText(in));
-  ASSIGN_OR_RETURN(component.type, ReadText(in));
+  ASSIGN_OR_RETURN(component.name, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(component.type, ReadShared(in, texts));
   ASSIGN_OR_RETURN(const auto id, in.ReadBytes(component.id.bytes.size()));
   ASSIGN_OR_RETURN(component.id, ComponentId::FromBytes(id));
   ASSIGN_OR_RETURN(component.entry_bytes, in.Read<uint64_t>());
@@ -56,25 +62,27 @@ std::vector<uint32_t> FilesOf(const ComponentManifest& component) {
 }  // namespace
 
 bool IsVariant(const ModelSummary& model, const ComponentSummary& component) {
-  const size_t dot = component.name.find('.');
+  const std::string& name = component.name;
+  const size_t dot = name.find('.');
   if (dot == std::string::npos) return false;
-  const std::string_view plain = std::string_view(component.name).substr(0, dot);
+  const std::string_view plain = std::string_view(name).substr(0, dot);
   return std::any_of(model.components.begin(), model.components.end(),
                      [&](const ComponentSummary& other) { return other.name == plain; });
 }
 
-void Describe(const Manifest& manifest, ModelSummary& summary) {
+void Describe(const Manifest& manifest, TextPool& texts, ModelSummary& summary) {
   summary.layout = manifest.layout;
-  summary.format = manifest.format;
-  summary.model_kind = manifest.kind;
-  summary.architecture = manifest.architecture().name;
+  summary.format = texts.Get(manifest.format);
+  summary.model_kind = texts.Get(manifest.kind);
+  summary.architecture = texts.Get(manifest.architecture().name);
+  summary.version = texts.Get(manifest.version);
   summary.verdict = manifest.verdict();
   summary.files = manifest.files;
   summary.components.clear();
   summary.components.reserve(manifest.components.size());
   for (const ComponentManifest& component : manifest.components) {
-    summary.components.push_back({component.name, component.type, component.id,
-                                  component.entry_bytes, component.tensor_count,
+    summary.components.push_back({texts.Get(component.name), texts.Get(component.type),
+                                  component.id, component.entry_bytes, component.tensor_count,
                                   FilesOf(component)});
   }
 }
@@ -87,6 +95,8 @@ ModelRow ToRow(const ModelSummary& summary) {
   out.WriteString(summary.format);
   out.WriteString(summary.model_kind);
   out.WriteString(summary.architecture);
+  out.WriteString(summary.version);
+  out.WriteString(summary.commit);
   out.Write(static_cast<uint8_t>(summary.verdict));
   out.Write(static_cast<uint32_t>(summary.files.size()));
   for (const ManifestFile& file : summary.files) {
@@ -111,12 +121,12 @@ ModelRow ToRow(const ModelSummary& summary) {
   return {.id = summary.id,
           .name = summary.name,
           .root = summary.root,
-          .path = summary.path,
+          .path = summary.path(),
           .revision = summary.revision,
           .summary = out.Take()};
 }
 
-StatusOr<ModelSummary> FromRow(const ModelRow& row) {
+StatusOr<ModelSummary> FromRow(const ModelRow& row, TextPool& texts) {
   ByteReader in(AsBytes(row.summary));
   ASSIGN_OR_RETURN(const auto version, in.Read<uint16_t>());
   if (version != kSummaryVersion) {
@@ -126,17 +136,18 @@ StatusOr<ModelSummary> FromRow(const ModelRow& row) {
   summary.id = row.id;
   summary.revision = row.revision;
   summary.name = row.name;
-  summary.root = row.root;
-  summary.path = row.path;
+  summary.root = texts.Get(row.root);
   ASSIGN_OR_RETURN(const auto layout, in.Read<uint16_t>());
   if (layout > static_cast<uint16_t>(ModelLayout::kOllama)) {
     return Error(ErrorCode::kCorruptedModel, "model summary: unknown layout");
   }
   summary.layout = static_cast<ModelLayout>(layout);
-  ASSIGN_OR_RETURN(summary.folder, ReadText(in));
-  ASSIGN_OR_RETURN(summary.format, ReadText(in));
-  ASSIGN_OR_RETURN(summary.model_kind, ReadText(in));
-  ASSIGN_OR_RETURN(summary.architecture, ReadText(in));
+  ASSIGN_OR_RETURN(summary.folder, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(summary.format, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(summary.model_kind, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(summary.architecture, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(summary.version, ReadShared(in, texts));
+  ASSIGN_OR_RETURN(summary.commit, ReadShared(in, texts));
   ASSIGN_OR_RETURN(const auto verdict, in.Read<uint8_t>());
   if (verdict > static_cast<uint8_t>(Verdict::kUnsafe)) {
     return Error(ErrorCode::kCorruptedModel, "model summary: unknown verdict");
@@ -149,12 +160,13 @@ StatusOr<ModelSummary> FromRow(const ModelRow& row) {
   }
   ASSIGN_OR_RETURN(const auto components, in.Read<uint32_t>());
   for (uint32_t i = 0; i < components; ++i) {
-    ASSIGN_OR_RETURN(ComponentSummary component, ReadComponent(in));
+    ASSIGN_OR_RETURN(ComponentSummary component, ReadComponent(in, texts));
     summary.components.push_back(std::move(component));
   }
   if (in.remaining() != 0) {
     return Error(ErrorCode::kCorruptedModel, "model summary: bytes after its end");
   }
+  summary.SetPath(row.path);
   summary.files.shrink_to_fit();
   summary.components.shrink_to_fit();
   return summary;

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/shared_text.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "inspect/manifest.h"
@@ -14,8 +16,8 @@
 namespace warmset {
 
 struct ComponentSummary {
-  std::string name;
-  std::string type;
+  SharedText name;
+  SharedText type;
   ComponentId id;
   uint64_t entry_bytes = 0;
   uint64_t tensor_count = 0;
@@ -27,16 +29,30 @@ struct ModelSummary {
   ModelId id;
   RevisionId revision;
   std::string name;  // unique among all models
-  std::string root;
-  std::string path;    // the weights file, the index of shards, or the folder
-  std::string folder;  // what the files' paths are relative to
+  SharedText root;
+  SharedText folder;  // what the files' paths are relative to
   ModelLayout layout = ModelLayout::kFile;
-  std::string format;
-  std::string model_kind;    // what it is: "checkpoint", "lora", ..., see Manifest::kind
-  std::string architecture;  // the likeliest; empty: not known
+  SharedText format;
+  SharedText model_kind;    // what it is: "checkpoint", "lora", ..., see Manifest::kind
+  SharedText architecture;  // the likeliest; empty: not known
+  // As its metadata say it, else the hub's or Ollama's tag; empty: nothing tells.
+  SharedText version;
+  SharedText commit;  // of a hub's snapshot; else empty
   Verdict verdict = Verdict::kOk;
   std::vector<ManifestFile> files;  // the weights; same order as in the manifest
   std::vector<ComponentSummary> components;
+
+  // The weights file, the index of shards, or the folder.
+  std::string path() const {
+    if (!own_path.empty()) return own_path;
+    return files.empty() ? folder.str() : FilePath(0);
+  }
+  // REQUIRES: folder and files are there.
+  void SetPath(std::string path) {
+    own_path = {};
+    if (path != this->path()) own_path = std::move(path);
+  }
+  SharedText own_path;  // empty: the first file's, as of most models; else path()
 
   uint64_t total_bytes() const {
     uint64_t total = 0;
@@ -51,12 +67,12 @@ struct ModelSummary {
 // used when it is asked for by name, not as a part of the model.
 bool IsVariant(const ModelSummary& model, const ComponentSummary& component);
 
-// Fills in what the manifest says.
-void Describe(const Manifest& manifest, ModelSummary& summary);
+// Fills in what the manifest says; texts that others have, too, are from the pool.
+void Describe(const Manifest& manifest, TextPool& texts, ModelSummary& summary);
 
 // The catalog's row of a model and back; kVersionMismatch or kCorruptedModel for
 // a summary that this program did not write.
 ModelRow ToRow(const ModelSummary& summary);
-StatusOr<ModelSummary> FromRow(const ModelRow& row);
+StatusOr<ModelSummary> FromRow(const ModelRow& row, TextPool& texts);
 
 }  // namespace warmset

@@ -13,6 +13,7 @@ constexpr std::string_view kManifests = "/manifests/";
 constexpr std::string_view kDefaultRegistry = "registry.ollama.ai";
 constexpr std::string_view kDefaultNamespace = "library";
 constexpr std::string_view kSha256Mark = "sha256-";
+constexpr std::string_view kOldSha256Mark = "sha256:";  // older stores, and copies of them
 constexpr std::string_view kPartial = "-partial";
 
 class StoreReader {
@@ -32,7 +33,9 @@ class StoreReader {
     std::string last;
     for (const os::DirectoryEntry& entry : blobs_->entries) {
       const size_t mark = entry.name.find(kPartial);
-      if (mark == std::string::npos || !entry.name.starts_with(kSha256Mark)) continue;
+      const bool is_blob =
+          entry.name.starts_with(kSha256Mark) || entry.name.starts_with(kOldSha256Mark);
+      if (mark == std::string::npos || !is_blob) continue;
       std::string blob = entry.name.substr(0, mark);
       if (blob == last) continue;
       state_.Note(blobs_->path + "/" + blob, ErrorCode::kIncompleteModel,
@@ -64,11 +67,12 @@ class StoreReader {
     }
     Sighting sighting;
     sighting.base_name = *OllamaNameOf(path.substr(kManifests.size() - 1));
-    sighting.parent = store_.path;
-    sighting.root = place_.root;
+    sighting.parent = state_.Share(store_.path);
+    sighting.root = state_.Share(place_.root);
     sighting.path = store_.path + "/" + path;
-    sighting.folder = store_.path;
-    sighting.boundary = store_.path;
+    sighting.folder = state_.Share(store_.path);
+    sighting.boundary = state_.Share(store_.path);
+    sighting.version = state_.Share(file);
     sighting.model.layout = ModelLayout::kOllama;
     sighting.model.files.push_back({path, stat->identity, ""});
     for (const std::string& blob : state_.NamedFiles(sighting.path, stat->identity)) {
@@ -81,10 +85,13 @@ class StoreReader {
   // What is missing is told when the model is inspected.
   void AddBlob(Sighting& sighting, const std::string& name) {
     if (!blobs_ || !name.starts_with(kSha256Mark)) return;
-    const auto stat = os::StatAt(blobs_->fd.get(), name);
-    if (!stat.ok() || stat->type != os::FileType::kRegular) return;
-    sighting.model.files.push_back(
-        {"blobs/" + name, stat->identity, "sha256:" + name.substr(kSha256Mark.size())});
+    const std::string digest = std::string(kOldSha256Mark) + name.substr(kSha256Mark.size());
+    for (const std::string& file : {name, digest}) {
+      const auto stat = os::StatAt(blobs_->fd.get(), file);
+      if (!stat.ok() || stat->type != os::FileType::kRegular) continue;
+      sighting.model.files.push_back({"blobs/" + file, stat->identity, digest});
+      return;
+    }
   }
 
   ScanWalkState& state_;

@@ -62,6 +62,7 @@ TEST_F(OllamaStoreTest, AModelPerManifestWithItsBlobs) {
     EXPECT_EQ(sighting.folder, tree_.path() + "/models");
     EXPECT_EQ(sighting.model.layout, ModelLayout::kOllama);
   }
+  EXPECT_EQ(walk.sightings[2].version, "8b");
   EXPECT_THAT(seen, ElementsAre("broken:latest 1", "gone:latest 1", "llama3:8b 2",
                                 "llama3:latest 2"));
   const ManifestFile& blob = walk.sightings[2].model.files[1];
@@ -78,6 +79,24 @@ TEST_F(OllamaStoreTest, ABlobThatComesChangesTheRevision) {
   ASSERT_THAT(after.sightings, SizeIs(1));
   EXPECT_EQ(after.sightings[0].id, before.sightings[0].id);
   EXPECT_NE(after.sightings[0].revision, before.sightings[0].revision);
+}
+
+TEST_F(OllamaStoreTest, BlobsOfOldStoresAreFoundUnderTheirColon) {
+  const std::string old_blob = "models/blobs/sha256:";
+  tree_.Add({{library_ + "new/latest", Manifest('a')},
+             {library_ + "old/latest", Manifest('b')},
+             {library_ + "half/latest", Manifest('c')},
+             {Blob('a'), "gguf"},
+             {old_blob + std::string(64, 'b'), "gguf"},
+             {old_blob + std::string(64, 'c') + "-partial-0", "gg"}});
+  const ScanWalk walk = Scan();
+  ASSERT_THAT(walk.sightings, SizeIs(3));
+  ASSERT_THAT(walk.sightings[2].model.files, SizeIs(2));
+  const ManifestFile& blob = walk.sightings[2].model.files[1];
+  EXPECT_EQ(blob.path, "blobs/sha256:" + std::string(64, 'b'));
+  EXPECT_EQ(blob.claimed_hash, "sha256:" + std::string(64, 'b'));
+  ASSERT_THAT(walk.findings, SizeIs(1));
+  EXPECT_EQ(walk.findings[0].code, ErrorCode::kIncompleteModel);
 }
 
 TEST_F(OllamaStoreTest, UnfinishedBlobsAreToldOnce) {

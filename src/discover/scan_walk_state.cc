@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "discover/folder_kinds.h"
+#include "discover/hub_blobs.h"
 #include "discover/hub_names.h"
 #include "fmt/format.h"
 #include "inspect/access_record.h"
@@ -33,6 +34,18 @@ std::string Shown(std::string_view path) {
 
 bool LiesBelow(const std::string& path, const std::string& folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+// A file of a snapshot that has another size than its commit.
+Status NotAsInTree(uint64_t size, uint64_t in_tree) {
+  if (size < in_tree) {
+    return Error(ErrorCode::kIncompleteModel,
+                 fmt::format("{} of {} bytes are there; download it again", size, in_tree));
+  }
+  return Error(ErrorCode::kIncompleteModel,
+               fmt::format("it has {} bytes and its commit {}: it was changed after it came, or is "
+                           "of another commit; download it again",
+                           size, in_tree));
 }
 
 // True for what a file says when it is read again, too.
@@ -161,13 +174,27 @@ void ScanWalkState::AddEntry(Folder& folder, const os::DirectoryEntry& entry, co
   if (stat->type == os::FileType::kDirectory) {
     folder.folders.emplace_back(entry.name, true);
   } else if (stat->type == os::FileType::kRegular && of_interest) {
-    FoundFile found{.identity = stat->identity, .claimed_hash = ""};
-    if (symlink && place.in_hub()) {
-      const auto target = os::ReadLinkAt(folder.fd.get(), entry.name);
-      if (target.ok()) found.claimed_hash = ClaimedHashOf(*target);
-    }
-    folder.files.emplace(entry.name, std::move(found));
+    AddFile(folder, entry.name, stat->identity, symlink, place);
   }
+}
+
+void ScanWalkState::AddFile(Folder& folder, const std::string& name,
+                            const os::FileIdentity& identity, bool symlink, const Place& place) {
+  FoundFile found{.identity = identity, .claimed_hash = ""};
+  if (symlink && place.in_hub()) {
+    const auto target = os::ReadLinkAt(folder.fd.get(), name);
+    if (target.ok()) found.claimed_hash = ClaimedHashOf(*target);
+  }
+  if (const HubFile* const in_tree = place.InTree(name)) {
+    // Other files are changed by users.
+    const bool is_weights = MayBeWeightsFile(name) || IsOnnxData(name);
+    if (is_weights && in_tree->size != identity.size) {
+      folder.unusable.emplace(name, FindingOf(NotAsInTree(identity.size, in_tree->size), name));
+      return;
+    }
+    if (found.claimed_hash.empty() && is_weights) found.claimed_hash = in_tree->claimed_hash;
+  }
+  folder.files.emplace(name, std::move(found));
 }
 
 std::optional<Finding> ScanWalkState::CheckLink(const Folder& folder, const std::string& name,
@@ -186,6 +213,7 @@ std::optional<Finding> ScanWalkState::CheckLink(const Folder& folder, const std:
   if (target.ok()) {
     const auto canonical = os::CanonicalPath(folder.path + "/" + name);
     if (canonical.ok() && LiesBelow(*canonical, place.repo_target)) return std::nullopt;
+    if (SharedBlobOf(folder.path + "/" + name, place.repo_target)) return std::nullopt;
     return finding(ErrorCode::kUnsafeModel, kOut);
   }
   // By its text: there is nothing to resolve.
@@ -208,6 +236,7 @@ std::optional<Place> ScanWalkState::Below(const Folder& folder, const Place& pla
   if (place.in_hub()) {
     // A link that leads out was told when the folder was listed.
     below.prefix += "/" + name;
+    below.in_snapshot += name + "/";
   } else if (symlink) {
     const auto canonical = os::CanonicalPath(folder.path + "/" + name);
     if (!canonical.ok()) return std::nullopt;
@@ -218,8 +247,8 @@ std::optional<Place> ScanWalkState::Below(const Folder& folder, const Place& pla
 
 std::vector<std::string> ScanWalkState::NamedFiles(const std::string& path,
                                                    const os::FileIdentity& identity) {
-  if (const auto known = shard_lists_.find(identity); known != shard_lists_.end()) {
-    return used_lists_.insert(*known).first->second;
+  if (const auto known = before_.lists.find(identity); known != before_.lists.end()) {
+    return used_.lists.insert(*known).first->second;
   }
   const auto fd = os::OpenForRead(path);
   if (!fd.ok()) return {};
@@ -228,7 +257,28 @@ std::vector<std::string> ScanWalkState::NamedFiles(const std::string& path,
   std::vector<std::string> list;
   if (names.ok()) list = *std::move(names);
   std::erase_if(list, [](const std::string& name) { return !IsBareName(name); });
-  return used_lists_.insert_or_assign(identity, std::move(list)).first->second;
+  return used_.lists.insert_or_assign(identity, std::move(list)).first->second;
+}
+
+std::shared_ptr<const HubTree> ScanWalkState::TreeOf(const std::string& repo,
+                                                     const std::string& commit) {
+  const auto fd = os::OpenForRead(repo + "/trees/" + commit + ".json");
+  if (!fd.ok()) return nullptr;
+  const auto identity = os::Identify(fd->get());
+  if (!identity.ok()) return nullptr;
+  if (const auto known = before_.trees.find(*identity); known != before_.trees.end()) {
+    return used_.trees.insert(*known).first->second;
+  }
+  auto tree = lister_.TreeOf(fd->get());
+  if (!tree.ok() && !IsLasting(tree.status())) return nullptr;
+  std::shared_ptr<HubTree> kept;
+  if (tree.ok()) {
+    kept = std::make_shared<HubTree>(*std::move(tree));
+    std::erase_if(kept->files,
+                  [](const HubFile& file) { return !IsOfInterest(BaseName(file.path)); });
+    kept->files.shrink_to_fit();
+  }
+  return used_.trees.insert_or_assign(*identity, std::move(kept)).first->second;
 }
 
 void ScanWalkState::Sight(Sighting sighting, std::string_view id_text) {
@@ -248,7 +298,7 @@ void ScanWalkState::NoteUnreadable(const std::string& path, const Status& status
 }
 
 ScanWalk ScanWalkState::Take() {
-  shard_lists_ = std::move(used_lists_);
+  before_ = std::move(used_);
   return std::move(walk_);
 }
 

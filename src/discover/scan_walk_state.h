@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -13,14 +14,18 @@
 #include <vector>
 
 #include "discover/sighting.h"
+#include "inspect/hub/tree.h"
 #include "inspect/shard_index.h"
 #include "os/directory.h"
 #include "os/unique_fd.h"
 
 namespace warmset {
 
-// Lists of index files that were read before, by their identity.
-using ShardListCache = std::map<os::FileIdentity, std::vector<std::string>>;
+// What index files and hub trees said when they were read before, by their identity.
+struct ShardListCache {
+  std::map<os::FileIdentity, std::vector<std::string>> lists;
+  std::map<os::FileIdentity, std::shared_ptr<const HubTree>> trees;
+};
 
 // How what lies in a folder is named and identified.
 struct Place {
@@ -30,9 +35,19 @@ struct Place {
   std::string parent;       // hub: the cache's folder
   std::string repo;         // hub: the repo's folder; else empty
   std::string repo_target;  // hub: the same without symlinks: what no link may leave
+  std::string commit;       // hub: of the snapshot
+  std::string tag;          // hub: another ref than main that names it
+  // Hub: what the snapshot's commit consists of, and where in it this is ("", "unet/").
+  // Nothing when the client left no tree.
+  std::shared_ptr<const HubTree> tree;
+  std::string in_snapshot;
   std::string folder_kind;  // of the nearest folder that tells one
 
   bool in_hub() const { return !repo.empty(); }
+  // What the commit has of that name here, or nullptr.
+  const HubFile* InTree(const std::string& name) const {
+    return tree == nullptr ? nullptr : tree->Find(in_snapshot + name);
+  }
 };
 
 struct FoundFile {
@@ -45,7 +60,8 @@ struct Folder {
   std::string path;
   os::UniqueFd fd;
   std::map<std::string, FoundFile> files;
-  std::map<std::string, Finding> unusable;            // links that lead nowhere or out
+  // Links that lead nowhere or out, and files that are not as their commit has them.
+  std::map<std::string, Finding> unusable;
   std::set<std::string> unfinished;                   // files beside which a download's state lies
   std::vector<std::pair<std::string, bool>> folders;  // name, and whether it is a symlink
   std::vector<os::DirectoryEntry> entries;            // all there is
@@ -64,12 +80,9 @@ class ScanWalkState {
   // Called for every folder with its path and the weights files seen so far.
   using Progress = std::function<void(uint64_t files, const std::string& folder)>;
 
-  ScanWalkState(ShardListCache& shard_lists, ShardLister& lister, Progress progress,
+  ScanWalkState(ShardListCache& before, ShardLister& lister, Progress progress,
                 std::stop_token stop)
-      : shard_lists_(shard_lists),
-        lister_(lister),
-        progress_(std::move(progress)),
-        stop_(std::move(stop)) {}
+      : before_(before), lister_(lister), progress_(std::move(progress)), stop_(std::move(stop)) {}
 
   bool stopped() const { return stop_.stop_requested(); }
   // What a user points at is a model even where a scan would not take it for one.
@@ -91,6 +104,10 @@ class ScanWalkState {
   // what is wrong with it is told when its model is inspected.
   std::vector<std::string> NamedFiles(const std::string& path, const os::FileIdentity& identity);
 
+  // What a hub repo's client wrote of a commit's files, those that a scan looks at
+  // alone; nullptr when it wrote nothing or that can't be read.
+  std::shared_ptr<const HubTree> TreeOf(const std::string& repo, const std::string& commit);
+
   // Adds a sighting unless its id was seen already; `id_text` is what the id is
   // made of. The caller has filled in all but id and revision.
   void Sight(Sighting sighting, std::string_view id_text);
@@ -98,6 +115,9 @@ class ScanWalkState {
   void Note(std::string_view path, ErrorCode code, std::string_view message);
   // What lies below a folder that is there but can't be read is not gone.
   void NoteUnreadable(const std::string& path, const Status& status);
+  // A text that many sightings have.
+  SharedText Share(std::string_view text) { return texts_.Get(text); }
+
   void CountFiles(uint64_t files) { walk_.files += files; }
   size_t sightings() const { return walk_.sightings.size(); }
 
@@ -111,18 +131,21 @@ class ScanWalkState {
   void NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry);
   void AddEntry(Folder& folder, const os::DirectoryEntry& entry, const Place& place,
                 bool of_interest);
+  void AddFile(Folder& folder, const std::string& name, const os::FileIdentity& identity,
+               bool symlink, const Place& place);
   // In a hub repo: what is wrong with a link, by its text when it leads nowhere.
   std::optional<Finding> CheckLink(const Folder& folder, const std::string& name,
                                    const Place& place, const Status& target) const;
 
-  ShardListCache& shard_lists_;
+  ShardListCache& before_;  // what this walk used, when it has ended
   ShardLister& lister_;
   const Progress progress_;
   const std::stop_token stop_;
   bool pointed_at_ = false;
-  ShardListCache used_lists_;
+  ShardListCache used_;
   std::set<std::pair<uint64_t, uint64_t>> visited_;  // folders by device and inode
   std::unordered_set<ModelId> seen_ids_;
+  TextPool texts_;
   ScanWalk walk_;
 };
 

@@ -1,8 +1,10 @@
 #include "discover/scanner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "discover/folder_kinds.h"
+#include "discover/hub_blobs.h"
 #include "discover/hub_layout.h"
 #include "discover/hub_names.h"
 #include "discover/ollama_layout.h"
@@ -57,7 +59,7 @@ class WalkInProgress {
   }
 
  private:
-  static StatusOr<Place> PlaceAt(const Root& root, const std::string& path) {
+  StatusOr<Place> PlaceAt(const Root& root, const std::string& path) {
     Place place;
     ASSIGN_OR_RETURN(place.id, os::CanonicalPath(path));
     place.root = root.path;
@@ -67,8 +69,12 @@ class WalkInProgress {
     // A start within a snapshot, of which the links are bound to the repo, too.
     std::string_view inside = std::string_view(path).substr(repo->size());
     inside.remove_prefix(std::string_view("/snapshots/").size());
-    return PlaceInRepo(place, *repo, std::string(inside.substr(0, inside.find('/'))),
-                       /*is_main=*/false);
+    const std::string commit(inside.substr(0, inside.find('/')));
+    Place within = PlaceInRepo(place, *repo, commit, /*is_main=*/false);
+    within.tree = state_.TreeOf(*repo, commit);
+    inside.remove_prefix(std::min(inside.size(), commit.size() + 1));
+    if (!inside.empty()) within.in_snapshot = std::string(inside) + "/";
+    return within;
   }
 
   void Visit(const std::string& path, const Place& place, bool deep, int depth) {
@@ -79,6 +85,7 @@ class WalkInProgress {
     }
     const auto folder = state_.List(path, place);
     if (!folder) return;
+    if (IsSharedBlobStore(*folder)) return;
     if (!place.in_hub() && IsHubRepo(*folder)) {
       VisitRepo(*folder, place);
       return;

@@ -245,6 +245,10 @@ TEST_F(ScannerTest, IndexesAreReadOnceWhileTheyStayTheSame) {
       ++calls;
       return ReadNamedFiles(index_fd);
     }
+    StatusOr<HubTree> TreeOf(int tree_fd) override {
+      ++calls;
+      return ReadHubTree(tree_fd);
+    }
     int calls = 0;
   };
   CountingLister lister;
@@ -258,6 +262,14 @@ TEST_F(ScannerTest, IndexesAreReadOnceWhileTheyStayTheSame) {
               ElementsAre("broken.safetensors (sharded): broken.safetensors.index.json",
                           "m.safetensors (sharded): m.safetensors.index.json x.safetensors"));
   EXPECT_EQ(lister.calls, 2);
+
+  const std::string repo = "hub/models--org--name";
+  const std::string commit(40, 'a');
+  tree_.Add({{repo + "/snapshots/" + commit + "/x.safetensors", "x"},
+             {repo + "/trees/" + commit + ".json", R"({"format_version":1,"files":{}})"}});
+  ASSERT_TRUE(scanner.Walk({{.path = tree_.path()}}, nullptr, {}).ok());
+  ASSERT_TRUE(scanner.Walk({{.path = tree_.path()}}, nullptr, {}).ok());
+  EXPECT_EQ(lister.calls, 3);
 }
 
 TEST_F(ScannerTest, PointingAtAFileWhateverItIsCalled) {

@@ -45,6 +45,7 @@ void SetRevision(Sighting& sighting) {
     out.Write(file.identity.mtime_ns);
     out.Write(file.identity.ctime_ns);
   }
+  if (!sighting.version.empty()) out.WriteString(sighting.version);
   for (const Finding& finding : sighting.findings) {
     out.WriteString(finding.path);
     out.Write(static_cast<uint8_t>(finding.verdict));

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/shared_text.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "inspect/finding.h"
@@ -21,13 +23,15 @@ struct Sighting {
   ModelId id;             // of the canonical place; of a hub repo's main, not of the commit
   RevisionId revision;    // of the files' names and identities, and of the findings
   std::string base_name;  // what it is called if nothing else is
-  std::string parent;     // folder whose last parts tell it from namesakes
-  std::string root;       // as configured
+  SharedText parent;      // folder whose last parts tell it from namesakes
+  SharedText root;        // as configured
   std::string path;       // the weights file, the index of shards, or the folder
-  std::string folder;     // what the files' paths are relative to
+  SharedText folder;      // what the files' paths are relative to
+  SharedText version;     // a hub's tag, Ollama's tag; empty: its place tells none
+  SharedText commit;      // of a hub's snapshot
   // What a name found in one of its files must not lead out of: the repo of a hub
   // model, else the root. Textually a start of `folder`.
-  std::string boundary;
+  SharedText boundary;
   // Without files: the model is known by its findings alone.
   ModelFiles model;
   // What the scan itself noticed, with paths relative to the folder; belongs to the
@@ -53,7 +57,7 @@ Verdict VerdictOf(const ScanFinding& finding);
 using FoldersByRoot = std::map<std::string, std::vector<std::string>>;
 
 struct ScanWalk {
-  std::vector<Sighting> sightings;  // one per id, in the order they were found
+  std::deque<Sighting> sightings;  // one per id, in the order they were found
   FoldersByRoot folders;
   std::vector<std::string> unreadable;  // folders that exist and could not be listed
   std::vector<ScanFinding> findings;

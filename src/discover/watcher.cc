@@ -1,7 +1,6 @@
 #include "discover/watcher.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -14,35 +13,87 @@ StatusOr<std::unique_ptr<Watcher>> Watcher::Create(Options options) {
 }
 
 void Watcher::SetFolders(const std::string& root, const std::vector<std::string>& folders) {
-  std::map<std::string, int>& watched = by_root_[root];
+  Folders& of_root = by_root_[root];
   const std::set<std::string> wanted(folders.begin(), folders.end());
-  for (auto entry = watched.begin(); entry != watched.end();) {
-    if (wanted.contains(entry->first)) {
-      ++entry;
-      continue;
-    }
-    inotify_.Remove(entry->second);
-    watched_.erase(entry->second);
-    entry = watched.erase(entry);
+  std::vector<int> unwanted;
+  for (const auto& [folder, watch] : of_root.watched) {
+    if (!wanted.contains(folder)) unwanted.push_back(watch);
   }
-  limitation_.clear();
+  for (const int watch : unwanted) {
+    inotify_.Remove(watch);
+    Forget(watch);
+  }
+  of_root.refused.clear();
+  of_root.limitation.clear();
   for (const std::string& folder : wanted) {
-    if (watched.contains(folder)) continue;
-    if (watched_.size() >= options_.max_folders) {
-      limitation_ = fmt::format("only {} folders are watched; changes elsewhere are seen by scans",
-                                options_.max_folders);
+    if (watched_.size() >= options_.max_folders && !of_root.watched.contains(folder)) {
+      of_root.limitation = fmt::format(
+          "only {} folders are watched; changes elsewhere are seen by scans", options_.max_folders);
       return;
     }
-    const auto watch = inotify_.Add(folder);
-    if (!watch.ok()) {
-      // A folder that is gone by now changed its parent, which is watched.
-      if (CodeOf(watch.status()) == ErrorCode::kFileNotFound) continue;
-      limitation_ = std::string(Message(watch.status()));
-      return;
+    // One that was refused says enough of the others.
+    if (!of_root.refused.empty()) {
+      of_root.refused.insert(folder);
+    } else {
+      Add(root, of_root, folder);
     }
-    watched_[*watch] = {root, folder};
-    watched[folder] = *watch;
   }
+}
+
+bool Watcher::Add(const std::string& root, Folders& of_root, const std::string& folder) {
+  const auto watch = inotify_.Add(folder);
+  const auto known = of_root.watched.find(folder);
+  if (known != of_root.watched.end() && (!watch.ok() || *watch != known->second)) {
+    // Another folder lies there now: a drive came or went.
+    const int before = known->second;
+    inotify_.Remove(before);
+    Forget(before);
+  }
+  if (watch.ok()) {
+    watched_[*watch] = {root, folder};
+    of_root.watched[folder] = *watch;
+    return true;
+  }
+  // A folder that is gone by now changed its parent, which is watched.
+  if (CodeOf(watch.status()) == ErrorCode::kFileNotFound) return true;
+  of_root.refused.insert(folder);
+  of_root.limitation = std::string(Message(watch.status()));
+  return false;
+}
+
+std::vector<std::string> Watcher::Retry() {
+  std::vector<std::string> more;
+  for (auto& [root, of_root] : by_root_) {
+    const std::set<std::string> refused = std::exchange(of_root.refused, {});
+    if (refused.empty()) continue;
+    of_root.limitation.clear();
+    bool any = false;
+    for (auto folder = refused.begin(); folder != refused.end(); ++folder) {
+      if (!Add(root, of_root, *folder)) {
+        of_root.refused.insert(folder, refused.end());
+        break;
+      }
+      any = true;
+    }
+    if (any) more.push_back(root);
+  }
+  return more;
+}
+
+std::string Watcher::limitation() const {
+  for (const auto& [root, of_root] : by_root_) {
+    if (!of_root.limitation.empty()) return of_root.limitation;
+  }
+  return {};
+}
+
+void Watcher::Forget(int watch) {
+  const auto found = watched_.find(watch);
+  if (found == watched_.end()) return;
+  std::map<std::string, int>& watched = by_root_[found->second.root].watched;
+  const auto folder = watched.find(found->second.path);
+  if (folder != watched.end() && folder->second == watch) watched.erase(folder);
+  watched_.erase(found);
 }
 
 Status Watcher::OnReadable(Time now) {
@@ -55,10 +106,7 @@ Status Watcher::OnReadable(Time now) {
     const auto found = watched_.find(event.watch);
     if (found == watched_.end()) continue;
     const Watched watched = found->second;
-    if (event.watch_gone) {
-      by_root_[watched.root].erase(watched.path);
-      watched_.erase(found);
-    }
+    if (event.watch_gone) Forget(event.watch);
     // Scans leave hidden entries out, too.
     if (!event.name.starts_with('.')) Note(watched.root, watched.path, now);
   }
@@ -68,8 +116,7 @@ Status Watcher::OnReadable(Time now) {
 void Watcher::Note(const std::string& root, const std::string& folder, Time now) {
   Pending& pending = pending_.try_emplace(root, Pending{now, now, {}}).first->second;
   pending.last = now;
-  const auto known = std::find(pending.folders.begin(), pending.folders.end(), folder);
-  if (!folder.empty() && known == pending.folders.end()) pending.folders.push_back(folder);
+  if (!folder.empty()) pending.folders.insert(folder);
 }
 
 Watcher::Time Watcher::DueAt(const Pending& pending) const {
@@ -92,7 +139,8 @@ std::vector<Watcher::Change> Watcher::TakeChanged(Time now) {
       ++entry;
       continue;
     }
-    changes.push_back({entry->first, std::move(entry->second.folders)});
+    const std::set<std::string>& folders = entry->second.folders;
+    changes.push_back({entry->first, {folders.begin(), folders.end()}});
     entry = pending_.erase(entry);
   }
   return changes;

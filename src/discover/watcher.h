@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,14 +36,19 @@ class Watcher {
   // Readable when OnReadable() has something to do.
   int fd() const { return inotify_.fd(); }
 
-  // Watches these folders of a root in place of those before. Folders above the
-  // limit (this one or the kernel's) are not watched: complete() is then false.
+  // Watches these folders of a root in place of those before; what lies at a path now,
+  // also where something else lay before. Folders above the limit (this one or the
+  // kernel's) are not watched: complete() is then false.
   void SetFolders(const std::string& root, const std::vector<std::string>& folders);
+
+  // Tries again to watch what the kernel refused. The roots of which folders are
+  // watched now that were not: scan them, for changes were missed.
+  std::vector<std::string> Retry();
 
   // False when changes can be missed: rescan every few minutes then, and tell
   // the user `limitation()`.
-  bool complete() const { return limitation_.empty(); }
-  const std::string& limitation() const { return limitation_; }
+  bool complete() const { return limitation().empty(); }
+  std::string limitation() const;
 
   // Takes the pending events.
   Status OnReadable(Time now);
@@ -60,22 +66,30 @@ class Watcher {
     std::string root;
     std::string path;
   };
+  // One root's folders.
+  struct Folders {
+    std::map<std::string, int> watched;  // their watch numbers
+    std::set<std::string> refused;       // by the kernel
+    std::string limitation;              // why not all are watched
+  };
   struct Pending {
     Time first;
     Time last;
-    std::vector<std::string> folders;
+    std::set<std::string> folders;
   };
 
   Watcher(os::Inotify inotify, Options options) : inotify_(std::move(inotify)), options_(options) {}
   Time DueAt(const Pending& pending) const;
   void Note(const std::string& root, const std::string& folder, Time now);
+  // False when the kernel refuses: then it is among the refused.
+  bool Add(const std::string& root, Folders& of_root, const std::string& folder);
+  void Forget(int watch);
 
   os::Inotify inotify_;
   const Options options_;
-  std::unordered_map<int, Watched> watched_;                   // by watch number
-  std::map<std::string, std::map<std::string, int>> by_root_;  // root, folder → watch number
-  std::map<std::string, Pending> pending_;                     // by root
-  std::string limitation_;
+  std::unordered_map<int, Watched> watched_;  // by watch number
+  std::map<std::string, Folders> by_root_;
+  std::map<std::string, Pending> pending_;  // by root
 };
 
 }  // namespace warmset

@@ -123,5 +123,36 @@ TEST_F(WatcherTest, ALimitIsSaid) {
   EXPECT_THAT(watcher_->limitation(), HasSubstr("max_user_watches"));
 }
 
+TEST_F(WatcherTest, WhatTheKernelRefusedIsTriedAgain) {
+  os::ArmFault(
+      {.call = "inotify_add_watch", .nth = 2, .error_number = ENOSPC, .keep_failing = true});
+  watcher_->SetFolders(root_, {root_, root_ + "/sub"});
+  watcher_->SetFolders("/proc/self", {});  // another root that lacks nothing
+  EXPECT_FALSE(watcher_->complete());
+  EXPECT_THAT(watcher_->Retry(), IsEmpty());
+  EXPECT_FALSE(watcher_->complete());
+  os::DisarmFault();
+  EXPECT_THAT(watcher_->Retry(), ElementsAre(root_));
+  EXPECT_TRUE(watcher_->complete());
+  EXPECT_THAT(watcher_->Retry(), IsEmpty());
+  std::ofstream(root_ + "/sub/new") << "x";
+  EXPECT_TRUE(Readable());
+}
+
+// As a drive that is mounted where another one was.
+TEST_F(WatcherTest, AFolderInAnothersPlaceIsWatched) {
+  watcher_->SetFolders(root_, {root_, root_ + "/sub"});
+  fs::rename(root_ + "/sub", root_ + "/away");
+  fs::create_directory(root_ + "/sub");
+  ASSERT_TRUE(watcher_->OnReadable(start_).ok());
+  (void)watcher_->TakeChanged(start_ + milliseconds(500));
+  watcher_->SetFolders(root_, {root_, root_ + "/sub"});
+  std::ofstream(root_ + "/away/old") << "x";
+  std::ofstream(root_ + "/sub/new") << "x";
+  ASSERT_TRUE(watcher_->OnReadable(start_).ok());
+  EXPECT_THAT(watcher_->TakeChanged(start_ + milliseconds(500)).at(0).folders,
+              ElementsAre(root_ + "/sub"));
+}
+
 }  // namespace
 }  // namespace warmset

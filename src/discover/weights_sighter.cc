@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 #include "inspect/access_record.h"
 #include "inspect/model_config.h"
+#include "os/directory.h"
 
 namespace warmset {
 namespace {
@@ -54,13 +55,16 @@ void WeightsSighter::SightPipeline() {
   Sighting sighting = Start(ModelLayout::kDiffusers);
   AddFile(sighting, folder_, kModelIndexName, "");
   for (const auto& [name, symlink] : folder_.folders) {
-    const auto part = state_.List(folder_.path + "/" + name, place_);
+    const auto place = state_.Below(folder_, place_, name, symlink);
+    if (!place) continue;
+    const auto part = state_.List(folder_.path + "/" + name, *place);
     if (!part) continue;
     const std::string prefix = name + "/";
-    if (part->files.contains(kConfigName)) AddFile(sighting, *part, kConfigName, prefix);
-    for (const WeightSet& set : SetsOf(*part, /*holds_models=*/true)) {
-      AddSet(sighting, *part, set, prefix);
-    }
+    const bool has_config = part->files.contains(kConfigName);
+    if (has_config) AddFile(sighting, *part, kConfigName, prefix);
+    const std::vector<WeightSet> sets = SetsOf(*part, /*holds_models=*/true);
+    for (const WeightSet& set : sets) AddSet(sighting, *part, set, prefix);
+    if (has_config && sets.empty()) AddMissing(sighting, *place, prefix);
     NoteUnusable(*part);
   }
   AddRecord(sighting);
@@ -100,11 +104,22 @@ void WeightsSighter::SightWithoutWeights() {
   const bool has_config = folder_.files.contains(kConfigName);
   // A config.json alone may be anybody's, and beside a model it is a part of that.
   const bool is_meant = has_config && state_.pointed_at() && state_.sightings() == 0;
-  if (!has_record && !is_meant) return;
   Sighting sighting = Start(ModelLayout::kTransformers);
+  if (has_config && !HasOthersOfTheCommit()) AddMissing(sighting, place_, "");
+  if (!has_record && !is_meant && sighting.findings.empty()) return;
   if (has_config) AddFile(sighting, folder_, kConfigName, "");
   AddRecord(sighting);
   FinishFolder(std::move(sighting));
+}
+
+bool WeightsSighter::HasOthersOfTheCommit() const {
+  if (place_.tree == nullptr) return false;
+  return std::any_of(
+      place_.tree->files.begin(), place_.tree->files.end(), [&](const HubFile& file) {
+        const std::string name = BaseName(file.path);
+        return file.path.starts_with(place_.in_snapshot) && MayBeWeightsFile(name) &&
+               os::StatAt(folder_.fd.get(), file.path.substr(place_.in_snapshot.size())).ok();
+      });
 }
 
 void WeightsSighter::SightSet(const WeightSet& set) {
@@ -150,8 +165,10 @@ void WeightsSighter::AddSet(Sighting& sighting, const Folder& folder, const Weig
   for (const std::string& file : set.files) {
     AddFile(sighting, folder, file, prefix);
     if (set.suffix != ".onnx") continue;
-    for (const auto& [name, found] : folder.files) {
-      if (IsOnnxDataOf(name, file)) AddFile(sighting, folder, name, prefix);
+    // Their names begin with the model's, and follow it in the folder's order.
+    for (auto next = folder.files.upper_bound(file);
+         next != folder.files.end() && next->first.starts_with(file); ++next) {
+      if (IsOnnxDataOf(next->first, file)) AddFile(sighting, folder, next->first, prefix);
     }
   }
 }
@@ -176,6 +193,30 @@ void WeightsSighter::AddFile(Sighting& sighting, const Folder& folder, const std
   sighting.model.files.push_back({prefix + name, found.identity, found.claimed_hash});
 }
 
+void WeightsSighter::AddMissing(Sighting& sighting, const Place& place, const std::string& prefix) {
+  if (place.tree == nullptr) return;
+  std::vector<std::string> names;
+  for (const HubFile& file : place.tree->files) {
+    if (!file.path.starts_with(place.in_snapshot)) continue;
+    std::string name = file.path.substr(place.in_snapshot.size());
+    if (name.find('/') == std::string::npos) names.push_back(std::move(name));
+  }
+  std::vector<WeightSet> sets =
+      GroupWeights(names, [](const std::string&) { return std::vector<std::string>(); });
+  (void)TakeCopies(sets);
+  std::erase_if(sets, [](const WeightSet& set) { return !IsLibraryFormat(set.suffix); });
+  const std::vector<std::string> labels = VariantLabels(sets);
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (!labels[i].empty()) continue;
+    for (const std::string& file : sets[i].files) {
+      sighting.findings.push_back(
+          FindingOf(Error(ErrorCode::kIncompleteModel,
+                          "the commit has it and it is not here; download it again"),
+                    prefix + file));
+    }
+  }
+}
+
 void WeightsSighter::AddRecord(Sighting& sighting) {
   const std::string record(kAccessRecordName);
   if (folder_.files.contains(record)) AddFile(sighting, folder_, record, "");
@@ -183,9 +224,11 @@ void WeightsSighter::AddRecord(Sighting& sighting) {
 
 Sighting WeightsSighter::Start(ModelLayout layout) const {
   Sighting sighting;
-  sighting.root = place_.root;
-  sighting.folder = folder_.path;
-  sighting.boundary = place_.in_hub() ? place_.repo : place_.root;
+  sighting.root = state_.Share(place_.root);
+  sighting.folder = state_.Share(folder_.path);
+  sighting.boundary = state_.Share(place_.in_hub() ? place_.repo : place_.root);
+  sighting.version = state_.Share(place_.tag);
+  sighting.commit = state_.Share(place_.commit);
   sighting.model.layout = layout;
   sighting.model.folder_kind = place_.folder_kind;
   return sighting;
@@ -193,14 +236,14 @@ Sighting WeightsSighter::Start(ModelLayout layout) const {
 
 void WeightsSighter::FinishFolder(Sighting sighting) {
   sighting.path = folder_.path;
-  sighting.parent = ParentOf(folder_.path);
+  sighting.parent = state_.Share(ParentOf(folder_.path));
   const std::string& root = place_.root;
   if (place_.in_hub()) {
     sighting.base_name = place_.prefix;
-    sighting.parent = place_.parent;
+    sighting.parent = state_.Share(place_.parent);
   } else if (folder_.path.size() > root.size() + 1 && folder_.path.starts_with(root)) {
     sighting.base_name = folder_.path.substr(root.size() + (root == "/" ? 0 : 1));
-    sighting.parent = root;
+    sighting.parent = state_.Share(root);
   } else {
     sighting.base_name = BaseName(folder_.path);
   }
@@ -211,17 +254,17 @@ void WeightsSighter::FinishFile(Sighting sighting, const std::string& file,
                                 const std::string& shown, const std::string& id_part,
                                 bool folder_names_it) {
   sighting.path = folder_.path + "/" + file;
-  sighting.parent = ParentOf(folder_.path);
+  sighting.parent = state_.Share(ParentOf(folder_.path));
   if (place_.in_hub()) {
     sighting.base_name = place_.prefix + "/" + shown;
-    sighting.parent = place_.parent;
+    sighting.parent = state_.Share(place_.parent);
   } else if (folder_names_it) {
     sighting.base_name = BaseName(folder_.path);
   } else if (IsGenericStem(StemOf(shown))) {
     sighting.base_name = BaseName(folder_.path) + "/" + shown;
   } else {
     sighting.base_name = shown;
-    sighting.parent = folder_.path;
+    sighting.parent = state_.Share(folder_.path);
   }
   state_.Sight(std::move(sighting), place_.id + "/" + id_part);
 }

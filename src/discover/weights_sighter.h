@@ -30,6 +30,11 @@ class WeightsSighter {
   void SightSet(const WeightSet& set);
   // A folder that should have weights and has none.
   void SightWithoutWeights();
+  // Whether weights of the hub's commit are here in folders below: a download that was
+  // limited to them.
+  bool HasOthersOfTheCommit() const;
+  // What a hub's commit has in a folder without weights, and libraries would load.
+  void AddMissing(Sighting& sighting, const Place& place, const std::string& prefix);
 
   // The sets of a folder, without copies in another format.
   std::vector<WeightSet> SetsOf(const Folder& folder, bool holds_models);

@@ -54,6 +54,18 @@ uint64_t BytesOf(const std::map<std::string, std::string>& metadata) {
   return bytes;
 }
 
+// The model's own version: what converters and trainers call it.
+std::string VersionIn(const std::map<std::string, std::string>& metadata) {
+  constexpr size_t kMaxVersionBytes = 64;
+  for (const char* key : {"general.version", "modelspec.version", "model_version", "version"}) {
+    const auto found = metadata.find(key);
+    if (found == metadata.end() || found->second.empty()) continue;
+    const std::string& version = found->second;
+    if (version.size() <= kMaxVersionBytes && IsPrintable(version)) return version;
+  }
+  return {};
+}
+
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // Builds the manifest of one model. Used once.
@@ -185,7 +197,10 @@ class Inspection {
     if (!layers.ok()) return Note(layers.status(), path);
     std::map<std::string_view, int> count;
     for (const OllamaLayer& layer : *layers) {
-      const std::string blob = "blobs/" + layer.blob;
+      std::string blob = "blobs/" + layer.blob;
+      if (!sighted_.contains(blob) && sighted_.contains("blobs/" + layer.old_blob)) {
+        blob = "blobs/" + layer.old_blob;
+      }
       const Status status = CheckBlob(layer, blob);
       if (!status.ok()) {
         RETURN_IF_ERROR(Note(status, blob));
@@ -556,6 +571,7 @@ class Inspection {
     if (manifest_.format.empty()) manifest_.format = reader->format();
     const Status status = reader->Read(source, others, contents);
     if (manifest_.format_version.empty()) manifest_.format_version = contents.format_version;
+    if (manifest_.version.empty()) manifest_.version = VersionIn(contents.metadata);
     return status;
   }
 

@@ -287,6 +287,7 @@ std::string EncodeManifest(const Manifest& manifest) {
   out.Write(static_cast<uint16_t>(manifest.layout));
   out.WriteString(manifest.format);
   out.WriteString(manifest.format_version);
+  out.WriteString(manifest.version);
   out.WriteString(manifest.kind);
   WriteAll(out, manifest.architectures);
   WriteAll(out, manifest.requires_models);
@@ -314,6 +315,7 @@ StatusOr<Manifest> DecodeManifest(std::string_view blob) {
   manifest.layout = static_cast<ModelLayout>(layout);
   ASSIGN_OR_RETURN(manifest.format, ReadText(in));
   ASSIGN_OR_RETURN(manifest.format_version, ReadText(in));
+  ASSIGN_OR_RETURN(manifest.version, ReadText(in));
   ASSIGN_OR_RETURN(manifest.kind, ReadText(in));
   RETURN_IF_ERROR(ReadAll(in, manifest.architectures, ReadArchitecture));
   RETURN_IF_ERROR(ReadAll(in, manifest.requires_models, ReadPlainText));

@@ -87,6 +87,7 @@ struct Manifest {
   ModelLayout layout = ModelLayout::kFile;
   std::string format;          // "safetensors"; of most of the files
   std::string format_version;  // as the format counts; may be empty
+  std::string version;         // of the model, as its metadata say it; may be empty
   std::string kind;            // "checkpoint", "lora", "vae", "llm", ...; "model": not told
   std::vector<Architecture> architectures;  // candidates, the likeliest first
   std::vector<std::string> requires_models;  // architectures that it needs beside itself
@@ -111,7 +112,7 @@ struct Manifest {
 // The serialised form is what crosses from a parsing process and what the
 // catalog stores; kManifestVersion is in it, and another version is
 // kVersionMismatch (the catalog then inspects again).
-inline constexpr uint16_t kManifestVersion = 3;
+inline constexpr uint16_t kManifestVersion = 4;
 // Of all components together. A header of safetensors may have 100 MB, and its index
 // takes about as much.
 inline constexpr uint64_t kMaxTensorIndexBytes = uint64_t{192} << 20;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "inspect/hub/tree.h"
 
 namespace warmset {
 
@@ -22,14 +23,16 @@ struct ShardIndex {
 // leads to another folder.
 StatusOr<ShardIndex> ParseShardIndex(std::string_view json);
 
-// Says which files an index names, for those who group files into models.
-// Implementations say whether they are thread-safe, and in which process the
-// index is parsed.
+// Says which files an index names and which ones a hub's commit has, for those who
+// group files into models. Implementations say whether they are thread-safe, and in
+// which process the file is parsed.
 class ShardLister {
  public:
   virtual ~ShardLister() = default;
   // What ReadNamedFiles() gives for the file that this descriptor is open on.
   virtual StatusOr<std::vector<std::string>> ShardsOf(int index_fd) = 0;
+  // The same with ReadHubTree().
+  virtual StatusOr<HubTree> TreeOf(int tree_fd) = 0;
 };
 
 inline constexpr size_t kMaxShardIndexBytes = size_t{128} << 20;  // of a million tensors

@@ -48,7 +48,7 @@ StatusOr<Frame> Border::Receive(uint64_t max_payload) {
   Header header{};
   std::vector<os::UniqueFd> fds;
   RETURN_IF_ERROR(ReceiveAll(std::as_writable_bytes(std::span(&header, 1)), fds));
-  const bool known = header.type >= FrameType::kReady && header.type <= FrameType::kTarget;
+  const bool known = header.type >= FrameType::kReady && header.type <= FrameType::kTree;
   if (!known || header.leaving > 1 || header.zero != 0) return Broken("a frame of no known type");
   if (header.payload_bytes > max_payload) return Broken("a frame that is too long");
 

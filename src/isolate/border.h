@@ -34,6 +34,8 @@ enum class FrameType : uint8_t {
   kOpened = 8,      // with the descriptor
   // From a reader that finds the models itself: the one that is at hand.
   kTarget = 9,
+  kReadTree = 10,  // to the helper: with the descriptor of a hub's tree
+  kTree = 11,      // from it: the end of kReadTree
 };
 
 struct Frame {

@@ -6,6 +6,7 @@
 
 #include "isolate/messages.h"
 #include "os/sandbox.h"
+#include "os/system_memory.h"
 #include "os/unique_fd.h"
 
 namespace warmset {
@@ -26,6 +27,7 @@ int RunHelper(uint64_t memory_bytes, const InspectFunction& inspect) {
     os::UniqueFd(standard).Reset();
   }
   border::Border border{os::UniqueFd(kBorderDescriptor)};
+  const os::PeakMemory peak = os::PeakMemory::Open();
   const auto sandbox =
       os::EnterSandbox({.memory_bytes = memory_bytes,
                         .open_files = kOpenFiles,
@@ -35,7 +37,7 @@ int RunHelper(uint64_t memory_bytes, const InspectFunction& inspect) {
     return 1;
   }
   const auto abi = static_cast<uint32_t>(sandbox->landlock_abi);
-  return ServeInspections(std::move(border), abi, inspect).ok() ? 0 : 1;
+  return ServeInspections(std::move(border), abi, peak, inspect).ok() ? 0 : 1;
 }
 
 }  // namespace warmset

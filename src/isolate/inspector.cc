@@ -20,4 +20,6 @@ StatusOr<std::vector<std::string>> InProcessInspector::ShardsOf(int index_fd) {
   return ReadNamedFiles(index_fd);
 }
 
+StatusOr<HubTree> InProcessInspector::TreeOf(int tree_fd) { return ReadHubTree(tree_fd); }
+
 }  // namespace warmset

@@ -35,6 +35,7 @@ class InProcessInspector final : public Inspector {
  public:
   StatusOr<Inspected> Inspect(const ModelFiles& model, FileProvider& files) override;
   StatusOr<std::vector<std::string>> ShardsOf(int index_fd) override;
+  StatusOr<HubTree> TreeOf(int tree_fd) override;
 };
 
 }  // namespace warmset

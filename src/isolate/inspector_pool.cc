@@ -111,17 +111,31 @@ StatusOr<std::vector<std::string>> InspectorPool::ShardsOf(int index_fd) {
                                   [](const std::string& name) { return IsBareName(name); });
     return bare ? OkStatus() : NotAnAnswer();
   };
+  RETURN_IF_ERROR(ReadList(FrameType::kListShards, index_fd, accept, "index"));
+  return shards;
+}
+
+StatusOr<HubTree> InspectorPool::TreeOf(int tree_fd) {
+  HubTree tree;
+  const auto accept = [&](const Frame& frame) -> Status {
+    if (frame.type != FrameType::kTree) return NotAnAnswer();
+    ASSIGN_OR_RETURN(tree, border::DecodeHubTree(frame.payload));
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(ReadList(FrameType::kReadTree, tree_fd, accept, "tree of a commit"));
+  return tree;
+}
+
+Status InspectorPool::ReadList(FrameType type, int fd, const Accept& accept,
+                               std::string_view what) {
   const auto nothing = [](const border::OpenRequest&) -> StatusOr<os::UniqueFd> {
     return NotAnAnswer();
   };
-  ASSIGN_OR_RETURN(const std::optional<HelperEnd> end,
-                   Ask(FrameType::kListShards, "", index_fd, nothing, accept));
-  if (end) {
-    NoteEnd(*end, "an index of shards");
-    return Error(end->own_limit ? ErrorCode::kUnsupportedFormat : ErrorCode::kCorruptedModel,
-                 fmt::format("the process that read this index {}", end->words));
-  }
-  return shards;
+  ASSIGN_OR_RETURN(const std::optional<HelperEnd> end, Ask(type, "", fd, nothing, accept));
+  if (!end) return OkStatus();
+  NoteEnd(*end, std::string(what));
+  return Error(end->own_limit ? ErrorCode::kUnsupportedFormat : ErrorCode::kCorruptedModel,
+               fmt::format("the process that read this {} {}", what, end->words));
 }
 
 StatusOr<std::optional<HelperEnd>> InspectorPool::Ask(FrameType type, std::string_view payload,

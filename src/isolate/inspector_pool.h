@@ -47,6 +47,8 @@ class InspectorPool final : public Inspector {
   // Besides, when its reader ended without an answer: kUnsupportedFormat for a limit of
   // memory or time, kCorruptedModel otherwise.
   StatusOr<std::vector<std::string>> ShardsOf(int index_fd) override;
+  // Likewise.
+  StatusOr<HubTree> TreeOf(int tree_fd) override;
 
   // The helpers that wait for work, for tests.
   std::vector<pid_t> IdleHelpers();
@@ -65,6 +67,9 @@ class InspectorPool final : public Inspector {
   // Reports the end of a helper; `over` is what it read, empty when it waited for work.
   void NoteEnd(const HelperEnd& end, const std::string& over);
   void CountOpening(int change);
+  // Has a helper read one file that names others; what() calls it.
+  Status ReadList(border::FrameType type, int fd, const Accept& accept, std::string_view what);
+
   StatusOr<Helper> Borrow();
   StatusOr<Helper> Start();
   // Takes a helper back, or its place when it is nullptr.

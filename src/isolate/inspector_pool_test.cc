@@ -356,6 +356,19 @@ TEST_F(InspectorPoolTest, AHelperThatGrewGivesItsMemoryBack) {
   EXPECT_THAT(pool.IdleHelpers(), SizeIs(1));
 }
 
+// ru_maxrss survives execve(): a daemon that holds much once had a new helper for each
+// of its models.
+TEST_F(InspectorPoolTest, AHelperOfALargeProcessStays) {
+  const std::string large(160 * kMiB, 'x');
+  InspectorPool pool(Real());
+  EXPECT_TRUE(pool.Inspect(Order("a"), *this).ok());
+  const auto first = pool.IdleHelpers();
+  EXPECT_THAT(first, SizeIs(1));
+  EXPECT_TRUE(pool.Inspect(Order("b"), *this).ok());
+  EXPECT_EQ(pool.IdleHelpers(), first);
+  EXPECT_EQ(large.back(), 'x');  // still in use
+}
+
 TEST_F(InspectorPoolTest, MemoryThatAReaderNeverGivesBackIsAFinding) {
   InspectorPoolOptions options = Double();
   options.memory_limit = 128 * kMiB;

@@ -139,6 +139,35 @@ StatusOr<std::vector<std::string>> DecodeNames(std::string_view payload) {
   return names;
 }
 
+std::string Encode(const HubTree& tree) {
+  ByteWriter out;
+  out.Write(static_cast<uint32_t>(tree.files.size()));
+  for (const HubFile& file : tree.files) {
+    out.WriteString(file.path);
+    out.Write(file.size);
+    out.WriteString(file.claimed_hash);
+  }
+  return out.Take();
+}
+
+StatusOr<HubTree> DecodeHubTree(std::string_view payload) {
+  ByteReader in(AsBytes(payload));
+  HubTree tree;
+  ASSIGN_OR_RETURN(const auto count, in.Read<uint32_t>());
+  for (uint32_t i = 0; i < count; ++i) {
+    HubFile file;
+    ASSIGN_OR_RETURN(file.path, ReadText(in));
+    ASSIGN_OR_RETURN(file.size, in.Read<uint64_t>());
+    ASSIGN_OR_RETURN(file.claimed_hash, ReadText(in));
+    const bool sorted = tree.files.empty() || tree.files.back().path < file.path;
+    if (!sorted || !IsPathBelow(file.path)) return Broken("a path that can't be in a tree");
+    if (!IsClaimedHash(file.claimed_hash)) return Broken("a hash that is none");
+    tree.files.push_back(std::move(file));
+  }
+  RETURN_IF_ERROR(CheckEnd(in));
+  return tree;
+}
+
 std::string Encode(const Status& error) {
   ByteWriter out;
   out.WriteString(ErrorCodeName(CodeOf(error)));

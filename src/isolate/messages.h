@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "inspect/hub/tree.h"
 #include "inspect/inspect.h"
 
 namespace warmset::border {
@@ -33,12 +34,15 @@ std::string Encode(const Readiness& readiness);
 std::string Encode(const OpenRequest& request);
 std::string Encode(const ModelFiles& model);
 std::string Encode(const std::vector<std::string>& names);
+std::string Encode(const HubTree& tree);
 std::string Encode(const Status& error);
 
 StatusOr<Readiness> DecodeReadiness(std::string_view payload);
 StatusOr<OpenRequest> DecodeOpenRequest(std::string_view payload);
 StatusOr<ModelFiles> DecodeModelFiles(std::string_view payload);
 StatusOr<std::vector<std::string>> DecodeNames(std::string_view payload);
+// Besides: its files lie below their snapshot, and are sorted by path.
+StatusOr<HubTree> DecodeHubTree(std::string_view payload);
 // The error that was sent, which is never OK; kCorruptedModel with a message that
 // says so when it can't be read.
 Status DecodeError(std::string_view payload);

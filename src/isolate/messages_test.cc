@@ -27,6 +27,16 @@ TEST(BorderMessagesTest, ComeBackAsTheyWere) {
   EXPECT_EQ(decoded->files[1].path, "b");
 }
 
+TEST(BorderMessagesTest, TreesComeBackAndLiesAboutPathsAreRefused) {
+  const HubTree tree{{{"a/b.gguf", 5, "sha256:" + std::string(64, 'a')}, {"c", 6, ""}}};
+  EXPECT_EQ(DecodeHubTree(Encode(tree))->files, tree.files);
+  for (const HubTree& lie : {HubTree{{{"../x", 1, ""}}}, HubTree{{{"b", 1, ""}, {"a", 1, ""}}},
+                             HubTree{{{"a", 1, "sha256:../x"}}}}) {
+    EXPECT_EQ(CodeOf(DecodeHubTree(Encode(lie)).status()), ErrorCode::kCorruptedModel);
+  }
+  EXPECT_FALSE(DecodeHubTree("\xff\xff\xff\xff").ok());
+}
+
 TEST(BorderMessagesTest, ErrorsKeepCodeMessageAndOffset) {
   const Status error = AtOffset(Error(ErrorCode::kUnsafeModel, "it leads out"), 12);
   const Status decoded = DecodeError(Encode(error));

@@ -4,7 +4,6 @@
 
 #include "inspect/shard_index.h"
 #include "isolate/messages.h"
-#include "os/sandbox.h"
 
 namespace warmset {
 namespace {
@@ -58,6 +57,11 @@ Frame Answer(Border& border, Frame request, const InspectFunction& inspect) {
     if (!names.ok()) return failed(names.status());
     return MakeAnswer(FrameType::kShards, border::Encode(*names));
   }
+  if (request.type == FrameType::kReadTree) {
+    const auto tree = ReadHubTree(request.fd.get());
+    if (!tree.ok()) return failed(tree.status());
+    return MakeAnswer(FrameType::kTree, border::Encode(*tree));
+  }
   if (request.type != FrameType::kInspect) return failed(Unexpected());
   const auto model = border::DecodeModelFiles(request.payload);
   if (!model.ok()) return failed(model.status());
@@ -69,14 +73,15 @@ Frame Answer(Border& border, Frame request, const InspectFunction& inspect) {
 
 }  // namespace
 
-Status ServeInspections(Border border, uint32_t landlock_abi, const InspectFunction& inspect) {
+Status ServeInspections(Border border, uint32_t landlock_abi, const os::PeakMemory& peak,
+                        const InspectFunction& inspect) {
   RETURN_IF_ERROR(
       border.Send(FrameType::kReady, border::Encode(border::ReadinessOf(landlock_abi))));
   while (true) {
     StatusOr<Frame> request = border.Receive(border::kMaxRequestBytes);
     if (!request.ok()) return OkStatus();  // nobody asks any more
     const Frame answer = Answer(border, *std::move(request), inspect);
-    const bool leaving = os::PeakResidentMemory() > kHelperKeepsBytes;
+    const bool leaving = peak.bytes() > kHelperKeeps;
     RETURN_IF_ERROR(border.Send(answer.type, answer.payload, -1, leaving));
     if (leaving) return OkStatus();
   }

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "inspect/inspect.h"
 #include "isolate/border.h"
+#include "os/system_memory.h"
 
 namespace warmset {
 
@@ -16,7 +17,7 @@ namespace warmset {
 inline constexpr uint64_t kHelperMemoryBytes = uint64_t{1} << 30;
 
 // Memory that a helper keeps for the next request; one that took more ends.
-inline constexpr uint64_t kHelperKeepsBytes = uint64_t{128} << 20;
+inline constexpr ByteCount kHelperKeeps(uint64_t{128} << 20);
 
 // InspectModel(), or what a test puts in its place.
 using InspectFunction =
@@ -24,8 +25,8 @@ using InspectFunction =
 
 // Says that this process is ready and answers requests, one after another, until
 // the other end closes (then it is OK) or this process has taken much memory.
-// Call in the sandbox.
-Status ServeInspections(border::Border border, uint32_t landlock_abi,
+// Call in the sandbox; `peak` was opened before it.
+Status ServeInspections(border::Border border, uint32_t landlock_abi, const os::PeakMemory& peak,
                         const InspectFunction& inspect = InspectModel);
 
 }  // namespace warmset

@@ -120,12 +120,6 @@ Status ProbeSeccomp() {
   return OkStatus();
 }
 
-uint64_t PeakResidentMemory() {
-  rusage usage{};
-  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-  return static_cast<uint64_t>(usage.ru_maxrss) * kKiB;
-}
-
 StatusOr<SandboxReport> EnterSandbox(const SandboxOptions& options) {
   SandboxReport report;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

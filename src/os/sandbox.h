@@ -56,7 +56,4 @@ StatusOr<int> ProbeLandlock();
 // Whether this kernel kills a process for a forbidden system call.
 Status ProbeSeccomp();
 
-// The most memory that this process has had resident so far, in bytes.
-uint64_t PeakResidentMemory();
-
 }  // namespace warmset::os

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -28,17 +30,20 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
   return value;
 }
 
-// A line "name:   123 kB" of a file under /proc.
-StatusOr<ByteCount> KilobytesField(const std::string& path, std::string_view name) {
-  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, 64 * kKiB));
+// The line "name:   123 kB" in the text of a file under /proc.
+std::optional<ByteCount> FindKilobytes(std::string_view text, std::string_view name) {
   const std::string key = fmt::format("{}:", name);
   const size_t at = text.find(key);
-  if (at == std::string::npos) {
-    return Error(ErrorCode::kInternal, fmt::format("{} has no {}", path, name));
-  }
+  if (at == std::string_view::npos) return std::nullopt;
   const size_t digit = text.find_first_not_of(" \t", at + key.size());
-  if (digit == std::string::npos) return ByteCount();
-  return ByteCount(ParseNumber(std::string_view(text).substr(digit)).value_or(0) * kKiB);
+  if (digit == std::string_view::npos) return ByteCount();
+  return ByteCount(ParseNumber(text.substr(digit)).value_or(0) * kKiB);
+}
+
+StatusOr<ByteCount> KilobytesField(const std::string& path, std::string_view name) {
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, 64 * kKiB));
+  if (const auto found = FindKilobytes(text, name)) return *found;
+  return Error(ErrorCode::kInternal, fmt::format("{} has no {}", path, name));
 }
 
 // Calls visit(inode, bytes) for each mapped range of an entry memfd.
@@ -77,6 +82,19 @@ StatusOr<ByteCount> MeminfoField(std::string_view name) {
 
 ByteCount ResidentAnonymousMemory() {
   return KilobytesField("/proc/self/status", "RssAnon").value_or(ByteCount());
+}
+
+void ReturnFreeMemory() { ::malloc_trim(0); }
+
+PeakMemory PeakMemory::Open() {
+  return PeakMemory(OpenForRead("/proc/self/status").value_or(UniqueFd()));
+}
+
+ByteCount PeakMemory::bytes() const {
+  std::array<char, 4 * kKiB> text;
+  const auto size = ReadAt(status_.get(), std::as_writable_bytes(std::span(text)), 0);
+  if (!size.ok()) return ByteCount();
+  return FindKilobytes({text.data(), *size}, "VmHWM").value_or(ByteCount());
 }
 
 StatusOr<ByteCount> AvailableMemory() { return MeminfoField("MemAvailable"); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/status.h"
 #include "base/strong.h"
@@ -27,6 +28,25 @@ StatusOr<UniqueFd> WatchMemoryStalls();
 // This process's RssAnon: what it uses itself, shared memory left out. Zero when
 // it can't be read.
 ByteCount ResidentAnonymousMemory();
+
+// Gives memory back to the system that the allocator keeps for later.
+void ReturnFreeMemory();
+
+// The most memory that this program has had resident at once. Unlike ru_maxrss, which
+// survives execve(), it begins with the program: a helper does not count what the
+// process that started it had. Not thread-safe.
+class PeakMemory {
+ public:
+  // In a sandbox that opens nothing by name: call before it is entered.
+  static PeakMemory Open();
+  // Zero when it can't be read.
+  ByteCount bytes() const;
+
+ private:
+  explicit PeakMemory(UniqueFd status) : status_(std::move(status)) {}
+
+  UniqueFd status_;  // /proc/self/status
+};
 
 // The memory of entries (EntryMemoryName) that other processes still map and
 // that no descriptor of this process refers to: what clients of an earlier

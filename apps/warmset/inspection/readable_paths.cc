@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 
+#include "discover/hub_blobs.h"
 #include "discover/hub_names.h"
 #include "os/directory.h"
 
@@ -22,7 +23,10 @@ bool LiesBelow(const std::string& path, const std::string& folder) {
 class Collector {
  public:
   void AddFolder(const std::string& folder, bool deep) {
-    Add(RepoFolderOf(folder).value_or(folder), deep, 0);
+    const auto repo = RepoFolderOf(folder);
+    Add(repo.value_or(folder), deep, 0);
+    // A snapshot's files are links to the repo's blobs, and those may lead further.
+    if (repo && !deep) FollowLinks(*repo + "/blobs", /*deep=*/false, 0);
   }
   void AddFile(const std::string& file) { paths_.insert(file); }
 
@@ -55,6 +59,7 @@ class Collector {
         const auto target = os::CanonicalPath(path);
         if (!target.ok() || IsReadable(*target)) continue;
         paths_.insert(*target);
+        if (const auto marker = SharedBlobMarkerOf(*target)) paths_.insert(*marker);
         if (deep) FollowLinks(*target, deep, depth + 1);
       }
     }

@@ -47,6 +47,7 @@ StatusOr<OllamaLayer> ParseLayer(const simdjson::dom::element& element) {
   if (!IsPrintable(media_type)) return Corrupt("a mediaType is no plain text");
   layer.media_type = media_type;
   layer.blob = "sha256-" + layer.sha256;
+  layer.old_blob = "sha256:" + layer.sha256;
   return layer;
 }
 

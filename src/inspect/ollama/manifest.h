@@ -19,6 +19,8 @@ namespace warmset {
 struct OllamaLayer {
   std::string media_type;  // "application/vnd.ollama.image.model"
   std::string blob;        // name of the file: "sha256-…"
+  // As older stores, and copies of them, have it: "sha256:…".
+  std::string old_blob;
   std::string sha256;      // the digits of its digest
   uint64_t size = 0;
 
