@@ -74,7 +74,10 @@ class ClaimChecksTest : public testing::Test {
             .retention_of = [](const ComponentId&) { return EntryStore::Retention::kMedium; },
             .yield_memory = [this](const Entry* entry) { checks_->YieldMemory(entry); }});
     library_ = std::make_unique<LibraryService>(*loop_, *catalog_, *inspectors_, registry_,
-                                                options_, [](const auto&, const auto&) {});
+                                                options_,
+                                                LibraryService::Events{
+                                                    .dropped = [](const auto&, const auto&) {},
+                                                    .found = [] {}});
     checks_ = std::make_unique<ClaimChecks>(
         *loop_, *library_, *cache_,
         ClaimChecks::Events{.checked =

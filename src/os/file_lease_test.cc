@@ -1,5 +1,6 @@
 #include "os/file_lease.h"
 
+#include <array>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,7 +20,7 @@ namespace {
 class FileLeaseTest : public testing::Test {
  protected:
   void SetUp() override {
-    signals_ = *MakeSignalFd({SIGIO});
+    signals_ = *MakeSignalFd(std::array{SIGIO});
     path_ = testing::TempDir() + "file_lease_XXXXXX";
     UniqueFd made(::mkstemp(path_.data()));
     ASSERT_TRUE(made.valid());

@@ -1,5 +1,6 @@
 #include "os/memory_file.h"
 
+#include <array>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -64,7 +65,7 @@ TEST(MemoryFileTest, OnlyASealedMemoryFileHasASealedSize) {
 class GuardedFileTest : public testing::Test {
  protected:
   void SetUp() override {
-    signals_ = *MakeSignalFd({SIGIO});
+    signals_ = *MakeSignalFd(std::array{SIGIO});
     folder_ = "/dev/shm/warmset-memory-test-XXXXXX";
     if (::mkdtemp(folder_.data()) == nullptr) GTEST_SKIP() << "no /dev/shm to write to";
   }

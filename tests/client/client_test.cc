@@ -248,7 +248,8 @@ TEST_F(ClientTest, ALeaseEndsWithTheLastHandle) {
 TEST_F(ClientTest, AWithdrawnModelSaysSoAtItsNextUse) {
   Client client = MustConnect();
   const Model first = MustAttach(client, "good");
-  const std::string name(first.components()[0].tensor(0).name());
+  const Tensor tensor = first.components()[0].tensor(0);
+  const std::string name(tensor.name());
   EXPECT_TRUE(first.tensor(name));
   EXPECT_TRUE(client.Cache("withdrawn"));
   EXPECT_EQ(first.tensor(name).error().code, "corrupted_model");
