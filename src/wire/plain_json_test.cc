@@ -53,20 +53,20 @@ TEST(PlainJson, OneofsHaveWhatIsSet) {
   result.mutable_error()->set_code("model_not_found");
   result.mutable_error()->add_candidates("a\nb");
   EXPECT_EQ(OneLine(result),
-            R"({"error":{"code":"model_not_found","message":"","candidates":["a\u000ab"]}})");
+            R"({"error":{"code":"model_not_found","message":"","candidates":["a\u000ab"],"offset":null}})");
   EXPECT_THAT(OneLine(v1::Response()), Not(HasSubstr("error")));
 }
 
 TEST(PlainJson, ADocumentIsIndented) {
   v1::GetPath call;
   call.set_model("a");
-  EXPECT_EQ(ToPlainJson(call), "{\n  \"model\": \"a\"\n}\n");
+  EXPECT_EQ(ToPlainJson(call), "{\n  \"model\": \"a\",\n  \"file\": false,\n  \"file_path\": \"\"\n}\n");
 }
 
 TEST(PlainJson, AnErrorIsADocument) {
   EXPECT_EQ(ErrorDocument(Error(ErrorCode::kInUse, "held")),
             "{\n  \"error\": {\n    \"code\": \"in_use\",\n    \"message\": \"held\",\n"
-            "    \"candidates\": []\n  }\n}\n");
+            "    \"candidates\": [],\n    \"offset\": null\n  }\n}\n");
 }
 
 }  // namespace
