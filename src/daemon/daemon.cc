@@ -288,6 +288,12 @@ StatusOr<std::vector<DeviceService::Wanted>> Daemon::RestoreDesired() {
   EarlierEnd end = EarlierEnd::kClean;
   if (const auto noted = catalog_->BeginLife(UnixMilliseconds()); noted.ok()) end = *noted;
   ASSIGN_OR_RETURN(DesiredState::Earlier earlier, desired_->Read(end));
+  if (end == EarlierEnd::kUncleanAgain) {
+    // Nor is a path opened again.
+    for (const OpenPathRow& row : catalog_->OpenPaths().value_or(std::vector<OpenPathRow>())) {
+      (void)catalog_->SetOpenPath({row.model, {}});
+    }
+  }
   if (end != EarlierEnd::kClean && earlier.held > ByteCount()) {
     notices_.Set("unclean end", DescribeUncleanEnd(end, earlier));
   }
