@@ -120,7 +120,7 @@ void RequestDispatcher::Handle(SessionId session, const v1::Request& request,
 }
 
 void RequestDispatcher::Begin(SessionId session, const v1::Request& request,
-                                 std::vector<os::UniqueFd> fds) {
+                              std::vector<os::UniqueFd> fds) {
   const Call call{session, request.id()};
   if (request.call_case() != v1::Request::kRelease) Watch(call);
   Dispatch(session, request, std::move(fds));
