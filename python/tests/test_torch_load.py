@@ -46,10 +46,14 @@ def zoo() -> Dict[str, Any]:
         "tied": {"a": tied, "b": tied, "c": tied.view(-1)},
         "empty": {"none": torch.empty(0), "shape": torch.empty(3, 0, 2), "scalar": torch.tensor(2)},
         "parameters": {"p": parameter, "twice": parameter, "grad": torch.ones(2).requires_grad_()},
-        "conjugate": {"conj": torch.randn(4, dtype=torch.complex64).conj()},
+        # Beside a plain tensor: of a checkpoint without any, the daemon serves nothing.
+        "conjugate": {"a": tied, "conj": torch.randn(4, dtype=torch.complex64).conj()},
         "negative": {"neg": torch.randn(4, dtype=torch.complex64).conj().imag, "a": tied},
         "sparse": {"coo": torch.eye(4).to_sparse(), "csr": torch.eye(4).to_sparse_csr()},
-        "quantised": {"q": torch.quantize_per_tensor(torch.randn(8), 0.1, 3, torch.qint8)},
+        "quantised": {
+            "a": tied,
+            "q": torch.quantize_per_tensor(torch.randn(8), 0.1, 3, torch.qint8),
+        },
         "keys": {("a", 1): torch.ones(2), None: torch.zeros(2), 3: torch.ones(1), "": tied},
         "values": {"step": 7, "rate": 1e-3, "name": "ü", "flag": True, "none": None, "b": b"x"},
         "nested": collections.OrderedDict(
