@@ -20,7 +20,6 @@ constexpr std::string_view kShared[] = {
 
 constexpr std::string_view kWeight = ".weight";
 constexpr size_t kMatrixRank = 2;
-constexpr size_t kNamesOfRow = 32;   // that no other has; about that, to make room
 constexpr double kTypicalSteps = 4;  // a name or two make no difference
 // A group explains itself by less than that: no use.
 constexpr double kLeast = 0.3;
