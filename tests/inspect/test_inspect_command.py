@@ -192,7 +192,13 @@ def test_what_is_not_there_is_an_error_and_the_rest_goes_on(tmp_path, inspect):
     assert finished.err.startswith(b"warmset: file_not_found: ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"], ["--no-such-flag", "x"],
+def test_wrong_usage_is_a_document_for_json():
+    finished = run_inspect("--json")
+    assert finished.returncode == 2
+    assert json.loads(finished.out)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-such-flag", "x"],
                                        ["--device", "abacus", "x"], ["--runtime", "none", "x"]])
 def test_wrong_usage(arguments):
     finished = run_inspect(*arguments)
