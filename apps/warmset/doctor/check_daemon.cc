@@ -45,7 +45,7 @@ Check Silent(const DaemonLook& daemon) {
   switch (daemon.pid != 0 ? os::StateOf(daemon.pid) : '?') {
     case 'T':
     case 't':
-      return Fail("daemon", fmt::format("process {} is stopped and answers nobody", daemon.pid),
+      return Fail("daemon", fmt::format("process {} is stopped and answers no client", daemon.pid),
                   fmt::format("kill -CONT {}", daemon.pid));
     case 'D':
       return Fail("daemon", finding + "; it waits for a disk",
