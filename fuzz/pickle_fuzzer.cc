@@ -17,6 +17,7 @@ std::vector<std::string> Seeds() {
       "(lp0\nI1\naL2L\naF0.5\naS'x'\nag0\na.",
       std::string("\x80\x04\x95\x11\0\0\0\0\0\0\0\x8c\2os\x94\x8c\6system\x93)R.", 28),
       Stream("N") + Stream("]q\1h\1a"),
+      std::string("\x80\x02X\0\0\1\0w", 8),  // a text of 64 KiB that is cut off
   };
 }
 
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   Promise(!pickles.traits().forbidden || problems.worst() == Verdict::kUnsafe,
           "what is forbidden makes it unsafe");
-  Promise(!pickles.traits().broken || problems.worst() >= Verdict::kCorrupt,
-          "what is broken makes it corrupt");
+  Promise(!pickles.traits().broken || problems.worst() >= Verdict::kIncomplete,
+          "what is broken or cut off makes it corrupt or incomplete");
   return 0;
 }
