@@ -3,6 +3,7 @@
 //   attach MODEL [COMPONENT]
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "warmset/client.h"
 
@@ -14,6 +15,10 @@ int Fail(const warmset::ClientError& error) {
     std::fprintf(stderr, "  did you mean %s?\n", candidate.c_str());
   }
   return 1;
+}
+
+void Warn(std::string_view message) {
+  std::fprintf(stderr, "warning: %s\n", std::string(message).c_str());
 }
 
 void Print(const warmset::Tensor& tensor) {
@@ -34,7 +39,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: attach MODEL [COMPONENT]\n");
     return 2;
   }
-  auto client = warmset::Client::Connect();
+  auto client = warmset::Client::Connect({.warning = Warn});
   if (!client) return Fail(client.error());
   const auto model = client->Attach(argv[1], {.component = argc > 2 ? argv[2] : ""});
   if (!model) return Fail(model.error());

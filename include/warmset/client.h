@@ -29,20 +29,6 @@ namespace client_internal {
 struct AttachRequest;
 }
 
-struct ConnectOptions {
-  // Empty: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
-  // /tmp/warmset-$UID/warmset.sock.
-  std::string socket_path = {};
-  // How the daemon's log calls this program.
-  std::string client_name = "warmset-cpp";
-  // How long the daemon may take to answer: "timeout" after that, and the session
-  // is closed. Zero: for ever.
-  std::chrono::milliseconds timeout{10'000};
-  // The same for Attach(), AttachFile() and Cache(), which may read from disk for
-  // long: here it is the time without a sign of progress.
-  std::chrono::milliseconds silence{60'000};
-};
-
 // How far a long request is. `done` and `total` count bytes or files, as `unit`
 // says; total is 0 while it is unknown.
 struct Progress {
@@ -55,6 +41,28 @@ struct Progress {
 // Called on the thread that waits for the request; must not throw or call the
 // Client.
 using ProgressFunction = std::function<void(const Progress&)>;
+
+// Gets one warning: a sentence for the user about a request that was answered all
+// the same, such as that the model's files could not be looked at, or that their
+// claimed hash is not yet computed. Called as a ProgressFunction is, before the
+// request returns.
+using WarningFunction = std::function<void(std::string_view message)>;
+
+struct ConnectOptions {
+  // Empty: $WARMSET_SOCKET, else $XDG_RUNTIME_DIR/warmset/warmset.sock, else
+  // /tmp/warmset-$UID/warmset.sock.
+  std::string socket_path = {};
+  // How the daemon's log calls this program.
+  std::string client_name = "warmset-cpp";
+  // How long the daemon may take to answer: "timeout" after that, and the session
+  // is closed. Zero: for ever.
+  std::chrono::milliseconds timeout{10'000};
+  // The same for Attach(), AttachFile() and Cache(), which may read from disk for
+  // long: here it is the time without a sign of progress.
+  std::chrono::milliseconds silence{60'000};
+  // Empty: warnings are dropped. What a forked child leases again warns no second time.
+  WarningFunction warning = {};
+};
 
 struct AttachOptions {
   // Empty: all components.
@@ -92,10 +100,10 @@ struct ModelState {
   // empty: no name claims anything.
   std::string claim;
   CacheState cache_state = CacheState::kUnknown;
-  uint64_t cached_bytes = 0;      // what of it is in RAM, in any form, as bytes on disk
-  uint64_t raw_bytes = 0;         // what it takes in RAM in each form
+  uint64_t cached_bytes = 0;  // what of it is in RAM, in any form, as bytes on disk
+  uint64_t raw_bytes = 0;     // what it takes in RAM in each form
   uint64_t compressed_bytes = 0;
-  std::string strategy;           // "speed", "memory", "balanced" or "adaptive"
+  std::string strategy;  // "speed", "memory", "balanced" or "adaptive"
   std::vector<Placement> devices;
   uint32_t leases = 0;
   int64_t last_used_unix_ms = 0;  // 0: never

@@ -53,8 +53,7 @@ class Client::Impl {
   std::optional<ClientError> Call(std::string_view request, std::span<const int> fds,
                                   const ProgressFunction& progress,
                                   std::chrono::milliseconds patience, Answers* answers);
-  Result<Connection::Answer> CallForOne(std::string_view request,
-                                        const ProgressFunction& progress,
+  Result<Connection::Answer> CallForOne(std::string_view request, const ProgressFunction& progress,
                                         std::chrono::milliseconds patience);
   void RenewLeases();
   uint64_t HeldBytes() const;
@@ -72,8 +71,8 @@ std::optional<ClientError> Client::Impl::EnsureSession() {
   const std::string path =
       options_.socket_path.empty() ? internal::DefaultSocketPath() : options_.socket_path;
   // What a parent holds, it accounts for itself.
-  auto opened = Connection::Open(path, options_.client_name, forked ? 0 : HeldBytes(),
-                                 options_.timeout);
+  auto opened =
+      Connection::Open(path, options_.client_name, forked ? 0 : HeldBytes(), options_.timeout);
   if (!opened) return std::move(opened).error();
   connection_ = *std::move(opened);
   if (forked) RenewLeases();
@@ -86,8 +85,7 @@ void Client::Impl::RenewLeases() {
     if (!memory) continue;
     // Without a lease the memory is as valid; it is only not accounted for.
     Answers answers;
-    (void)connection_->Call(EncodeAttach(memory->again()), {}, nullptr, options_.silence,
-                            &answers);
+    (void)connection_->Call(EncodeAttach(memory->again()), {}, nullptr, options_.silence, &answers);
     for (const Connection::Answer& answer : answers) {
       Lease lease = TakeLease(answer);
       if (!answer.reply.attached) continue;
@@ -114,7 +112,12 @@ std::optional<ClientError> Client::Impl::Call(std::string_view request, std::spa
                                               std::chrono::milliseconds patience,
                                               Answers* answers) {
   if (auto error = EnsureSession()) return error;
-  return connection_->Call(request, fds, progress, patience, answers);
+  if (auto error = connection_->Call(request, fds, progress, patience, answers)) return error;
+  if (!options_.warning) return std::nullopt;
+  for (const Connection::Answer& answer : *answers) {
+    for (const std::string& warning : answer.reply.warnings) options_.warning(warning);
+  }
+  return std::nullopt;
 }
 
 Result<Connection::Answer> Client::Impl::CallForOne(std::string_view request,

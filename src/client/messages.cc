@@ -263,6 +263,7 @@ std::optional<Reply> DecodeReply(std::string_view payload) {
       case 16: ok = Decode(reader.bytes(), reply.attached.emplace()); break;
       case 26: ok = DecodeStateReply(reader.bytes(), reply.preloaded.emplace()); break;
       case 27: ok = Decode(reader.bytes(), reply.leases_ended.emplace()); break;
+      case 40: reply.warnings.push_back(reader.string()); break;
     }
   }
   if (!ok || !reader.ok()) return std::nullopt;

@@ -70,6 +70,7 @@ struct Reply {
   std::optional<ModelState> preloaded;     // of PreloadModel
   std::optional<AttachedComponent> attached;
   std::optional<LeasesEnded> leases_ended;
+  std::vector<std::string> warnings;
 };
 
 // Nothing when payload is no such message.

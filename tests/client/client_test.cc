@@ -12,9 +12,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "client/owned_fd.h"
 #include "daemon_double.h"
@@ -29,6 +31,7 @@ using client_test::GoodByte;
 using client_test::GoodTensors;
 using client_test::kGoodBytes;
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 // Misuse that must not compile.
 template <typename T>
@@ -201,6 +204,28 @@ TEST_F(ClientTest, AFileIsOpenedHereAndPassed) {
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(client.AttachFile(path).error().code, "invalid_request");
   ::unlink(path.c_str());
+}
+
+TEST_F(ClientTest, WarningsReachTheProgram) {
+  std::vector<std::string> warnings;
+  auto client =
+      Client::Connect({.socket_path = socket_path_, .warning = [&](std::string_view message) {
+                         warnings.emplace_back(message);
+                       }});
+  ASSERT_TRUE(client) << client.error().message;
+  MustAttach(*client, "good");
+  EXPECT_TRUE(client->Cache("good"));
+  EXPECT_THAT(warnings, IsEmpty());
+
+  const auto both = ElementsAre("the files were not looked at", "the claim is unchecked");
+  const Model model = MustAttach(*client, "unchecked");
+  EXPECT_THAT(std::exchange(warnings, {}), both);
+  EXPECT_EQ(model.components().size(), 2u);
+  EXPECT_TRUE(client->Cache("unchecked"));
+  EXPECT_THAT(std::exchange(warnings, {}), both);
+
+  Client deaf = MustConnect();
+  EXPECT_TRUE(HasRightBytes(MustAttach(deaf, "unchecked")));
 }
 
 TEST_F(ClientTest, ADaemonThatLiesGetsNothingMapped) {
@@ -448,7 +473,10 @@ TEST(ClientWithGarbage, IsNotConfused) {
 TEST(ClientWithFarewell, AFarewellThatCameWithAnAnswerEndsTheSession) {
   PlayedDaemon daemon;
   const std::string welcome("\2\0\0\0\0\0\0\0\x08\x01", 10);
-  const std::string farewell("\7\0\0\0\0\0\0\0\x1A\x05\x0A\x03" "bye", 15);
+  const std::string farewell(
+      "\7\0\0\0\0\0\0\0\x1A\x05\x0A\x03"
+      "bye",
+      15);
   std::thread peer([&] {
     const client_internal::OwnedFd first = daemon.Accept();
     PlayedDaemon::Answer(first, welcome + farewell);

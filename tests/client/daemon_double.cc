@@ -46,6 +46,12 @@ SharedFd MakeIndex(std::string_view blob) {
   return {owner->fd(), owner};
 }
 
+// As the daemon does: on a request's last response.
+void AddWarnings(v1::Response& response) {
+  response.add_warnings("the files were not looked at");
+  response.add_warnings("the claim is unchecked");
+}
+
 class Handler : public wire::RequestHandler {
  public:
   Handler(Seen* seen, int ended_fd) : seen_(seen), ended_fd_(ended_fd) {
@@ -123,6 +129,7 @@ void Handler::Handle(wire::SessionId session, const v1::Request& request,
       server->Respond(session, response);
       if (request.cache().model() == "withdrawn") EndLeases(session);
       response.mutable_cache()->mutable_state()->set_name(request.cache().model());
+      if (request.cache().model() == "unchecked") AddWarnings(response);
       response.set_more(false);
       return server->Respond(session, std::move(response));
     case v1::Request::kPreloadModel:
@@ -184,6 +191,13 @@ void Handler::Attach(wire::SessionId session, const v1::Request& request,
       response.set_more(std::string_view(component) == "unet");
       Give(session, response, {index_, whole_});
     }
+  } else if (model == "unchecked") {
+    response.set_more(true);
+    Give(session, response, {index_, whole_});
+    attached.set_component("second");
+    response.set_more(false);
+    AddWarnings(response);
+    Give(session, response, {index_, whole_});
   } else if (model == "fails after one part") {
     response.set_more(true);
     Give(session, response, {index_, whole_});
