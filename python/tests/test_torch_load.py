@@ -46,9 +46,16 @@ def zoo() -> Dict[str, Any]:
         "tied": {"a": tied, "b": tied, "c": tied.view(-1)},
         "empty": {"none": torch.empty(0), "shape": torch.empty(3, 0, 2), "scalar": torch.tensor(2)},
         "parameters": {"p": parameter, "twice": parameter, "grad": torch.ones(2).requires_grad_()},
-        # Beside a plain tensor: of a checkpoint without any, the daemon serves nothing.
+        # Without a plain tensor beside them the daemon has nothing to serve: torch loads.
         "conjugate": {"a": tied, "conj": torch.randn(4, dtype=torch.complex64).conj()},
         "negative": {"neg": torch.randn(4, dtype=torch.complex64).conj().imag, "a": tied},
+        "only altered": {
+            "conj": torch.randn(4, dtype=torch.complex64).conj(),
+            "neg": torch.randn(4, dtype=torch.complex64).conj().imag,
+        },
+        "only quantised": [torch.quantize_per_tensor(torch.randn(8), 0.1, 3, torch.qint8)],
+        "only turned": {"column": big[:, 5], "turned": tied.t()},
+        "only a storage": {"storage": tied.untyped_storage()},
         "sparse": {"coo": torch.eye(4).to_sparse(), "csr": torch.eye(4).to_sparse_csr()},
         "quantised": {
             "a": tied,

@@ -20,7 +20,9 @@ from ._channel import Channel
 from ._wire import socket_path
 from .errors import (
     DaemonTimeoutError,
+    IncompatibleModelError,
     ModelReadError,
+    UnrecognizedFormatError,
     UnsupportedFormatError,
     WarmsetError,
     WarmsetWarning,
@@ -65,8 +67,13 @@ def attach_file(
 
 
 def fall_back(library: str, filename: str, error: Exception, required: Type[WarmsetError]) -> None:
-    """Warns that the library itself serves the file; raises `required` for WARMSET=require."""
+    """Warns that the library itself serves the file; raises `required` for WARMSET=require.
+
+    Does nothing where the daemon has nothing to serve of a file that is whole.
+    """
     code = error.code if isinstance(error, WarmsetError) else type(error).__name__
+    if code in _NOTHING_TO_SERVE:
+        return
     if code == DaemonTimeoutError.default_code:
         # A program with many files must not wait for each of them.
         path, now = socket_path(), time.monotonic()
@@ -83,6 +90,9 @@ def fall_back(library: str, filename: str, error: Exception, required: Type[Warm
             stacklevel=3,  # whoever called the library
         )
 
+
+# Nothing is wrong with the file: it has no tensor whose bytes are its values, or none at all.
+_NOTHING_TO_SERVE = (IncompatibleModelError.default_code, UnrecognizedFormatError.default_code)
 
 _warned: Set[str] = set()
 _silent_until: Dict[str, float] = {}  # by socket: when a daemon that was silent is asked again
