@@ -96,7 +96,17 @@ void MemoryReserve::GiveBack(ByteCount missing) {
   }
   if (missing.value() > 0 && filling_) {
     abandon_ = true;
-    mutex_.Await(absl::Condition(+[](bool* filling) { return !*filling; }, &filling_));
+    // The piece at hand alone: the next one may be begun before this thread runs again, and
+    // it may wait for loads that wait for this thread.
+    struct Wait {
+      const MemoryReserve* reserve;
+      uint64_t piece;
+    } wait{this, begun_};
+    mutex_.Await(absl::Condition(
+        +[](Wait* each) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return !each->reserve->filling_ || each->reserve->begun_ != each->piece;
+        },
+        &wait));
   }
 }
 
@@ -148,7 +158,8 @@ bool MemoryReserve::IsWanted(ByteCount size) const {
 
 std::optional<LoadMemory> MemoryReserve::PopUnwanted() {
   const auto unwanted =
-      std::find_if(pieces_.begin(), pieces_.end(), [this](const LoadMemory& piece)
+      std::find_if(pieces_.begin(), pieces_.end(),
+                   [this](const LoadMemory& piece)
                        ABSL_NO_THREAD_SAFETY_ANALYSIS { return !IsWanted(SizeOf(piece)); });
   if (unwanted == pieces_.end()) return std::nullopt;
   std::optional<LoadMemory> piece(std::move(*unwanted));
@@ -169,6 +180,7 @@ void MemoryReserve::Fill() {
       if (stopping_) return;
       filling_ = true;
       abandon_ = false;
+      ++begun_;
     }
     std::optional<LoadMemory> piece = MakePiece();
     {

@@ -1,6 +1,7 @@
 // Memory that is touched before it is needed.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <thread>
@@ -82,6 +83,7 @@ class MemoryReserve {
   std::vector<LoadMemory> pieces_ ABSL_GUARDED_BY(mutex_);
   bool filling_ ABSL_GUARDED_BY(mutex_) = false;
   bool abandon_ ABSL_GUARDED_BY(mutex_) = false;  // the piece that is being filled
+  uint64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;    // pieces, made or not
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;   // the budget may grant more than before
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

@@ -138,6 +138,22 @@ TEST(MemoryReserveTest, WithoutDescriptorsItWaitsForAChange) {
   EXPECT_EQ(budget.Use().reserve, MiB(64));
 }
 
+// The next piece may be begun before the thread that waited for the last one runs again, and
+// then it waits for the load to end that the thread itself would end.
+TEST(MemoryReserveTest, AClaimDoesNotWaitForTheNextPiece) {
+  Budget budget(MiB(128));
+  MemoryReserve reserve(budget, MiB(64));
+  const auto loading = budget.Reserve(MemoryKind::kLoading, MiB(1));
+  ASSERT_TRUE(loading.ok());
+  std::jthread others([&budget](const std::stop_token& stop) {
+    // Each return is a reason to try for the next piece.
+    while (!stop.stop_requested()) (void)budget.Reserve(MemoryKind::kEntries, ByteCount(1));
+  });
+  for (int i = 0; i < 5'000; ++i) {
+    EXPECT_FALSE(budget.Reserve(MemoryKind::kLoading, MiB(128)).ok()) << "there is no room";
+  }
+}
+
 TEST(MemoryReserveTest, LoadsAndClaimsOnManyThreads) {
   Budget budget(MiB(300));
   MemoryReserve reserve(budget, MiB(128));
