@@ -45,6 +45,7 @@ run_pytest() {
     WARMSET_BIN_DIR="$tree/build/dev/bin" WARMSET_TEST_MODELS="$tree/.cache/models" \
     WARMSET_REAL_MODELS="$tree/.cache/real-models" \
     "$venv_python" -m pytest -q -p no:cacheprovider -o tmp_path_retention_policy=failed \
+    -o faulthandler_timeout=180 \
     --junitxml="$report" "$@")
 }
 

@@ -1,5 +1,10 @@
 """Clients that are Python processes of their own, and talk with the test over pipes."""
 
+import os
+import select
+
+from .session import PATIENCE
+
 # Attaches argv[1] and says so; what a test adds runs after that.
 ATTACH = """
 import sys, warmset
@@ -16,7 +21,20 @@ def say(process, line=""):
 
 def expect(process, *lines):
     for line in lines:
-        assert process.stdout.readline().strip() == line
+        assert _line(process) == line
+
+
+def _line(process):
+    """The next line, byte by byte, so that nothing waits in a buffer that select() can't see."""
+    content, pipe = b"", process.stdout.fileno()
+    while not content.endswith(b"\n"):
+        readable, _, _ = select.select([pipe], [], [], PATIENCE)
+        assert readable, f"a client that says nothing for {PATIENCE} s, after {content!r}"
+        byte = os.read(pipe, 1)
+        if not byte:
+            break
+        content += byte
+    return content.decode().strip()
 
 
 def close(process):

@@ -59,10 +59,10 @@ class CommandFailed(AssertionError):
 
 
 class Daemon:
-    """`warmset serve` on a root, a socket and a home of its own."""
+    """`warmset serve` on a root (None: none is named), a socket and a home of its own."""
 
     def __init__(self, root, flags=()):
-        self.root = pathlib.Path(root)
+        self.root = None if root is None else pathlib.Path(root)
         # Short, as a socket's path has 107 bytes at most.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="warmset-"))
         self.socket = self.folder / "s"
@@ -81,7 +81,8 @@ class Daemon:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "warmset", "serve", "--root", self.root, *self.flags],
+                [BIN / "warmset", "serve", *(("--root", self.root) if self.root else ()),
+                 *self.flags],
                 env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._answers, f"a daemon that answers at {self.socket}")
         wait_until(self._settled, "the first scan, and workers that are ready")
@@ -107,7 +108,7 @@ class Daemon:
         """SIGKILL, as the out-of-memory killer would."""
         workers = children(self.pid)
         self.process.kill()
-        self.process.wait()
+        self.process.wait(PATIENCE)
         wait_until(lambda: not any(map(alive, workers)), "the end of a killed daemon's workers")
 
     def signal(self, number):

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 HEADER = struct.Struct("<IBBH")  # payload bytes, encoding, descriptors, flags
 JSON = 1
@@ -49,8 +50,8 @@ class Session:
         self._fds = []  # that belong to frames still to come
         self._received = []
         try:
-            self.socket.connect(str(path))  # waits where the listener's queue is full
             self.socket.settimeout(PATIENCE)
+            self.socket.connect(str(path))  # waits where the listener's queue is full
             if hello:
                 self.hello = self.call("hello", protocol_major=1, protocol_minor=minor, client="e2e",
                                        held_bytes=held_bytes)
@@ -104,9 +105,14 @@ class Session:
             self._buffer += data
 
     def responses(self, number, on_progress=None):
-        """All responses to a request, progress apart: [(message, descriptors)]."""
+        """All responses to a request, progress apart: [(message, descriptors)].
+
+        A daemon that gives signs of life and no answer is a hang, too.
+        """
         found = []
+        deadline = time.monotonic() + 2 * PATIENCE
         while True:
+            assert time.monotonic() < deadline, f"request {number} is not answered"
             message, fds = self.receive()
             if int(message.get("id", 0)) != number:
                 continue
