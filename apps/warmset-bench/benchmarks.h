@@ -74,6 +74,12 @@ struct IdentifyOptions {
   unsigned rounds = 5;
 };
 Status RunIdentify(const IdentifyOptions& options);
+// What each case of a file is, by a table that may lack rows: identify_cases.cc says how
+// cases are written. One JSON object a case.
+struct IdentifyCasesOptions {
+  std::string file;
+};
+Status RunIdentifyCases(const IdentifyCasesOptions& options);
 // One file in a process of its own: prints seconds, peak MB and MB read.
 Status RunInspectChild(const std::string& file);
 

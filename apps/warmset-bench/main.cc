@@ -18,9 +18,10 @@ int main(int argc, char** argv) {
   using namespace warmset;
   using namespace warmset::bench;
 
-  CLI::App app("Measures Warmset on this machine and prints JSON. Each benchmark starts a daemon "
-               "of its own; nothing that runs already is disturbed.",
-               "warmset-bench");
+  CLI::App app(
+      "Measures Warmset on this machine and prints JSON. Each benchmark starts a daemon "
+      "of its own; nothing that runs already is disturbed.",
+      "warmset-bench");
   app.require_subcommand(1);
   std::function<Status()> action;
 
@@ -52,7 +53,8 @@ int main(int argc, char** argv) {
   command->add_option("--dir", scan.folder, "folder for the library")->capture_default_str();
   command->add_option("--files", scan.files, "safetensors files")->capture_default_str();
   command->add_option("--folders", scan.folders, "folders they lie in")->capture_default_str();
-  command->add_option("--rounds", scan.rounds, "daemons that know nothing yet")->capture_default_str();
+  command->add_option("--rounds", scan.rounds, "daemons that know nothing yet")
+      ->capture_default_str();
   Example(command, "warmset-bench scan --dir /mnt/models");
   command->callback([&] { action = [&] { return RunScan(scan); }; });
 
@@ -121,6 +123,12 @@ int main(int argc, char** argv) {
   command->add_option("--rounds", identify.rounds, "of all headers")->capture_default_str();
   Example(command, "warmset-bench identify --tensors 2000");
   command->callback([&] { action = [&] { return RunIdentify(identify); }; });
+
+  IdentifyCasesOptions cases;
+  command = app.add_subcommand("identify-cases", "What models of a file of cases are");
+  command->add_option("file", cases.file, "as bench/identification.py writes it")->required();
+  Example(command, "warmset-bench identify-cases cases.tsv");
+  command->callback([&] { action = [&] { return RunIdentifyCases(cases); }; });
 
   std::string child_file;
   command = app.add_subcommand("inspect-child", "")->group("");

@@ -26,10 +26,10 @@ SECONDS = 60  # a class that takes longer to build is left out
 
 
 class Form(collections.namedtuple("Form", "library kind_of cls module layout prefix base variants "
-                                          "width words tells")):
+                                          "width words tells shapes")):
     """One class: `base` and `variants` are sets of (name, rank); kind_of is a model type of
     transformers, a folder of spandrel, else empty; tells: {(name, dim): size} of what released
-    models mostly keep of the defaults."""
+    models mostly keep of the defaults; shapes: {name: shape} of the defaults, for measures."""
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ def diffusers_forms(log):
                 log(f"{name}: {error}")
                 continue
             if base is None:
-                base, width = names_of(shapes), width_of(shapes)
+                base, width, base_shapes = names_of(shapes), width_of(shapes), shapes
                 tells = tells_of(shapes, False)
                 variants |= variants_of(parameters, build)
             else:
@@ -169,7 +169,7 @@ def diffusers_forms(log):
         if base:
             words = frozenset([name, *users.get(name, ())])
             yield Form("diffusers", "", name, cls.__module__, "", "", base, variants, width, words,
-                       tells)
+                       tells, base_shapes)
 
 
 def pipelines_of(diffusers, classes):
@@ -309,7 +309,7 @@ def transformers_forms(log):
                 yield Form("transformers", model_type, name, module_name, layout,
                            classes[name].base_model_prefix or "", names_of(shapes),
                            variants.get(layout, set()) if name == largest else set(),
-                           width_of(shapes), words, tells_of(shapes, True))
+                           width_of(shapes), words, tells_of(shapes, True), shapes)
 
 
 def transformers_tasks():
@@ -364,4 +364,5 @@ def spandrel_forms(log):
                     log(f"{folder} {name}: {error}")
                     continue
                 yield Form("spandrel", folder, name, module.__name__, "", "", names_of(shapes),
-                           variants_of(parameters, build, more), width_of(shapes), frozenset([name]), {})
+                           variants_of(parameters, build, more), width_of(shapes), frozenset([name]), {},
+                           shapes)

@@ -112,6 +112,8 @@ constexpr std::array kRules = {
     ModelRule{"sd2", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1024"},
     ModelRule{"sdxl", "embedding", .9, "{emb_params,string_to_param.*}[-1]=1280"},
     ModelRule{"", "embedding", .7, "{emb_params,string_to_param.*}"},
+    // What PEFT learns in place of a prompt, for a model that only its configuration names.
+    ModelRule{"", "embedding", .9, "prompt_embeddings[rank]=2 tensors<8"},
     // diffusers names the tensor by the word it teaches.
     ModelRule{"sd1", "embedding", .3, "tensors<10 *[-1]=768 $word_only"},
     ModelRule{"sd2", "embedding", .3, "tensors<10 *[-1]=1024 $word_only"},

@@ -53,7 +53,7 @@ Atlas::Atlas(std::span<const AtlasRow> rows, std::span<const std::string_view> s
   for (uint32_t i = 0; i < rows.size(); ++i) {
     AddNames(i, rows[i].core, true, shared);
     AddNames(i, rows[i].more, false, shared);
-    AddTells(i);
+    tells_[i] = {TellsOf(rows[i].tells, rows[i].prefix), TellsOf(rows[i].sizes, rows[i].prefix)};
     ExpandNames(rows[i].words, shared,
                 [&](const std::string& word, size_t) { words_[word].push_back(&rows[i]); });
   }
@@ -64,6 +64,9 @@ const Atlas& Atlas::Builtin() {
   static const Atlas* const atlas = new Atlas(kRows, kShared);
   return *atlas;
 }
+
+std::span<const AtlasRow> Atlas::BuiltinRows() { return kRows; }
+std::span<const std::string_view> Atlas::BuiltinShared() { return kShared; }
 
 void Atlas::AddNames(uint32_t row, std::string_view expression, bool core,
                      std::span<const std::string_view> shared) {
@@ -81,34 +84,42 @@ void Atlas::AddNames(uint32_t row, std::string_view expression, bool core,
   });
 }
 
-void Atlas::AddTells(uint32_t row) {
-  const std::string prefix(rows_[row].prefix);
-  ForEachWord(rows_[row].tells, ',', [&](std::string_view text) {
-    const size_t bracket = text.find('[');
-    const size_t equals = text.find('=', bracket);
+std::vector<Atlas::Tell> Atlas::TellsOf(std::string_view text, std::string_view prefix) {
+  std::vector<Tell> tells;
+  ForEachWord(text, ',', [&](std::string_view word) {
+    const size_t bracket = word.find('[');
+    const size_t equals = word.find('=', bracket);
     Tell tell{};
-    std::from_chars(&text[bracket + 1], text.data() + equals, tell.dim);
-    std::from_chars(&text[equals + 1], text.data() + text.size(), tell.size);
-    ExpandNames(text.substr(0, bracket), {}, [&](const std::string& name, size_t rank) {
+    std::from_chars(&word[bracket + 1], word.data() + equals, tell.dim);
+    std::from_chars(&word[equals + 1], word.data() + word.size(), tell.size);
+    ExpandNames(word.substr(0, bracket), {}, [&](const std::string& name, size_t rank) {
       tell.names = {HashOfName(NormalizedName(name), rank),
-                    HashOfName(NormalizedName(prefix + "." + name), rank)};
+                    HashOfName(NormalizedName(std::string(prefix) + "." + name), rank)};
     });
-    tells_[row].push_back(tell);
+    tells.push_back(tell);
   });
+  return tells;
 }
 
-void Atlas::CountTells(const NameSet& names, Likeness& likeness) const {
-  const auto row = static_cast<size_t>(likeness.row - rows_.data());
-  likeness.tells = static_cast<uint32_t>(tells_[row].size());
-  for (const Tell& tell : tells_[row]) {
+size_t Atlas::Told(const NameSet& names, std::span<const Tell> tells) {
+  size_t told = 0;
+  for (const Tell& tell : tells) {
     for (const uint64_t hash : tell.names) {
       const auto found = names.names().find(hash);
       if (found == names.names().end()) continue;
       const auto& shape = found->second.shape;
-      if (tell.dim < shape.size() && shape[tell.dim] == tell.size) ++likeness.told;
+      if (tell.dim < shape.size() && shape[tell.dim] == tell.size) ++told;
       break;
     }
   }
+  return told;
+}
+
+void Atlas::CountTells(const NameSet& names, Likeness& likeness) const {
+  const Tells& of = tells_[static_cast<size_t>(likeness.row - rows_.data())];
+  likeness.tells = static_cast<uint32_t>(of.tells.size());
+  likeness.told = static_cast<uint32_t>(Told(names, of.tells));
+  likeness.sized = !of.sizes.empty() && Told(names, of.sizes) == of.sizes.size();
 }
 
 double Atlas::WeightOf(size_t rows_with_it) const {
@@ -130,21 +141,27 @@ void Atlas::WeighNames() {
 std::vector<Likeness> Atlas::Match(const NameSet& names) const {
   struct Sums {
     double explained = 0;
+    double elements = 0;
     double core = 0;
     double typical = 0;
   };
   std::vector<Sums> sums(rows_.size());
   double all = static_cast<double>(names.left_out()) * unknown_weight_;
+  double all_elements = 0;
   for (const auto& [hash, name] : names.names()) {
     const auto postings = names_.Find(name.weight);
     if (postings.empty()) {
-      if (!name.packing) all += unknown_weight_;
+      if (name.packing) continue;
+      all += unknown_weight_;
+      all_elements += name.elements;
       continue;
     }
+    all_elements += name.elements;
     const double weight = WeightOf(postings.size());
     all += weight;
     for (const auto& [_, posting] : postings) {
       sums[posting.row].explained += weight;
+      sums[posting.row].elements += name.elements;
       if (posting.more) continue;
       sums[posting.row].core += posting.core_weight;
       sums[posting.row].typical += weight;
@@ -157,6 +174,7 @@ std::vector<Likeness> Atlas::Match(const NameSet& names) const {
     if (explained < kLeast || core_weights_[row] == 0) continue;
     matches.push_back({&rows_[row], Rounded(explained),
                        Rounded(std::min(1.0, sums[row].core / core_weights_[row])),
+                       all_elements == 0 ? 1 : sums[row].elements / all_elements,
                        std::round(sums[row].typical / all * kTypicalSteps) / kTypicalSteps});
   }
   SortLikest(matches);

@@ -27,6 +27,8 @@ struct AtlasRow {
   std::string_view more;    // names that some have
   // Sizes by default that its relatives do not have, "name[dim]=size" with commas between.
   std::string_view tells;
+  // Sizes by default that hardly any architecture has, likewise.
+  std::string_view sizes = "";
 };
 
 // How like a row a group of tensors is, both from 0 to 1. Rare names weigh more.
@@ -34,9 +36,11 @@ struct Likeness {
   const AtlasRow* row = nullptr;
   double explained = 0;  // of the group's names
   double complete = 0;   // of the row's core
+  double bulk = 0;       // of the group's elements, those under names that the row has
   double typical = 0;    // of the group's names, those of the row's core; in quarters
   uint32_t tells = 0;    // that the row has; only of the likest rows
   uint32_t told = 0;     // those that the group's shapes fulfil
+  bool sized = false;    // the row has sizes, and the group's shapes have all of them
   double value() const { return explained < complete ? explained : complete; }
 };
 
@@ -55,6 +59,9 @@ class Atlas {
 
   // The generated table; valid for the whole program.
   static const Atlas& Builtin();
+  // What it is made of, for measures with some rows left out.
+  static std::span<const AtlasRow> BuiltinRows();
+  static std::span<const std::string_view> BuiltinShared();
 
   // The rows that explain some of the names: the kSorted likest ones first, in order, the
   // others in none.
@@ -80,26 +87,32 @@ class Atlas {
     double core_weight;  // of that one; 0 when it is not in the row's core
     friend auto operator<=>(const Posting&, const Posting&) = default;
   };
+  // "name[dim]=size" of a row.
   struct Tell {
     std::array<uint64_t, 2> names;  // hashes without and with the row's prefix
     size_t dim;
     uint64_t size;
   };
+  struct Tells {
+    std::vector<Tell> tells;
+    std::vector<Tell> sizes;
+  };
 
   void AddNames(uint32_t row, std::string_view expression, bool core,
                 std::span<const std::string_view> shared);
-  void AddTells(uint32_t row);
   void WeighNames();
   // The rarer the name, the more.
   double WeightOf(size_t rows_with_it) const;
   void CountTells(const NameSet& names, Likeness& likeness) const;
+  static std::vector<Tell> TellsOf(std::string_view text, std::string_view prefix);
+  static size_t Told(const NameSet& names, std::span<const Tell> tells);
 
   std::span<const AtlasRow> rows_;
-  HashIndex<Posting> names_;              // by HashOfName()
-  HashIndex<uint32_t> layers_;            // rows by HashOfLayer()
-  std::vector<double> core_weights_;      // by row
-  std::vector<std::vector<Tell>> tells_;  // by row
-  double unknown_weight_ = 0;             // of a name that no row has
+  HashIndex<Posting> names_;          // by HashOfName()
+  HashIndex<uint32_t> layers_;        // rows by HashOfLayer()
+  std::vector<double> core_weights_;  // by row
+  std::vector<Tells> tells_;          // by row
+  double unknown_weight_ = 0;         // of a name that no row has
   std::map<std::string, std::vector<const AtlasRow*>, std::less<>> words_;
 };
 

@@ -26,7 +26,7 @@ constexpr AtlasRow kRows[] = {
     {"new", "llm", "NewModel", "", 8, "{norm.weight:1,layers.#.{attn.{k,q}.weight,mlp.weight}}", "",
      "layers.#.mlp.weight[0]=64"},
     {"picture", "transformer", "PictureModel", "body", 16, "{blocks.#.$1,conv_in.weight:4}",
-     "extra.weight", ""},
+     "extra.weight", "", "conv_in.weight:4[0]=48"},
 };
 const Atlas& TestAtlas() {
   static const Atlas* const atlas = new Atlas(kRows, kShared);
@@ -75,6 +75,12 @@ TEST(NameSetTest, NumbersBetweenDotsAreAlike) {
   EXPECT_NE(HashOfName("conv.weight", 4), HashOfName("conv.weight", 5));
   EXPECT_EQ(HashOfLayer("down_blocks_1_attn1_to_q"), HashOfLayer("down.blocks.2.attn1.to.q"));
   EXPECT_THAT(Old().names(), SizeIs(4));
+}
+
+TEST(NameSetTest, TheNumbersOfCosmosBlocksAreAlike) {
+  EXPECT_EQ(HashOfName("blocks.block0.x.weight", 2), HashOfName("blocks.block17.x.weight", 2));
+  EXPECT_NE(HashOfName("blocks.block0.x.weight", 2), HashOfName("blocks.0.x.weight", 2));
+  EXPECT_NE(HashOfName("mid.block_1.weight", 2), HashOfName("mid.block_2.weight", 2));
 }
 
 TEST(NameSetTest, PackedWeightsAreWeights) {
@@ -167,6 +173,43 @@ TEST(JoinCandidatesTest, RelativesThatNothingTellsApartAreUncertain) {
   EXPECT_THAT(NamesOf(joined), UnorderedElementsAre("old", "new"));
   EXPECT_EQ(joined[0].name, "old");
   EXPECT_LT(joined[0].confidence, 0.6);
+}
+
+NameSet Picture(uint64_t width) {
+  return Names({{"blocks.3.attn.to_k.weight", {16, 16}},
+                {"blocks.3.attn.to_q.weight", {16, 16}},
+                {"blocks.3.attn.to_k.bias", {16}},
+                {"blocks.3.attn.to_q.bias", {16}},
+                {"conv_in.weight", {width, 4, 3, 3}}});
+}
+
+TEST(JoinCandidatesTest, NamesAloneAreNotSure) {
+  const auto by_names = JoinCandidates({}, TestAtlas().Match(Picture(16)));
+  ASSERT_THAT(NamesOf(by_names), ElementsAre("picture"));
+  EXPECT_LT(by_names[0].confidence, 0.8);
+  const Candidate rule{"picture-large", "picture-large", "transformer", 0.95, {"a name"}};
+  EXPECT_LT(JoinCandidates({rule}, TestAtlas().Match(Picture(16)))[0].confidence, 0.8);
+}
+
+TEST(JoinCandidatesTest, SizesThatHardlyAnyOtherHasMakeItSure) {
+  const auto sized = JoinCandidates({}, TestAtlas().Match(Picture(48)));
+  ASSERT_THAT(NamesOf(sized), ElementsAre("picture"));
+  EXPECT_GT(sized[0].confidence, 0.9);
+  const Candidate rule{"picture-small", "picture-small", "transformer", 0.9, {"a size"}, "", true};
+  EXPECT_GT(JoinCandidates({rule}, TestAtlas().Match(Picture(16)))[0].confidence, 0.9);
+}
+
+TEST(JoinCandidatesTest, AMassOfUnknownTensorsMakesItUnsure) {
+  NameSet names = Picture(48);
+  const std::vector<uint64_t> huge = {1 << 20, 1 << 10};
+  names.Add("conv_in.scales", huge);  // a quantisation's own
+  auto matches = TestAtlas().Match(names);
+  ASSERT_FALSE(matches.empty());
+  EXPECT_EQ(matches[0].bulk, 1);
+  names.Add("unknown.weight", huge);
+  EXPECT_LT(TestAtlas().Match(names)[0].bulk, 0.1);
+  matches[0].bulk = 0.5;
+  EXPECT_LT(JoinCandidates({}, matches)[0].confidence, 0.8);
 }
 
 TEST(JoinCandidatesTest, ASizeTellsRelativesApart) {

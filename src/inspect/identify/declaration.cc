@@ -7,14 +7,52 @@
 #include "fmt/format.h"
 #include "inspect/identify/atlas.h"
 #include "inspect/identify/join_candidates.h"
+#include "inspect/identify/name_pattern.h"
 #include "inspect/identify/rules.h"
 #include "inspect/shard_index.h"
 
 namespace warmset {
 namespace {
 
-// Is left of what tensors say of a model whose class no library knows.
-constexpr double kUnknownClass = 0.5;
+// What GGUF's general.architecture means where it is no language model: patterns, in
+// llama.cpp's words, those of ComfyUI-GGUF and of the programs that copy it.
+struct GgufArchitecture {
+  std::string_view pattern;
+  std::string_view type;       // empty: the word says nothing
+  std::string_view name = "";  // of the architecture where it is another word
+};
+constexpr std::array kGgufArchitectures = {
+    GgufArchitecture{"{pig,cow,gig,unknown,(unknown)}", ""},
+    GgufArchitecture{"*bert*", "text_encoder"},
+    GgufArchitecture{"{gemma-embedding,llama-embed}", "text_encoder"},
+    GgufArchitecture{"t5{,encoder}", "text_encoder", "t5"},
+    GgufArchitecture{"umt5{,encoder}", "text_encoder", "umt5"},
+    GgufArchitecture{"{wavtokenizer-dec,whisper}", "audio"},
+    GgufArchitecture{"{sd1,sdxl,svd}", "unet"},
+    GgufArchitecture{"flux", "transformer", "flux.1"},
+    GgufArchitecture{"sd3", "transformer"},
+    GgufArchitecture{"aura", "transformer", "auraflow"},
+    GgufArchitecture{"hidream", "transformer", "hidream-i1"},
+    GgufArchitecture{"ltxv", "transformer", "ltx-video"},
+    GgufArchitecture{"hyvid", "transformer", "hunyuan-video"},
+    GgufArchitecture{"qwen_image", "transformer", "qwen-image"},
+    GgufArchitecture{"{chroma,cosmos,lumina2,mochi,sana,wan}", "transformer"},
+    GgufArchitecture{"{hunyuan_image,hyimg}", "transformer", "hunyuan-image-2.1"},
+    GgufArchitecture{"{z_image,zimage}", "transformer", "z-image"},
+};
+
+const GgufArchitecture* FindGguf(std::string_view word) {
+  for (const GgufArchitecture& each : kGgufArchitectures) {
+    for (const std::string& pattern : ExpandAlternatives(each.pattern)) {
+      if (MatchesName(pattern, word)) return &each;
+    }
+  }
+  return nullptr;
+}
+// In a diffusion model by general.architecture alone.
+constexpr double kShared = 0.7;
+// At most, in a base that an adapter's tensors alone tell.
+constexpr double kBaseByLayers = 0.6;
 
 // What a configuration says, from the atlas or from the patterns of class names.
 struct Declaration {
@@ -24,8 +62,7 @@ struct Declaration {
   bool known = false;         // the class or the model type is a library's
 };
 
-Declaration Declared(std::string_view class_name, std::string_view model_type) {
-  const Atlas& atlas = Atlas::Builtin();
+Declaration Declared(const Atlas& atlas, std::string_view class_name, std::string_view model_type) {
   auto rows = atlas.FindWord(class_name);
   if (rows.empty()) rows = atlas.FindWord(model_type);
   Declaration declared;
@@ -50,7 +87,7 @@ Declaration Declared(std::string_view class_name, std::string_view model_type) {
 }
 
 // The model type that the last part of "org/Qwen2.5-7B" begins or goes on with: "qwen2".
-const AtlasRow* FamilyIn(std::string_view base) {
+const AtlasRow* FamilyIn(const Atlas& atlas, std::string_view base) {
   const std::string_view last = base.substr(base.find_last_of('/') + 1);
   std::vector<std::string> words(1);
   for (const char c : last) {
@@ -61,8 +98,8 @@ const AtlasRow* FamilyIn(std::string_view base) {
       words.emplace_back();
     }
   }
-  const auto find = [](const std::string& word) -> const AtlasRow* {
-    const auto rows = Atlas::Builtin().FindWord(word);
+  const auto find = [&](const std::string& word) -> const AtlasRow* {
+    const auto rows = atlas.FindWord(word);
     return rows.empty() || rows[0]->name.starts_with('?') ? nullptr : rows[0];
   };
   for (size_t i = 0; i < words.size(); ++i) {
@@ -112,6 +149,14 @@ std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool 
   if (name.empty()) return std::nullopt;
   const std::string blocks = name + ".block_count";
   Candidate candidate{name, name, "llm", kDeclared, {"general.architecture is " + name}};
+  if (const GgufArchitecture* known = FindGguf(name)) {
+    if (known->type.empty()) return std::nullopt;
+    candidate.type = known->type;
+    if (!known->name.empty()) candidate.name = candidate.base = known->name;
+    // Several models share what a diffusion model's word stands for: the tensors say more.
+    if (RowOfType(candidate.type).kind == "diffusion_model") candidate.confidence = kShared;
+    candidate.lacks = RowOfType(candidate.type).lacks;
+  }
   if (is_lora || value("general.type") == "adapter") {
     candidate.type = "lora";
   } else if (!value(blocks).empty()) {
@@ -120,17 +165,30 @@ std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool 
   return candidate;
 }
 
+namespace {
+
+// PEFT's types that learn what stands for a prompt; the others change layers.
+constexpr std::array<std::string_view, 6> kPrompts = {
+    "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "PROMPT_TUNING"};
+
+}  // namespace
+
 std::string AddAdapterBase(const ModelEvidence& evidence, std::string& type,
                            std::vector<Candidate>& candidates) {
   const std::string_view peft_type = PlainName(evidence.peft_type);
-  if (type == "model" && !peft_type.empty()) {
-    const bool is_prompt = peft_type.ends_with("_TUNING");
-    type = is_prompt ? "embedding" : "lora";
-    for (Candidate& each : candidates) each.type = type;
+  if (!peft_type.empty()) {
+    const bool is_prompt = std::find(kPrompts.begin(), kPrompts.end(), peft_type) != kPrompts.end();
+    const std::string declared = is_prompt ? "embedding" : "lora";
+    // Layers that it holds whole are those of the model that it changes.
+    for (Candidate& each : candidates) {
+      if (each.type != declared) each.confidence = std::min(each.confidence, kBaseByLayers);
+      each.type = declared;
+    }
+    type = declared;
   }
   const std::string base(PlainName(evidence.adapter_base));
   if (base.empty() || !RowOfType(type).needs_base) return {};
-  const AtlasRow* family = FamilyIn(base);
+  const AtlasRow* family = FamilyIn(AtlasFor(evidence), base);
   if (family != nullptr && (candidates.empty() || candidates[0].name.empty())) {
     candidates = DeclaredCandidates(family->name, type, "adapter_config.json names " + base);
   }
@@ -146,7 +204,7 @@ void AddConfiguration(const ModelEvidence& evidence, std::string& type,
       !class_name.empty()   ? "the configuration names " + class_name
       : !model_type.empty() ? "the configuration names " + model_type
                             : fmt::format("it lies in the folder {}", PlainName(evidence.folder));
-  const Declaration declaration = Declared(class_name, model_type);
+  const Declaration declaration = Declared(AtlasFor(evidence), class_name, model_type);
   const std::string_view place = WithoutNumber(evidence.folder);
   // A pipeline's language model is its text encoder.
   const bool by_place = !place.empty() && (declaration.type.empty() || declaration.type == "llm");

@@ -14,6 +14,8 @@ namespace warmset {
 
 // The confidence in a configuration or metadata that must be right.
 inline constexpr double kDeclared = 0.9;
+// Is left of what tensors say of a model whose class no library knows.
+inline constexpr double kUnknownClass = 0.5;
 // From there on, tensors contradict a declaration.
 inline constexpr double kDisagrees = 0.9;
 
@@ -28,7 +30,7 @@ std::string_view WithoutNumber(std::string_view name);
 std::vector<Candidate> DeclaredCandidates(std::string_view architectures, std::string_view type,
                                           const std::string& says);
 
-// GGUF files name their architecture. Those of no rule are language models.
+// GGUF files name their architecture. Those that no table has are language models.
 std::optional<Candidate> DeclaredByMetadata(const ModelEvidence& evidence, bool is_lora);
 
 // Changes what the tensors said to what the configuration's class and type say: the

@@ -91,7 +91,6 @@ constexpr std::array kRules = {
     ModelRule{"sd3-medium", "transformer", .9,
               "$hub_sd3 !transformer_blocks.37.* "
               "!transformer_blocks.0.attn2.to_q.weight"},
-    ModelRule{"sd3", "transformer", .8, "@general.architecture=sd3"},
 
     // Flux. What comes in tells its use; 128 fits Depth and Canny alike.
     ModelRule{"flux.1-dev", "transformer", .95, "$flux img_in.weight[1]=64 guidance_in.*"},
@@ -151,15 +150,12 @@ constexpr std::array kRules = {
     ModelRule{"ltx-2", "transformer", .95,
               "adaln_single.emb.timestep_embedder.linear_1.bias patchify_proj.weight "
               "audio_patchify_proj.weight"},
-    ModelRule{"ltx-video", "transformer", .8, "@general.architecture=ltxv"},
 
     ModelRule{"lumina2", "transformer", .95, "cap_embedder.1.weight[0]=2304 noise_refiner.*"},
     ModelRule{"z-image", "transformer", .95, "cap_embedder.1.weight[0]=3840 noise_refiner.*"},
     ModelRule{"lumina2", "transformer", .9,
               "time_caption_embed.caption_embedder.1.weight[0]=2304 noise_refiner.*"},
-    ModelRule{"lumina2", "transformer", .7, "@general.architecture=lumina2"},
     ModelRule{"qwen-image", "transformer", .9, "$qwen_image"},
-    ModelRule{"qwen-image", "transformer", .8, "@general.architecture=qwen_image"},
 
     // Wan. The 14B model of 2.1 and each expert of 2.2 have the same tensors.
     ModelRule{"wan2.1-1.3b", "transformer", .95, "$wan_main patch_embedding.weight[0]=1536"},
@@ -181,16 +177,13 @@ constexpr std::array kRules = {
               "@name=*noise*"},
     ModelRule{"wan", "transformer", .7,
               "blocks.0.*.weight[rank]=2 {head.modulation,text_embedding.0.weight}"},
-    ModelRule{"wan", "transformer", .7, "@general.architecture=wan"},
     ModelRule{"hunyuan-video", "transformer", .95, "txt_in.individual_token_refiner.*"},
     ModelRule{"hunyuan-video", "transformer", .9, "context_embedder.token_refiner.*"},
-    ModelRule{"hunyuan-video", "transformer", .8, "@general.architecture=hyvid"},
 
     // Known by their keys in ComfyUI's model detection.
     ModelRule{"cosmos-predict1", "transformer", .9, "blocks.block0.* x_embedder.proj.1.weight"},
     ModelRule{"cosmos-predict2", "transformer", .85,
               "blocks.0.mlp.layer1.weight x_embedder.proj.1.weight"},
-    ModelRule{"cosmos", "transformer", .7, "@general.architecture=cosmos"},
     ModelRule{"auraflow", "transformer", .9, "double_layers.0.attn.w1q.weight"},
     ModelRule{"hidream-i1", "transformer", .9, "caption_projection.0.linear.weight"},
     ModelRule{"mochi", "transformer", .9, "t5_yproj.weight"},

@@ -127,11 +127,6 @@ constexpr std::array kRules = {
     ModelRule{"", "image_encoder", .9, "@general.type=mmproj"},
     ModelRule{"", "image_encoder", .9, "@general.architecture=clip"},
 
-    // GGUF files of encoders; other architectures there are language models.
-    ModelRule{"t5", "text_encoder", .8, "@general.architecture=t5*"},
-    ModelRule{"bert", "text_encoder", .8, "@general.architecture=*bert*"},
-    ModelRule{"whisper", "audio", .8, "@general.architecture=whisper"},
-
     // VAEs. SD's and SDXL's differ in nothing but values, so only the file's name helps.
     ModelRule{"sd1-vae", "vae", .5, "$vae2d decoder.conv_in.weight[1]=4"},
     ModelRule{"sdxl-vae", "vae", .4, "$vae2d decoder.conv_in.weight[1]=4"},

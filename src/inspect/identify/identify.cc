@@ -63,12 +63,12 @@ std::string TypeOfPart(const TensorPart& part, const std::vector<Candidate>& can
 
 // A whole model's names may lie below a word of its own ("unet.", "llm."): looked for when
 // they are like nothing as they are.
-std::vector<Likeness> MatchNames(const NameSet& names) {
-  std::vector<Likeness> matches = Atlas::Builtin().Match(names);
+std::vector<Likeness> MatchNames(const Atlas& atlas, const NameSet& names) {
+  std::vector<Likeness> matches = atlas.Match(names);
   if (!matches.empty() && matches[0].value() >= kLikeNothing) return matches;
   const std::string_view word = names.CommonWord();
   if (word.empty()) return matches;
-  std::vector<Likeness> below = Atlas::Builtin().Match(names.Without(word));
+  std::vector<Likeness> below = atlas.Match(names.Without(word));
   return !below.empty() && below[0].value() >= kLikeNothing ? below : matches;
 }
 
@@ -81,14 +81,15 @@ bool HasOwnNames(const ModelEvidence& evidence) {
 class Survey {
  public:
   explicit Survey(const ModelEvidence& evidence)
-      : facts_{evidence.metadata, evidence.file_name},
+      : atlas_(AtlasFor(evidence)),
+        facts_{evidence.metadata, evidence.file_name},
         parts_(evidence.tensors, evidence.format == "dduf") {
     const TensorPart* rest = parts_.Find(Role::kRest);
     for (const TensorPart& part : parts_.parts()) {
       auto candidates = JoinCandidates(
           TensorRules().CandidatesFor(
               part.hits, &part == rest || rest == nullptr ? nullptr : &rest->hits, facts_),
-          MatchNames(part.names), HasOwnNames(evidence));
+          MatchNames(atlas_, part.names), HasOwnNames(evidence));
       std::string type = TypeOfPart(part, candidates);
       // A pair of a DDUF folder's "transformer" is what its tensors say, too.
       std::erase_if(candidates, [&](const Candidate& each) {
@@ -142,7 +143,7 @@ class Survey {
     const LoraTensors& lora = parts_.lora();
     auto candidates = LayerRules().CandidatesFor(lora.hits, nullptr, facts_);
     if (candidates.empty() || candidates[0].name.empty()) {
-      auto bases = BasesWithLayers(lora.layers);
+      auto bases = BasesWithLayers(atlas_, lora.layers);
       candidates.insert(candidates.begin(), std::make_move_iterator(bases.begin()),
                         std::make_move_iterator(bases.end()));
     }
@@ -153,6 +154,7 @@ class Survey {
     return candidates;
   }
 
+  const Atlas& atlas_;
   FileFacts facts_;
   TensorParts parts_;
   std::vector<IdentifiedPart> identified_;
@@ -227,6 +229,10 @@ Identification IdentifyArchive(const ModelEvidence& evidence, const Survey& surv
 
 }  // namespace
 
+const Atlas& AtlasFor(const ModelEvidence& evidence) {
+  return evidence.atlas == nullptr ? Atlas::Builtin() : *evidence.atlas;
+}
+
 Identification Identify(const ModelEvidence& evidence) {
   Identification found;
   // A graph's weights are not those of the model that it came from.
@@ -270,6 +276,7 @@ Identification IdentifyPipeline(std::string_view class_name, std::span<const Pip
              !rows.empty() && !rows[0]->name.starts_with('?')) {
     candidates = DeclaredCandidates(rows[0]->name, "pipeline", says);
   }
+  const bool unknown_class = candidates.empty();
   for (const PipelinePart& part : parts) {
     if (!IsDenoiser(part.type)) continue;
     bool agrees = candidates.empty();
@@ -285,7 +292,10 @@ Identification IdentifyPipeline(std::string_view class_name, std::span<const Pip
       if (known != candidates.end()) {
         AddEvidence(*known, each.confidence, each.evidence);
       } else {
-        candidates.push_back({each.name, each.name, "pipeline", each.confidence, each.evidence});
+        // A class that nothing knows may do another thing with a model that something knows.
+        const double left = name.empty() || !unknown_class ? 1 : kUnknownClass;
+        candidates.push_back(
+            {each.name, each.name, "pipeline", each.confidence * left, each.evidence});
       }
     }
     const Architecture* first =

@@ -15,6 +15,8 @@
 
 namespace warmset {
 
+class Atlas;
+
 // All there is to go by. Everything belongs to the caller.
 struct ModelEvidence {
   std::span<const TensorTable* const> tensors = {};              // of all files
@@ -28,7 +30,12 @@ struct ModelEvidence {
   // As PEFT's adapter_config.json says it, or empty.
   std::string_view adapter_base = {};
   std::string_view peft_type = {};
+  // In place of the built-in atlas, for measures; may be null.
+  const Atlas* atlas = nullptr;
 };
+
+// The atlas to look in.
+const Atlas& AtlasFor(const ModelEvidence& evidence);
 
 // Tensors of one file that make a component.
 struct TensorGroup {

@@ -354,6 +354,73 @@ TEST(IdentifyTest, PeftsOtherAdaptersAreAdapters) {
   EXPECT_THAT(vera.requires_models, ElementsAre("/models/mine"));
 }
 
+TEST(IdentifyTest, PeftsNamesAreThoseOfAdapters) {
+  const std::string layer = "base_model.model.model.layers.0.self_attn.q_proj.";
+  for (const std::string suffix :
+       {"ia3_l", "boft_R", "oft_R.weight", "vera_lambda_b", "hra_u", "c3a_kernel", "road_theta",
+        "fourierft_spectrum", "randlora_lambda", "miss_block", "trainable_tokens_delta"}) {
+    const Identification found = IdentifyTensors({{layer + suffix, {64, 1}}});
+    EXPECT_EQ(found.kind, "lora") << suffix;
+  }
+  EXPECT_EQ(IdentifyTensors({{"prompt_embeddings", {20, 4096}}}).kind, "embedding");
+}
+
+TEST(IdentifyTest, WholeLayersInAPeftFolderAreItsBaseAtMost) {
+  const Identification found =
+      IdentifyTensors(Llm({}, 4096), {.adapter_base = "/models/mine", .peft_type = "LN_TUNING"});
+  EXPECT_EQ(found.kind, "lora");
+  ASSERT_FALSE(found.architectures.empty());
+  EXPECT_LE(found.architectures[0].confidence, 0.6);
+  EXPECT_THAT(found.requires_models, ElementsAre("/models/mine"));
+}
+
+TEST(IdentifyTest, LayersOfManyModelsTellABaseThatIsAGuess) {
+  const std::string layer = "base_model.model.model.layers.0.self_attn.";
+  const Identification found =
+      IdentifyTensors(Peft(layer + "q_proj", 4096, 4096) + Peft(layer + "k_proj", 4096, 1024));
+  EXPECT_EQ(found.kind, "lora");
+  ASSERT_FALSE(found.architectures.empty());
+  EXPECT_EQ(found.architectures[0].name, "llama");
+  EXPECT_LT(found.architectures[0].confidence, 0.5);
+}
+
+TEST(IdentifyTest, GgufNamesItsArchitecture) {
+  struct GgufCase {
+    std::string word;
+    std::string kind;
+    std::string name;
+  };
+  for (const GgufCase& test : {
+           GgufCase{"nomic-bert", "text_encoder", "nomic-bert"},
+           GgufCase{"gemma-embedding", "text_encoder", "gemma-embedding"},
+           GgufCase{"t5encoder", "text_encoder", "t5"},
+           GgufCase{"wavtokenizer-dec", "audio", "wavtokenizer-dec"},
+           GgufCase{"granitehybrid", "llm", "granitehybrid"},
+           GgufCase{"aura", "diffusion_model", "auraflow"},
+           GgufCase{"sdxl", "diffusion_model", "sdxl"},
+           GgufCase{"hyvid", "diffusion_model", "hunyuan-video"},
+           GgufCase{"clip", "clip_vision", ""}, GgufCase{"pig", "model", ""},  // says nothing
+       }) {
+    const std::map<std::string, std::string> metadata = {{"general.architecture", test.word}};
+    const Identification found =
+        IdentifyTensors({{"some.weight", {8, 8}}}, {.metadata = &metadata});
+    EXPECT_EQ(found.kind, test.kind) << test.word;
+    EXPECT_EQ(found.architectures.empty() ? "" : found.architectures[0].name, test.name)
+        << test.word;
+  }
+}
+
+TEST(IdentifyTest, AnUnknownPipelineOfAKnownModelIsUncertain) {
+  Identification denoiser;
+  denoiser.type = "unet";
+  denoiser.architectures = {{"sdxl", 0.95, {"a size"}}};
+  const PipelinePart parts[] = {{"unet", denoiser}};
+  const Identification found = IdentifyPipeline("NeverHeardOfPipeline", parts);
+  ASSERT_FALSE(found.architectures.empty());
+  EXPECT_EQ(found.architectures[0].name, "sdxl");
+  EXPECT_LT(found.architectures[0].confidence, 0.8);
+}
+
 TEST(IdentifyTest, TheLayersOfALoraThatNoRuleKnowsTellItsBase) {
   const Identification found =
       IdentifyTensors(Peft("transformer.transformer_blocks.0.attn1.to_q", 3072, 3072) +

@@ -27,6 +27,13 @@ constexpr double kSure = 0.95;
 constexpr double kUntold = 0.55;  // of the confidence has the first of several that are as like
 constexpr double kTold = 0.75;    // at most, when a size or two told it
 constexpr uint32_t kManyTells = 3;
+constexpr std::string_view kSharesVocabularies = "llm";
+// At most, where names alone say it: a newer relative may have the same names. Upscalers had
+// none so far.
+constexpr double kNamesOnly = 0.75;
+constexpr std::string_view kNoRelatives = "upscaler";
+// Of a model's elements; with fewer under names that a row has, it is more than that row.
+constexpr double kMostElements = 0.9;
 constexpr size_t kMaxBases = 3;  // more that have a LoRA's layers tell nothing
 // Below, names are those of a relative: confidence falls fast towards it, then slower.
 constexpr double kAlmost = 0.95;
@@ -44,6 +51,11 @@ std::string EvidenceOf(const Likeness& likeness) {
                      likeness.explained * 100, name, likeness.complete * 100);
 }
 
+std::string_view NameOf(const AtlasRow& row) {
+  const std::string_view names = row.name.substr(ByRules(row) ? 1 : 0);
+  return names.substr(0, names.find('|'));
+}
+
 // The row's architectures are related to that one, or there is none.
 bool Has(const AtlasRow& row, std::string_view name) {
   bool has = name.empty();
@@ -55,14 +67,25 @@ bool Has(const AtlasRow& row, std::string_view name) {
 // One for each architecture of rows that are equally like, which share the confidence:
 // shapes as in the library's defaults tell them apart, else the best known comes first.
 std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
-  const auto is_told = [](const Likeness& each) {
-    return each.tells > 0 && each.told == each.tells;
+  const bool by_sizes = std::any_of(rows.begin(), rows.end(), [&](const Likeness& each) {
+    return !Has(*each.row, NameOf(*rows[0].row));  // relatives that sizes may tell apart
+  });
+  // Language models with the same names have each other's vocabularies.
+  const auto is_sized = [&](const Likeness& each) {
+    return by_sizes && each.sized && each.row->type != kSharesVocabularies;
+  };
+  const auto is_told = [&](const Likeness& each) {
+    return (each.tells > 0 && each.told == each.tells) || is_sized(each);
   };
   double most = kUntold;
   if (ByRules(*rows[0].row)) rows.resize(1);
   if (std::any_of(rows.begin(), rows.end(), is_told)) {
-    std::erase_if(rows, [&](const Likeness& each) { return each.tells > 0 && !is_told(each); });
-    if (is_told(rows[0])) most = rows[0].tells >= kManyTells ? kSure : kTold;
+    const bool any_sized = std::any_of(rows.begin(), rows.end(), is_sized);
+    std::erase_if(rows, [&](const Likeness& each) {
+      return !is_told(each) && (each.tells > 0 || (any_sized && !each.row->sizes.empty()));
+    });
+    const bool many = rows[0].tells >= kManyTells && rows[0].told == rows[0].tells;
+    if (is_told(rows[0])) most = many ? kSure : kTold;
   }
   std::vector<Candidate> candidates;
   for (const Likeness& each : rows) {
@@ -78,7 +101,8 @@ std::vector<Candidate> CandidatesOf(std::vector<Likeness> rows) {
                             std::string(type),
                             ConfidenceOf(each),
                             {EvidenceOf(each)},
-                            std::string(RowOfType(type).lacks)});
+                            std::string(RowOfType(type).lacks),
+                            each.sized && each.bulk >= kMostElements});
     };
     if (ByRules(*each.row)) {
       add("");
@@ -146,6 +170,13 @@ bool AllAre(std::span<const Likeness> rows, std::string_view name) {
          (!name.empty() && std::any_of(rows.begin(), rows.end(), leaves));
 }
 
+void CapUnsized(std::vector<Candidate>& candidates) {
+  for (Candidate& each : candidates) {
+    if (each.sized || each.name.empty() || each.type == kNoRelatives) continue;
+    each.confidence = std::min(each.confidence, kNamesOnly);
+  }
+}
+
 }  // namespace
 
 bool IsRelated(std::string_view a, std::string_view b) {
@@ -168,6 +199,7 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
   std::vector<Candidate> joined = std::move(by_rules);
   if (best < kGuess) {
     RankCandidates(joined);
+    if (!own_names) CapUnsized(joined);
     return joined;
   }
   for (Candidate& each : CandidatesOf(first)) {
@@ -181,6 +213,7 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
     // A rule's guess among relatives is no second reason for the best known of them.
     const double most = std::max(known->confidence, each.confidence);
     AddEvidence(*known, each.confidence, each.evidence);
+    known->sized = known->sized || each.sized;
     if (!AllAre(first, known->name)) known->confidence = most;
   }
   RankCandidates(joined);
@@ -190,12 +223,13 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
       each.confidence = std::min(each.confidence, kTold);
     }
   }
+  CapUnsized(joined);
   return joined;
 }
 
-std::vector<Candidate> BasesWithLayers(std::span<const LayerShape> layers) {
+std::vector<Candidate> BasesWithLayers(const Atlas& atlas, std::span<const LayerShape> layers) {
   std::vector<Candidate> bases;
-  std::vector<Likeness> rows = Atlas::Builtin().MatchLayers(layers);
+  std::vector<Likeness> rows = atlas.MatchLayers(layers);
   if (rows.empty() || rows[0].explained < kLike) return bases;
   std::erase_if(rows, [least = rows[0].explained - kAsLike](const Likeness& each) {
     const std::string_view type = each.row->type;

@@ -24,6 +24,6 @@ std::vector<Candidate> JoinCandidates(std::vector<Candidate> by_rules,
 
 // The bases that have a LoRA's layers, where few have: hints, since another model may
 // have the same layers.
-std::vector<Candidate> BasesWithLayers(std::span<const LayerShape> layers);
+std::vector<Candidate> BasesWithLayers(const Atlas& atlas, std::span<const LayerShape> layers);
 
 }  // namespace warmset

@@ -46,11 +46,10 @@ constexpr std::array kSuffixes = {
     LoraSuffix{".{w_norm,b_norm}", "LyCORIS norm", Tells::kNothing, Prefix::kAny},
     LoraSuffix{".on_input", "(IA)^3", Tells::kNothing, Prefix::kAny},
     LoraSuffix{".weight", "(IA)^3", Tells::kNothing, Prefix::kTrainers},
+#include "inspect/identify/peft_suffixes.inc"
     LoraSuffix{".{diff_b,alpha,reshape_weight}", "", Tells::kNothing, Prefix::kAny},
 };
 
-// Layers of UNets are named as in diffusers (down_blocks_0_attentions_0_...) or as
-// in the original code (input_blocks_1_1_...).
 // Layers of UNets are named as in diffusers (down_blocks_0_attentions_0_...) or as
 // in the original code (input_blocks_1_1_...).
 constexpr std::array kShorthands = {
@@ -199,6 +198,11 @@ constexpr std::array kRules = {
     ModelRule{"wan2.1-14b", "lora", .8, "blocks~#~cross_attn~k_img"},
     ModelRule{"wan2.1-1.3b", "lora", .9, "$wan_layer[1]=1536"},
     ModelRule{"wan2.2-5b", "lora", .9, "$wan_layer[1]=3072"},
+    // Sizes that Llama 3's models have, and Mistral's after them.
+    ModelRule{"llama", "lora", .35,
+              "layers~#~self_attn~q_proj[1]=4096|8192 layers~#~self_attn~{k,v}_proj[0]=1024"},
+    ModelRule{"mistral", "lora", .25,
+              "layers~#~self_attn~q_proj[1]=4096 layers~#~self_attn~{k,v}_proj[0]=1024"},
     ModelRule{"", "lora", .3, "*"},
 };
 

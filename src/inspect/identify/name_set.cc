@@ -20,6 +20,8 @@ class Hash {
   uint64_t value_ = kBasis;
 };
 
+constexpr std::string_view kBlock = "block";
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // Words between separators; a number is '#'. Each is followed by a dot.
@@ -27,9 +29,12 @@ template <typename IsSeparator>
 uint64_t HashOfWords(std::string_view name, IsSeparator is_separator, char last) {
   Hash hash;
   for (size_t i = 0; i < name.size();) {
-    size_t end = i;
+    // Cosmos' first models call their blocks "block0", "block1", ...
+    size_t end = name.substr(i).starts_with(kBlock) ? i + kBlock.size() : i;
+    const size_t begin = end;
     while (end < name.size() && IsDigit(name[end])) ++end;
-    if (end > i && (end == name.size() || is_separator(name[end]))) {
+    if (end > begin && (end == name.size() || is_separator(name[end]))) {
+      if (begin != i) hash.Add(kBlock.front());
       hash.Add('#');
       i = end;
     }
@@ -97,13 +102,22 @@ uint64_t HashOfLayer(std::string_view name) {
 }
 
 void NameSet::Add(std::string_view name, std::span<const uint64_t> shape) {
+  double elements = 1;
+  for (const uint64_t dim : shape) elements *= static_cast<double>(dim);
+  AddElements(name, shape, elements);
+}
+
+void NameSet::AddElements(std::string_view name, std::span<const uint64_t> shape, double elements) {
   const uint64_t hash = HashOfName(name, shape.size());
-  if (names_.contains(hash)) return;
+  if (const auto known = names_.find(hash); known != names_.end()) {
+    known->second.elements += elements;
+    return;
+  }
   if (names_.size() >= kMaxNames) {
     ++left_out_;
     return;
   }
-  Name added{name, shape, hash, false};
+  Name added{name, shape, hash, false, elements};
   const size_t dot = name.rfind('.');
   const std::string_view word = dot == std::string_view::npos ? name : name.substr(dot + 1);
   added.packing = Has(kPacking, word) || word.starts_with("bitsandbytes__");
@@ -129,7 +143,7 @@ std::string_view NameSet::CommonWord() const {
 NameSet NameSet::Without(std::string_view common_word) const {
   NameSet rest;
   for (const auto& [hash, name] : names_) {
-    rest.Add(name.text.substr(common_word.size()), name.shape);
+    rest.AddElements(name.text.substr(common_word.size()), name.shape, name.elements);
   }
   rest.left_out_ = left_out_;
   return rest;

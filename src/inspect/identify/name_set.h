@@ -24,6 +24,7 @@ class NameSet {
     std::span<const uint64_t> shape;  // of that tensor
     uint64_t weight = 0;   // HashOfName() of the weight that it is, under another word or not
     bool packing = false;  // a quantisation's own, such as ".scales"
+    double elements = 0;   // of all tensors with that name
   };
   static constexpr size_t kMaxNames = 4096;
 
@@ -39,6 +40,8 @@ class NameSet {
   NameSet Without(std::string_view common_word) const;
 
  private:
+  void AddElements(std::string_view name, std::span<const uint64_t> shape, double elements);
+
   absl::flat_hash_map<uint64_t, Name> names_;
   uint64_t left_out_ = 0;
 };

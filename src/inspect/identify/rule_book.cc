@@ -10,6 +10,7 @@ namespace {
 constexpr double kMaxConfidence = 0.99;  // headers alone never prove it
 constexpr double kFarBehind = 0.5;       // of the first one's confidence
 constexpr double kCountsAsRefinement = 0.5;
+constexpr double kTells = 0.7;  // rules below that share their sizes with others
 
 bool ListHas(std::string_view list, std::string_view name) {
   bool has = false;
@@ -38,6 +39,17 @@ std::string Expand(std::string_view condition, std::span<const Shorthand> shorth
   return expanded;
 }
 
+// Whether a condition asks for more than names: a dim of a tensor, or metadata.
+bool AsksForSizes(std::string_view condition) {
+  bool asks = false;
+  ForEachWord(condition, ' ', [&](std::string_view word) {
+    const bool dim =
+        word.find("]=") != std::string_view::npos && word.find("[rank]=") == std::string_view::npos;
+    asks = asks || (!word.starts_with('!') && (dim || word.starts_with('@')));
+  });
+  return asks;
+}
+
 }  // namespace
 
 void AddEvidence(Candidate& candidate, double confidence, std::span<const std::string> evidence) {
@@ -63,6 +75,7 @@ void RankCandidates(std::vector<Candidate>& candidates) {
       if (candidate.type == general.type && candidate.confidence >= kCountsAsRefinement &&
           IsRefinement(candidate.name, general.name)) {
         AddEvidence(candidate, general.confidence, general.evidence);
+        candidate.sized = candidate.sized || general.sized;
         refined[i] = true;
       }
     }
@@ -85,18 +98,21 @@ RuleBook::RuleBook(std::span<const RuleTable> tables) {
 
 void RuleBook::Add(const RuleTable& table) {
   const auto parse = [&](std::string_view when, auto add) {
-    auto condition = conditions_.Parse(Expand(when, table.shorthands));
+    const std::string expanded = Expand(when, table.shorthands);
+    auto condition = conditions_.Parse(expanded);
     if (condition.ok()) {
-      add(*std::move(condition));
+      add(*std::move(condition), AsksForSizes(expanded));
     } else {
       mistakes_.push_back(fmt::format("{}: {}", when, Message(condition.status())));
     }
   };
   for (const ModelRule& rule : table.models) {
-    parse(rule.when, [&](Condition when) { models_.push_back({rule, std::move(when)}); });
+    parse(rule.when, [&](Condition when, bool sized) {
+      models_.push_back({rule, std::move(when), sized && rule.confidence >= kTells});
+    });
   }
   for (const VariantRule& rule : table.variants) {
-    parse(rule.when, [&](Condition when) { variants_.push_back({rule, std::move(when)}); });
+    parse(rule.when, [&](Condition when, bool) { variants_.push_back({rule, std::move(when)}); });
   }
 }
 
@@ -113,12 +129,13 @@ std::vector<Candidate> RuleBook::CandidatesFor(const TermHits& hits, const TermH
         [&](const Candidate& each) { return each.name == rule.name && each.type == rule.type; });
     if (known != candidates.end()) {
       AddEvidence(*known, rule.confidence, evidence);
+      known->sized = known->sized || model.sized;
       continue;
     }
     const std::string name(rule.name);
     const std::string_view lacks = rule.lacks.empty() ? RowOfType(rule.type).lacks : rule.lacks;
-    candidates.push_back(
-        {name, name, std::string(rule.type), rule.confidence, evidence, std::string(lacks)});
+    candidates.push_back({name, name, std::string(rule.type), rule.confidence, evidence,
+                          std::string(lacks), model.sized});
   }
   const TermHits* const both[] = {&hits, beside};
   const std::span<const TermHits* const> groups(both, beside == nullptr ? 1 : 2);

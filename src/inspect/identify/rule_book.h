@@ -19,6 +19,7 @@ struct Candidate {
   double confidence = 0;
   std::vector<std::string> evidence;
   std::string lacks = "";  // types that a model of it needs beside itself, with spaces
+  bool sized = false;      // sizes or metadata say so, not names alone
 };
 
 // Adds what another rule or source says of the same candidate.
@@ -59,6 +60,7 @@ class RuleBook {
   struct CompiledModel {
     ModelRule rule;
     Condition when;
+    bool sized;  // it asks for sizes or metadata
   };
   struct CompiledVariant {
     VariantRule rule;
