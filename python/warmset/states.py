@@ -92,11 +92,15 @@ class CacheResult:
 
 @dataclasses.dataclass(frozen=True)
 class MemoryUse:
+    """What takes the daemon's RAM, in bytes; the parts add up to what is in use."""
+
     limit: int = 0
-    entries: int = 0
+    configured_limit: int = 0  # the limit is lower while the machine's memory is short
+    entries: int = 0  # raw
+    compressed: int = 0
     loading: int = 0
-    reserve: int = 0
-    orphaned: int = 0
+    reserve: int = 0  # touched memory that the next load takes
+    orphaned: int = 0  # mapped by clients of an earlier daemon
     uncached_but_mapped: int = 0
 
 
