@@ -29,14 +29,23 @@ class BulkReaderTest : public ::testing::TestWithParam<Source> {
   static constexpr uint64_t kFileBytes = 9 * kMiB + 4 * kKiB + 123;  // an unaligned tail
   static constexpr uint64_t kBlock = kMiB;
 
+  // Made once: under a sanitizer that takes seconds.
+  static const std::string& RandomContent() {
+    static const std::string content = [] {
+      std::mt19937 random(7);
+      std::string bytes(kFileBytes, '\0');
+      for (char& byte : bytes) byte = static_cast<char>(random());
+      return bytes;
+    }();
+    return content;
+  }
+
   void SetUp() override {
     std::string folder = ::testing::TempDir() + "bulk_reader_XXXXXX";
     ASSERT_NE(::mkdtemp(folder.data()), nullptr);
     folder_ = folder;
     path_ = folder_ + "/weights";
-    std::mt19937 random(7);
-    content_.resize(kFileBytes);
-    for (char& byte : content_) byte = static_cast<char>(random());
+    content_ = RandomContent();
     std::ofstream(path_, std::ios::binary) << content_;
 
     auto fd = OpenForRead(path_);
