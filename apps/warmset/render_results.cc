@@ -48,6 +48,16 @@ std::string FreedLine(const std::string& model, uint64_t bytes,
                      parts.empty() ? "" : fmt::format(" ({})", parts));
 }
 
+// What stays where it is, and why.
+std::string KeptLines(const google::protobuf::RepeatedPtrField<v1::Kept>& all_kept) {
+  std::string text;
+  for (const v1::Kept& kept : all_kept) {
+    text += fmt::format("  kept {} ({}): {}\n", Printable(kept.component()), Size(kept.bytes()),
+                        Printable(kept.reason()));
+  }
+  return text;
+}
+
 std::string ChangedLines(const google::protobuf::RepeatedPtrField<v1::SettingChange>& changes) {
   std::string text;
   for (const v1::SettingChange& change : changes) {
@@ -153,15 +163,11 @@ std::string RenderUncached(const v1::UncacheReply& reply) {
   if (reply.freed().empty() && reply.kept().empty()) {
     return fmt::format("{}: was not in RAM\n", Printable(reply.model()));
   }
-  for (const v1::UncacheReply::Kept& kept : reply.kept()) {
-    text += fmt::format("  kept {} ({}): {}\n", Printable(kept.component()), Size(kept.bytes()),
-                        Printable(kept.reason()));
-  }
-  return text;
+  return text + KeptLines(reply.kept());
 }
 
 std::string RenderUnloaded(const v1::UnloadReply& reply) {
-  return FreedLine(reply.model(), reply.freed_bytes(), reply.freed());
+  return FreedLine(reply.model(), reply.freed_bytes(), reply.freed()) + KeptLines(reply.kept());
 }
 
 std::string RenderLoaded(const v1::LoadReply& reply) {

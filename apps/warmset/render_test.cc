@@ -298,6 +298,15 @@ TEST(RenderUnloaded, NamesWhatItFreedWhere) {
   EXPECT_EQ(RenderUnloaded(reply), "sd: freed 2.00 KiB (unet 2.00 KiB on host:0)\n");
 }
 
+TEST(RenderUnloaded, NamesWhatStaysForOtherModels) {
+  const auto reply = Parse<v1::UnloadReply>(R"(
+    model: 'sd' freed_bytes: 2048 freed { component: 'unet' bytes: 2048 device: 'host:0' }
+    kept { component: 'vae' bytes: 1024 reason: 'stays on host:0 for turbo' })");
+  EXPECT_EQ(RenderUnloaded(reply),
+            "sd: freed 2.00 KiB (unet 2.00 KiB on host:0)\n"
+            "  kept vae (1.00 KiB): stays on host:0 for turbo\n");
+}
+
 TEST(RenderCached, NamesTheSettingsThatItChanged) {
   const auto reply = Parse<v1::CacheReply>(R"(
     state { name: "m" } already_bytes: 1

@@ -44,6 +44,12 @@ StatusOr<os::MemoryFile> Filter(const Entry& entry, const Wanted& wanted) {
   return os::MakeSealedFile("warmset-index", AsBytes(blob));
 }
 
+// What keeps the memory while its descriptors are sent.
+std::shared_ptr<const void> OwnerOf(const ModelUse::Component& component) {
+  if (component.part != nullptr) return component.part;
+  return component.held;
+}
+
 std::shared_ptr<const void> LeaseOn(const ModelUse::Component& component) {
   if (component.part != nullptr) return component.part;
   return std::make_shared<const EntryHold>(component.held->Again(EntryStore::HoldKind::kLease));
@@ -61,8 +67,7 @@ struct RequestDispatcher::AttachCall {
   using FileRuns = std::map<std::string, std::vector<FileRun>>;
 
   Call call;
-  ModelId model;
-  ModelSummary summary;  // as used: of placements, which are exported one by one
+  std::shared_ptr<const ModelSummary> model;  // in the revision that is attached
   std::vector<ModelUse::Component> components;
   std::vector<FilePart> parts;  // of a passed file, in the order of components
   bool wants_file_runs = false;
@@ -95,7 +100,6 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
   const ModelSummary& summary = (*model)->summary;
   auto attach = std::make_shared<AttachCall>();
   attach->call = call;
-  attach->model = summary.id;
   std::vector<std::string> components(request.components().begin(), request.components().end());
   attach->tensors = {request.tensors().begin(), request.tensors().end()};
   if (!attach->tensors.empty()) {
@@ -114,7 +118,7 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
     const auto selected = SelectComponents(**model, components);
     if (!selected.ok()) return Fail(call, selected.status());
     attach->device = *device;
-    attach->summary = summary;
+    attach->model = std::make_shared<const ModelSummary>(summary);
     for (const uint32_t index : *selected) {
       if (!services_.devices.IsWanted(*device, summary.components[index].id)) {
         return Fail(call, Error(ErrorCode::kNotLoaded,
@@ -135,6 +139,7 @@ void RequestDispatcher::Attach(Call call, const v1::Attach& request,
                           .user = services_.view.UserOf(call.session)},
                          [this, attach](StatusOr<ModelUse::Result> used) {
                            if (!used.ok()) return Fail(attach->call, used.status());
+                           attach->model = used->model;
                            attach->components = std::move(used->components);
                            attach->warnings = std::move(used->warnings);
                            AttachEntries(attach);
@@ -159,40 +164,41 @@ void RequestDispatcher::AttachPassedFile(Call call, std::shared_ptr<const os::Un
         auto attach = std::make_shared<AttachCall>();
         attach->call = call;
         attach->wants_file_runs = request.file_runs();
-        attach->model = passed->model;
         attach->parts = passed->parts;
-        ModelUse::Request use{.model = passed->model,
-                              .admission = Admission::kIfCached,
-                              .views_serve = !request.file_runs(),  // which are of the component's own entry
-                              .user = services_.view.UserOf(attach->call.session),
-                              .passed_file = file,
-                              .passed_index = passed->index};
+        ModelUse::Request use{
+            .model = passed->model,
+            .admission = Admission::kIfCached,
+            .views_serve = !request.file_runs(),  // which are of the component's own entry
+            .user = services_.view.UserOf(attach->call.session),
+            .passed_file = file,
+            .passed_index = passed->index};
         for (const FilePart& part : passed->parts) use.components.push_back(part.component);
-        const ModelUse::UseId id = services_.uses.Use(std::move(use), [this, attach, file, request, again,
-                                            revision = passed->revision,
-                                            index = passed->index](auto used) {
-          const Model* model = services_.registry.Find(attach->model);
-          const bool moved_on = model == nullptr || model->summary.revision != revision;
-          // The model has another revision meanwhile: the file itself may be what it was.
-          if (moved_on && !again) return AttachPassedFile(attach->call, file, request, true);
-          if (!used.ok()) return Fail(attach->call, used.status());
-          if (moved_on) {
-            return Fail(attach->call, Error(ErrorCode::kFileChanged,
-                                            "the file was replaced while it was attached"));
-          }
-          attach->components = std::move(used->components);
-          if (!attach->wants_file_runs) return AttachEntries(attach);
-          FindFileRuns(attach, model->summary, index);
-        });
+        const ModelUse::UseId id = services_.uses.Use(
+            std::move(use), [this, attach, file, request, again, passed = *passed](auto used) {
+              const Model* now = services_.registry.Find(passed.model);
+              const bool moved_on =
+                  used.ok() ? used->model->revision != passed.revision
+                            : now == nullptr || now->summary.revision != passed.revision;
+              // The model has another revision meanwhile: the file itself may be what it was.
+              if (moved_on && !again) return AttachPassedFile(attach->call, file, request, true);
+              if (!used.ok()) return Fail(attach->call, used.status());
+              if (moved_on) {
+                return Fail(attach->call, Error(ErrorCode::kFileChanged,
+                                                "the file was replaced while it was attached"));
+              }
+              attach->model = used->model;
+              attach->components = std::move(used->components);
+              if (!attach->wants_file_runs) return AttachEntries(attach);
+              FindFileRuns(attach, passed.index);
+            });
         Follow(call, id);
       });
 }
 
 // A manifest may list a million tensors: not on the loop.
-void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach,
-                                     const ModelSummary& summary, uint32_t file) {
-  services_.pool.Submit([this, shared = attach, summary, file](std::stop_token) mutable {
-    const auto manifest = services_.library.ManifestOf(summary);
+void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach, uint32_t file) {
+  services_.pool.Submit([this, shared = attach, file](std::stop_token) mutable {
+    const auto manifest = services_.library.ManifestOf(*shared->model);
     AttachCall::FileRuns runs;
     if (manifest.ok()) {
       for (const ComponentManifest& component : manifest->components) {
@@ -202,10 +208,10 @@ void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach,
       }
     }
     // The call holds entries, which only the loop may let go.
-    services_.loop.Post([this, shared = std::move(shared), runs = std::move(runs), summary,
+    services_.loop.Post([this, shared = std::move(shared), runs = std::move(runs),
                          status = manifest.status()]() mutable {
       if (!status.ok()) return Fail(shared->call, status);
-      if (const Status refuted = RefutedSince(summary); !refuted.ok()) {
+      if (const Status refuted = RefutedSince(*shared->model); !refuted.ok()) {
         return Fail(shared->call, refuted);
       }
       shared->file_runs = std::move(runs);
@@ -215,44 +221,50 @@ void RequestDispatcher::FindFileRuns(const std::shared_ptr<AttachCall>& attach,
 }
 
 void RequestDispatcher::AttachEntries(const std::shared_ptr<AttachCall>& attach) {
-  const Model* model = services_.registry.Find(attach->model);
-  if (model == nullptr) {
-    return Fail(attach->call, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
+  // All that can fail comes before the first lease.
+  std::vector<wire::SharedFd> indices;
+  for (const ModelUse::Component& component : attach->components) {
+    auto index = IndexOf(*attach, component);
+    if (!index.ok()) return Fail(attach->call, index.status());
+    indices.push_back(*std::move(index));
   }
-  if (!Waiting(attach->call)) return;  // the client left: no lease for nobody
   for (size_t i = 0; i < attach->components.size(); ++i) {
-    SendEntry(*attach, model->summary, attach->components[i], attach->components.size() - i - 1);
+    if (!Waiting(attach->call)) return;  // the client left: no lease without a holder
+    SendEntry(*attach, attach->components[i], std::move(indices[i]),
+              attach->components.size() - i - 1);
   }
 }
 
-void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& model,
-                                  const ModelUse::Component& component, size_t left) {
+// The index that the client gets: the entry's own, or one with what was requested of it.
+StatusOr<wire::SharedFd> RequestDispatcher::IndexOf(const AttachCall& attach,
+                                                    const ModelUse::Component& component) {
   const Entry& entry = component.entry();
-  const ComponentSummary& summary = model.components[component.index];
-  const std::shared_ptr<const void> owner =
-      component.part != nullptr ? std::shared_ptr<const void>(component.part) : component.held;
-
-  wire::SharedFd index{entry.index_fd(), owner};
+  const std::string& name = attach.model->components[component.index].name;
   const auto part =
       std::find_if(attach.parts.begin(), attach.parts.end(),
-                   [&](const FilePart& candidate) { return candidate.component == summary.name; });
+                   [&](const FilePart& candidate) { return candidate.component == name; });
+  StatusOr<os::MemoryFile> filtered;
   if (!component.ranges.empty()) {
-    auto filtered = Filter(entry, LiesIn(component.ranges));
-    if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    index = ShareFile(*std::move(filtered));
+    filtered = Filter(entry, LiesIn(component.ranges));
   } else if (part != attach.parts.end() && !part->ranges.empty()) {
-    auto filtered = Filter(entry, LiesIn(part->ranges));
-    if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    index = ShareFile(*std::move(filtered));
+    filtered = Filter(entry, LiesIn(part->ranges));
   } else if (!attach.tensors.empty() && component.part == nullptr) {
     std::set<std::string> missing = attach.tensors;
-    auto filtered = Filter(entry, IsNamedIn(missing));
-    if (!filtered.ok()) return Fail(attach.call, filtered.status());
-    if (!missing.empty()) {
-      return Fail(attach.call, Annotate(NoSuchTensor(*missing.begin()), model.name));
-    }
-    index = ShareFile(*std::move(filtered));
+    filtered = Filter(entry, IsNamedIn(missing));
+    if (filtered.ok() && !missing.empty())
+      return Annotate(NoSuchTensor(*missing.begin()), attach.model->name);
+  } else {
+    return wire::SharedFd{entry.index_fd(), OwnerOf(component)};
   }
+  RETURN_IF_ERROR(filtered.status());
+  return ShareFile(*std::move(filtered));
+}
+
+void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelUse::Component& component,
+                                  wire::SharedFd index, size_t left) {
+  const Entry& entry = component.entry();
+  const ModelSummary& model = *attach.model;
+  const ComponentSummary& summary = model.components[component.index];
   v1::Response response;
   response.set_more(left > 0);
   v1::AttachedComponent* attached = response.mutable_attached();
@@ -260,7 +272,7 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& 
   attached->set_component(summary.name);
   attached->set_type(summary.type);
   attached->set_lease(services_.leases.Add({.session = attach.call.session,
-                                            .model = attach.model,
+                                            .model = model.id,
                                             .component = summary.id,
                                             .device = std::nullopt,
                                             .held = LeaseOn(component)}));
@@ -281,13 +293,14 @@ void RequestDispatcher::SendEntry(const AttachCall& attach, const ModelSummary& 
   if (left == 0) {
     for (const std::string& warning : attach.warnings) response.add_warnings(warning);
   }
-  Answer(attach.call, std::move(response), {index, {entry.data_fd(), owner}});
+  Answer(attach.call, std::move(response),
+         {std::move(index), {entry.data_fd(), OwnerOf(component)}});
 }
 
 // One export after another: each answer carries up to 251 descriptors.
 void RequestDispatcher::AttachPlacements(const std::shared_ptr<AttachCall>& attach) {
   const size_t i = attach->next++;
-  const ComponentSummary& summary = attach->summary.components[attach->components[i].index];
+  const ComponentSummary& summary = attach->model->components[attach->components[i].index];
   services_.devices.Export(
       *attach->device, summary.id,
       [this, attach, i, summary](StatusOr<ExportedPlacement> exported) {
@@ -296,7 +309,7 @@ void RequestDispatcher::AttachPlacements(const std::shared_ptr<AttachCall>& atta
                       Annotate(exported.status(),
                                fmt::format("{} on {}", summary.name, attach->device->value())));
         }
-        if (const Status refuted = RefutedSince(attach->summary); !refuted.ok()) {
+        if (const Status refuted = RefutedSince(*attach->model); !refuted.ok()) {
           return Fail(attach->call, refuted);
         }
         if (!Waiting(attach->call)) return;
@@ -304,12 +317,12 @@ void RequestDispatcher::AttachPlacements(const std::shared_ptr<AttachCall>& atta
         v1::Response response;
         response.set_more(left > 0);
         v1::AttachedComponent* attached = response.mutable_attached();
-        attached->set_model(attach->summary.name);
+        attached->set_model(attach->model->name);
         attached->set_component(summary.name);
         attached->set_type(summary.type);
         attached->set_device(attach->device->value());
         attached->set_lease(services_.leases.Add({.session = attach->call.session,
-                                                  .model = attach->model,
+                                                  .model = attach->model->id,
                                                   .component = summary.id,
                                                   .device = attach->device,
                                                   .held = nullptr}));

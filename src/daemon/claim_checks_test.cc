@@ -73,11 +73,9 @@ class ClaimChecksTest : public testing::Test {
             .strategy_of = [](const ComponentId&) { return CacheStrategy::kSpeed; },
             .retention_of = [](const ComponentId&) { return EntryStore::Retention::kMedium; },
             .yield_memory = [this](const Entry* entry) { checks_->YieldMemory(entry); }});
-    library_ = std::make_unique<LibraryService>(*loop_, *catalog_, *inspectors_, registry_,
-                                                options_,
-                                                LibraryService::Events{
-                                                    .dropped = [](const auto&, const auto&) {},
-                                                    .found = [] {}});
+    library_ = std::make_unique<LibraryService>(
+        *loop_, *catalog_, *inspectors_, registry_, options_,
+        LibraryService::Events{.dropped = [](const auto&, const auto&) {}, .found = [] {}});
     checks_ = std::make_unique<ClaimChecks>(
         *loop_, *library_, *cache_,
         ClaimChecks::Events{.checked =
@@ -264,6 +262,33 @@ TEST_F(ClaimChecksTest, MemoryThatIsWantedComesBackAndTheCheckGoesOn) {
   OnLoop([&] { EXPECT_EQ(cache_->Drop(model.components[0].id), EntryStore::Dropped::kFreed); });
   WaitUntilIdle();
   EXPECT_EQ(StateOf("org/good"), ClaimState::kVerified);
+}
+
+using ModelUseTest = ClaimChecksTest;
+
+TEST_F(ModelUseTest, AResultIsOfTheRevisionThatWasUsed) {
+  const std::string content = Safetensors('a');
+  WriteRepo("model", content, Sha256(content));
+  Scan();
+  const ModelSummary used = Named("org/model");
+  std::promise<StatusOr<ModelUse::Result>> done;
+  OnLoop([&] {
+    uses_->Use({.model = used.id, .user = "test"},
+               [&](StatusOr<ModelUse::Result> result) { done.set_value(std::move(result)); });
+    loop_->Post([&] {  // it has begun: now the files are another revision, with no component
+      ModelSummary replaced = used;
+      replaced.revision = RevisionId();
+      replaced.components.clear();
+      registry_.Put(replaced);
+    });
+  });
+  auto result = done.get_future().get();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model->revision, used.revision);
+  ASSERT_EQ(result->components.size(), 1u);
+  const uint32_t index = result->components[0].index;
+  EXPECT_EQ(result->model->components.at(index).id, used.components.at(index).id);
+  OnLoop([&] { result->components.clear(); });  // entries are let go on the loop
 }
 
 }  // namespace

@@ -111,12 +111,11 @@ ComponentCache::WaitId ComponentCache::Ensure(ComponentSource source, const Wish
     // What is under way is copied when it is there.
     joined->second->may_evict |= wish.may_evict;
     joined->second->demanded |= !wish.preload;
-    joined->second->waiting.emplace_back(
-        ++last_wait_,
-        [this, source = std::move(source), wish, done](StatusOr<Loaded> loaded) mutable {
-          if (!loaded.ok()) return done(loaded.status());
-          Ensure(std::move(source), wish, std::move(done));
-        });
+    joined->second->waiting.emplace_back(++last_wait_, [this, source = std::move(source), wish,
+                                                        done](StatusOr<Loaded> loaded) mutable {
+      if (!loaded.ok()) return done(loaded.status());
+      Ensure(std::move(source), wish, std::move(done));
+    });
     return last_wait_;
   }
   auto compressed = store_.Compressed(id);
@@ -331,6 +330,7 @@ void ComponentCache::Forget(const ComponentId& component) {
   last_used_.erase(component);
   users_.erase(component);
   costs_.Forget(component);
+  conversions_.Forget(component);
 }
 
 void ComponentCache::AddUser(const ComponentId& component, const ModelId& model) {

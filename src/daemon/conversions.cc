@@ -44,6 +44,11 @@ void Conversions::Consider(const ComponentId& component) {
   StartNext();
 }
 
+void Conversions::Forget(const ComponentId& component) {
+  incompressible_.erase(component);
+  sizes_.erase(component);
+}
+
 bool Conversions::IsWanted(const ComponentId& component) const {
   const EntryStore::Forms forms = store_.FormsOf(component);
   if (!forms.raw || forms.compressed || incompressible_.contains(component)) return false;
@@ -60,8 +65,12 @@ void Conversions::ConsiderBoth(const ComponentId& component) {
       return;
     case CacheStrategy::kSpeed:
       if (store_.GiveUpCompressed(component)) return events_.changed(component);
-      // A device's worker decodes it; nobody tells when that ends.
-      loop_.RunAfter(kRetryInterval, [this, component] { Consider(component); });
+      // A device's worker decodes it, whose end is not reported here.
+      if (!retries_.insert(component).second) return;
+      loop_.RunAfter(kRetryInterval, [this, component] {
+        retries_.erase(component);
+        Consider(component);
+      });
       return;
     case CacheStrategy::kBalanced:
     case CacheStrategy::kAdaptive:
@@ -92,9 +101,9 @@ void Conversions::StartNext() {
                      stop = interrupt_.get_token()](std::stop_token) mutable {
       const auto started = std::chrono::steady_clock::now();
       std::chrono::nanoseconds patience = kPatience;
-      auto made = std::make_shared<StatusOr<std::unique_ptr<CompressedEntry>>>(
-          CompressedEntry::Make(*entry, std::move(*reservation), stop,
-                                [&] { courtesy_.Wait(patience, stop); }));
+      auto made =
+          std::make_shared<StatusOr<std::unique_ptr<CompressedEntry>>>(CompressedEntry::Make(
+              *entry, std::move(*reservation), stop, [&] { courtesy_.Wait(patience, stop); }));
       const std::chrono::duration<double> took =
           std::chrono::steady_clock::now() - started - (kPatience - patience);
       // The hold may end only on the loop, before what it held up goes on.
@@ -170,10 +179,9 @@ double Conversions::EncodeSeconds(uint64_t raw_bytes) const {
 
 uint64_t Conversions::CompressedSize(const ComponentId& component, uint64_t raw_bytes) const {
   if (const auto known = sizes_.find(component); known != sizes_.end()) return known->second;
-  const double size = progress_.raw_bytes > 0
-                          ? static_cast<double>(progress_.compressed_bytes) /
-                                static_cast<double>(progress_.raw_bytes)
-                          : kExpectedSize;
+  const double size = progress_.raw_bytes > 0 ? static_cast<double>(progress_.compressed_bytes) /
+                                                    static_cast<double>(progress_.raw_bytes)
+                                              : kExpectedSize;
   return Part(ByteCount(raw_bytes), size).value();
 }
 

@@ -27,10 +27,10 @@ class Conversions {
  public:
   struct Events {
     std::function<CacheStrategy(const ComponentId&)> strategy_of;  // never kAdaptive
-    std::function<void(const ComponentId&)> changed;  // its forms did
+    std::function<void(const ComponentId&)> changed;               // its forms did
     // Whether others may leave RAM so that it can be compressed.
     std::function<bool(const ComponentId&)> may_evict_for;
-    std::function<void()> ended;                      // compressing one did, well or not
+    std::function<void()> ended;  // compressing one did, well or not
     std::function<std::string(const ComponentId&)> label;
   };
 
@@ -40,9 +40,12 @@ class Conversions {
   // Call when it was published, released by its last holder, or given a strategy.
   void Consider(const ComponentId& component);
 
+  // The component is gone: what was learnt of it is of no use.
+  void Forget(const ComponentId& component);
+
   struct Progress {
-    size_t waiting = 0;  // components to be compressed, the one at work included
-    double seconds = 0;  // spent on compressing since the start
+    size_t waiting = 0;      // components to be compressed, the one at work included
+    double seconds = 0;      // spent on compressing since the start
     uint64_t raw_bytes = 0;  // compressed since the start
     uint64_t compressed_bytes = 0;
   };
@@ -82,13 +85,14 @@ class Conversions {
   const Events events_;
   std::deque<ComponentId> queue_;
   std::set<ComponentId> known_;           // queued or at work
+  std::set<ComponentId> retries_;         // both forms are there: a timer considers it again
   std::set<ComponentId> incompressible_;  // tried in vain
   std::unordered_map<ComponentId, uint64_t> sizes_;  // of what was compressed
   bool running_ = false;
   std::stop_source interrupt_;  // of what is at work
   Progress progress_;
-  double assumed_encode_speed_ = 2e9;  // bytes per second
-  Courtesy courtesy_;  // of the thread
+  double assumed_encode_speed_ = 2e9;   // bytes per second
+  Courtesy courtesy_;                   // of the thread
   std::unique_ptr<ThreadPool> thread_;  // last: joined first
 };
 

@@ -185,13 +185,12 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
   }
   claim_checks_ = std::make_unique<ClaimChecks>(
       *loop_, *library_, *cache_,
-      ClaimChecks::Events{
-          .checked = [this](const ManifestFile& file,
-                            bool matches) { OnClaimChecked(file, matches); },
-          .released =
-              [this](const ComponentId& id) {
-                loop_->Post([this, id] { cache_->Reconsider(id); });
-              }});
+      ClaimChecks::Events{.checked = [this](const ManifestFile& file,
+                                            bool matches) { OnClaimChecked(file, matches); },
+                          .released =
+                              [this](const ComponentId& id) {
+                                loop_->Post([this, id] { cache_->Reconsider(id); });
+                              }});
   uses_ = std::make_unique<ModelUse>(*loop_, *pool_, *disks_, registry_, *library_, *cache_,
                                      *catalog_, options_.patience);
   uses_->SetUsed([this](const ModelSummary& model) { claim_checks_->Check(model); });
@@ -205,8 +204,8 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
           .forgotten = [this](const auto& components) { ForgetComponents(components); },
           .is_in_use = [this](const Model& model) { return IsInUse(model); },
           .is_resident = [this](const ComponentId& id) { return cache_->HasOrExpects(id); }});
-  paths_ = std::make_unique<PathService>(*loop_, *disks_, registry_, *cache_, *uses_,
-                                         *path_folder_, *catalog_);
+  paths_ = std::make_unique<PathService>(*loop_, *disks_, registry_, *cache_, *uses_, *path_folder_,
+                                         *catalog_);
   uses_->SetViews([this](const ComponentId& component) { return paths_->ViewOf(component); });
   desired_ = std::make_unique<DesiredState>(*catalog_, registry_, *cache_, *uses_);
   ASSIGN_OR_RETURN(const auto wanted, RestoreDesired());
@@ -228,9 +227,9 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
           .wanted_changed = [this](const auto& now) { desired_->WantedChanged(now); },
       });
   devices_->Restore(wanted);
-  view_ = std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_, *paths_,
-                                      library_->claims(), *uses_, notices_, options_.strategy,
-                                      limit);
+  view_ =
+      std::make_unique<StateView>(registry_, *cache_, *leases_, *devices_, *paths_,
+                                  library_->claims(), *uses_, notices_, options_.strategy, limit);
   dispatcher_ = std::make_unique<RequestDispatcher>(
       Services{*loop_, *pool_, options_, registry_, *library_, *cache_, *devices_, *leases_, *uses_,
                *passed_files_, *paths_, *preloader_, *view_},
@@ -366,6 +365,13 @@ void Daemon::OnDropped(const std::vector<ModelId>& models,
                        const std::vector<ComponentId>& components) {
   for (const ModelId& model : models) {
     paths_->Close(model);
+    std::set<ComponentId> components_now;
+    if (const Model* now = registry_.Find(model)) {
+      for (const ComponentSummary& component : now->summary.components) {
+        components_now.insert(component.id);
+      }
+    }
+    devices_->KeepOnly(model, components_now);
     desired_->ModelChanged(model);
   }
   for (const ComponentId& component : components) {

@@ -36,12 +36,12 @@ void DesiredState::Write(const ModelId& id) {
     if (model->ad_hoc) return;
     for (const ComponentSummary& component : model->summary.components) {
       const auto pending = pending_.find(id);
-      const bool comes_back =
-          pending != pending_.end() && pending->second.contains(component.name);
+      const bool comes_back = pending != pending_.end() && pending->second.contains(component.name);
       if (comes_back || cache_.Has(component.id)) row.cached.push_back(component.name);
       const auto places = wanted_.find(component.id);
       if (places == wanted_.end()) continue;
       for (const DeviceService::Wanted& place : places->second) {
+        if (place.model != id) continue;
         row.placements.push_back(
             {component.name, place.device.value(), std::string(MemoryPoolName(place.pool))});
       }
@@ -82,7 +82,7 @@ StatusOr<DesiredState::Earlier> DesiredState::Read(EarlierEnd end) {
     earlier.coming_back += component.bytes;
     if (component.cached) pending_[component.model].insert(component.name);
     for (const auto& [device, pool] : component.placements) {
-      earlier.placements.push_back({device, component.id, pool});
+      earlier.placements.push_back({component.model, device, component.id, pool});
     }
     if (order_.empty() || order_.back() != component.model) order_.push_back(component.model);
   }

@@ -124,7 +124,7 @@ void DeviceLink::StartPlacing(const ComponentId& component) {
                 });
 }
 
-void DeviceLink::OnPlaced(const ComponentId& component, const Status& result) {
+void DeviceLink::OnPlaced(ComponentId component, const Status& result) {
   const Placing placing = std::move(placing_.extract(component).mapped());
   Status status = result;
   if (status.ok() && placing.released) {

@@ -160,8 +160,8 @@ class DeviceLink {
     std::vector<wire::SharedFd> fds;  // of the source; until the command takes them
     bool compressed = false;
     ComponentCache::AnyForm form;
-    bool sent = false;                // else it waits for the worker to be ready
-    bool released = false;            // meanwhile
+    bool sent = false;      // else it waits for the worker to be ready
+    bool released = false;  // meanwhile
     std::vector<Progress> progress;
     std::vector<std::function<void(Status)>> done;
   };
@@ -169,7 +169,8 @@ class DeviceLink {
   Status Enqueue(const ComponentId& component, MemoryPool pool, PlacementSource source,
                  Progress progress, std::function<void(Status)> done);
   void StartPlacing(const ComponentId& component);
-  void OnPlaced(const ComponentId& component, const Status& result);
+  // By value: a reference could be to the key of what it takes out.
+  void OnPlaced(ComponentId component, const Status& result);
   void StartReleasing(const ComponentId& component, Callback<ByteCount> done);
   void OnReleased(const ComponentId& component, const StatusOr<sync::Done>& end);
   void OnExported(StatusOr<sync::Done> end, std::vector<os::UniqueFd> fds,

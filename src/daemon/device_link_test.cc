@@ -453,6 +453,29 @@ TEST_F(DeviceLinkTest, AProgramThatIsMissingFailsAndSaysSo) {
       << Message(status);
 }
 
+TEST_F(DeviceLinkTest, AWorkerThatEndsBeforeItIsReadyFailsTheLoadsThatWait) {
+  const TestEntry first = MakeEntry("first", kMiB);
+  const TestEntry second = MakeEntry("second", kMiB);
+  DeviceLink::Options options = DefaultOptions();
+  options.worker_program = "/bin/false";
+  Waiting<Status> placed[2];
+  Link* link = nullptr;
+  links_.push_back(std::make_unique<Link>());
+  link = links_.back().get();
+  OnLoop([&] {  // at once, while the worker starts
+    link->link = std::make_unique<DeviceLink>(*loop_, options, DeviceLink::Events{});
+    link->link->Want(second.id, MemoryPool::kDedicated);
+    int next = 0;
+    for (const TestEntry* entry : {&first, &second}) {
+      link->link->Place(entry->id, MemoryPool::kDedicated, SourceOf(*entry), nullptr,
+                        placed[next++].callback());
+    }
+  });
+  for (Waiting<Status>& result : placed) {
+    EXPECT_EQ(CodeOf(result.Get()), ErrorCode::kDeviceUnavailable);
+  }
+}
+
 TEST_F(DeviceLinkTest, AWorkerThatSpeaksNonsenseIsKilled) {
   const std::string program =
       ::testing::TempDir() + "nonsense-worker-" + std::to_string(::getpid());

@@ -39,10 +39,8 @@ DeviceService::DeviceService(os::EventLoop& loop, const Options& options, ByteCo
     link_options.worker_program = options.worker_program;
     DeviceLink::Events link_events{
         .changed = [this] { placed_is_stale_ = true; },
-        .fetch =
-            [this, id](const ComponentId& component, DeviceLink::FetchDone done) {
-              Fetch(id, component, std::move(done));
-            },
+        .fetch = [this, id](const ComponentId& component,
+                            DeviceLink::FetchDone done) { Fetch(id, component, std::move(done)); },
         .damaged = events_.damaged,
         .lost =
             [this, id](const ComponentId& component, const Status& why) {
@@ -50,10 +48,8 @@ DeviceService::DeviceService(os::EventLoop& loop, const Options& options, ByteCo
               events_.lost(id, component, why);
             },
     };
-    devices_[id] = {configured.pool,
-                    std::make_unique<DeviceLink>(loop, std::move(link_options),
-                                                 std::move(link_events)),
-                    {}};
+    devices_[id] = {configured.pool, std::make_unique<DeviceLink>(loop, std::move(link_options),
+                                                                  std::move(link_events))};
     order_.push_back(id);
   }
 }
@@ -64,8 +60,8 @@ void DeviceService::Fetch(const DeviceId& device, const ComponentId& component,
   const bool compressed_serves =
       wanted != At(device).wanted.end() && wanted->second.pool == MemoryPool::kDedicated;
   events_.fetch(component, compressed_serves,
-                [this, device, component, done = std::move(done)](
-                    const StatusOr<ComponentCache::AnyForm>& form) {
+                [this, device, component,
+                 done = std::move(done)](const StatusOr<ComponentCache::AnyForm>& form) {
                   if (!form.ok()) return done(form.status());
                   PinIfShared(device, component, form->raw);
                   done(SourceOf(*form));
@@ -89,9 +85,10 @@ MemoryPool DeviceService::DefaultPool(const DeviceId& device) const {
   return MemoryPoolFromName(devices_.at(device).pool).value_or(MemoryPool::kShared);
 }
 
-void DeviceService::Place(const DeviceId& device, const ComponentId& component,
+void DeviceService::Place(const DeviceId& device, LoadId load, const ComponentId& component,
                           const ComponentCache::AnyForm& form, MemoryPool pool,
                           DeviceLink::Progress progress, std::function<void(Status)> done) {
+  At(device).demand.Begin(load, component);
   auto source = SourceOf(form);
   if (!source.ok()) {
     loop_.Post([done = std::move(done), status = source.status()] { done(status); });
@@ -100,12 +97,45 @@ void DeviceService::Place(const DeviceId& device, const ComponentId& component,
   At(device).link->Place(
       component, pool, std::move(*source), std::move(progress),
       [this, device, component, pool, raw = form.raw, done = std::move(done)](Status placed) {
+        if (placed.ok() && !At(device).demand.IsNeeded(component)) {
+          Release(device, component, nullptr);  // its model left meanwhile
+          placed = Error(ErrorCode::kCancelled, "the component is gone from the library");
+        }
         if (placed.ok()) {
           SetWanted(device, component, pool);
           PinIfShared(device, component, raw);
         }
         done(std::move(placed));
       });
+}
+
+void DeviceService::CommitLoad(const DeviceId& device, LoadId load, const ModelId& model) {
+  At(device).demand.Commit(load, model);
+  AnnounceWanted();
+}
+
+void DeviceService::AbandonLoad(const DeviceId& device, LoadId load) {
+  for (const ComponentId& component : At(device).demand.Abandon(load)) {
+    Release(device, component, nullptr);
+  }
+}
+
+bool DeviceService::Disown(const DeviceId& device, const ModelId& model,
+                           const ComponentId& component) {
+  PlacementDemand& demand = At(device).demand;
+  if (demand.Remove(model, component)) return true;
+  AnnounceWanted();
+  return !demand.IsNeeded(component);
+}
+
+void DeviceService::KeepOnly(const ModelId& model, const std::set<ComponentId>& components) {
+  for (const DeviceId& id : order_) {
+    for (const ComponentId& component : At(id).demand.ComponentsOf(model)) {
+      if (!components.contains(component) && Disown(id, model, component)) {
+        Release(id, component, nullptr);
+      }
+    }
+  }
 }
 
 void DeviceService::Release(const DeviceId& device, const ComponentId& component,
@@ -116,7 +146,13 @@ void DeviceService::Release(const DeviceId& device, const ComponentId& component
 
 void DeviceService::Export(const DeviceId& device, const ComponentId& component,
                            DeviceLink::Callback<ExportedPlacement> done) {
-  At(device).link->Export(component, std::move(done));
+  At(device).exports.insert(component);
+  At(device).link->Export(component, [this, device, component, done = std::move(done)](
+                                         StatusOr<ExportedPlacement> exported) {
+    std::multiset<ComponentId>& exports = At(device).exports;
+    exports.erase(exports.find(component));
+    done(std::move(exported));
+  });
 }
 
 void DeviceService::QueryWorker(const DeviceId& device, DeviceLink::Callback<WorkerReport> done) {
@@ -127,6 +163,7 @@ void DeviceService::Restore(const std::vector<Wanted>& wanted) {
   for (const Wanted& item : wanted) {
     const auto found = devices_.find(item.device);
     if (found == devices_.end()) continue;
+    found->second.demand.Restore(item.model, item.component);
     SetWanted(item.device, item.component, item.pool);
     found->second.link->Want(item.component, item.pool);
   }
@@ -138,6 +175,7 @@ void DeviceService::SetWanted(const DeviceId& device, const ComponentId& compone
 }
 
 void DeviceService::ClearWanted(const DeviceId& device, const ComponentId& component) {
+  At(device).demand.Clear(component);
   if (At(device).wanted.erase(component) > 0) AnnounceWanted();
 }
 
@@ -152,7 +190,9 @@ void DeviceService::AnnounceWanted() const {
   std::vector<Wanted> all;
   for (const auto& [id, device] : devices_) {
     for (const auto& [component, wanted] : device.wanted) {
-      all.push_back({id, component, wanted.pool});
+      for (const ModelId& model : device.demand.ModelsOf(component)) {
+        all.push_back({model, id, component, wanted.pool});
+      }
     }
   }
   events_.wanted_changed(all);

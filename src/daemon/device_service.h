@@ -16,6 +16,7 @@
 #include "daemon/component_cache.h"
 #include "daemon/device_link.h"
 #include "daemon/options.h"
+#include "daemon/placement_demand.h"
 #include "os/event_loop.h"
 
 namespace warmset {
@@ -26,6 +27,7 @@ namespace warmset {
 class DeviceService {
  public:
   struct Wanted {
+    ModelId model;  // that was loaded
     DeviceId device;
     ComponentId component;
     MemoryPool pool = MemoryPool::kDedicated;
@@ -53,15 +55,35 @@ class DeviceService {
   // The configured default. REQUIRES: the device exists (as for all below).
   MemoryPool DefaultPool(const DeviceId& device) const;
 
-  // See DeviceLink::Place(). A form that is compressed is decoded by the worker.
+  LoadId NewLoad() { return ++last_load_; }
+  // See DeviceLink::Place(). A form that is compressed is decoded by the worker. The load
+  // needs the component there until CommitLoad() or AbandonLoad().
   // REQUIRES: it is raw for the shared pool.
-  void Place(const DeviceId& device, const ComponentId& component,
+  void Place(const DeviceId& device, LoadId load, const ComponentId& component,
              const ComponentCache::AnyForm& form, MemoryPool pool, DeviceLink::Progress progress,
              std::function<void(Status)> done);
+  // The model keeps on the device what the load has placed.
+  void CommitLoad(const DeviceId& device, LoadId load, const ModelId& model);
+  // What the load alone has placed leaves the device.
+  void AbandonLoad(const DeviceId& device, LoadId load);
+  // The model needs the component there no longer. True when no other model and no load
+  // does: it can be released.
+  bool Disown(const DeviceId& device, const ModelId& model, const ComponentId& component);
+  // The models that keep the component there.
+  const std::set<ModelId>& OwnersOf(const DeviceId& device, const ComponentId& component) const {
+    return devices_.at(device).demand.ModelsOf(component);
+  }
+  // The model has these components now: what it kept besides leaves its devices.
+  void KeepOnly(const ModelId& model, const std::set<ComponentId>& components);
+  // Whoever needs it.
   void Release(const DeviceId& device, const ComponentId& component,
                DeviceLink::Callback<ByteCount> done);
   void Export(const DeviceId& device, const ComponentId& component,
               DeviceLink::Callback<ExportedPlacement> done);
+  // An Export() of it is not answered: its client is about to hold it.
+  bool IsBeingExported(const DeviceId& device, const ComponentId& component) const {
+    return devices_.at(device).exports.contains(component);
+  }
   void QueryWorker(const DeviceId& device, DeviceLink::Callback<WorkerReport> done);
   // At start: what an earlier daemon wanted. Devices that are gone are skipped.
   void Restore(const std::vector<Wanted>& wanted);
@@ -95,7 +117,9 @@ class DeviceService {
   struct Device {
     std::string pool;
     std::unique_ptr<DeviceLink> link;
-    std::map<ComponentId, WantedPool> wanted;
+    std::map<ComponentId, WantedPool> wanted{};
+    PlacementDemand demand{};
+    std::multiset<ComponentId> exports{};  // not answered
   };
 
   Device& At(const DeviceId& device) { return devices_.at(device); }
@@ -110,6 +134,7 @@ class DeviceService {
   const Events events_;
   std::map<DeviceId, Device> devices_;
   std::vector<DeviceId> order_;  // as configured
+  LoadId last_load_ = 0;
 
   // Rebuilt from the mirrors when one has changed.
   std::unordered_map<ComponentId, std::vector<Placed>> placed_;

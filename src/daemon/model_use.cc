@@ -50,10 +50,10 @@ void ModelUse::Start(const Shared& operation) {
     return Finish(operation, Error(ErrorCode::kModelNotFound, "the model's files are gone"));
   }
   auto attempt = std::make_shared<Attempt>();
-  attempt->summary = model->summary;
+  attempt->summary = std::make_shared<const ModelSummary>(model->summary);
   attempt->verify = model->verify_before_use;
   attempt->files_are_local = model->files_are_local;
-  attempt->refuted = !library_.claims().RefusalOf(attempt->summary).ok();
+  attempt->refuted = !library_.claims().RefusalOf(*attempt->summary).ok();
   operation->result.components.clear();
   operation->attempt = attempt;
   const auto admitted = Select(*operation, *attempt, *model);
@@ -63,7 +63,7 @@ void ModelUse::Start(const Shared& operation) {
   constexpr size_t kFewFiles = 8;
   operation->preparing = true;
   if (attempt->missing.empty() && attempt->admitted && !attempt->verify &&
-      attempt->files_are_local && attempt->summary.files.size() <= kFewFiles &&
+      attempt->files_are_local && attempt->summary->files.size() <= kFewFiles &&
       operation->request.admission != Admission::kForced &&
       operation->request.passed_file == nullptr) {
     return OnPrepared(operation, attempt, Prepare(operation->request, *attempt, {}));
@@ -75,8 +75,8 @@ StatusOr<bool> ModelUse::Select(Operation& operation, Attempt& attempt, const Mo
   const ModelSummary& summary = model.summary;
   const Request& request = operation.request;
   // The daemon by itself never brings back what a check has refuted.
-  const bool forced = request.admission == Admission::kForced &&
-                      (!attempt.refuted || !request.user.empty());
+  const bool forced =
+      request.admission == Admission::kForced && (!attempt.refuted || !request.user.empty());
   const bool barred = summary.verdict != Verdict::kOk && !forced;
   if (request.whole_files) {
     if (barred || summary.files.empty()) return false;
@@ -127,9 +127,10 @@ void ModelUse::OnPrepared(const Shared& operation, const SharedAttempt& attempt,
   if (!prepared.ok()) {
     const Model* model = registry_.Find(operation->request.model);
     const bool refused = !attempt->admitted && model != nullptr;
-    return Finish(operation, refused ? WithCandidates(prepared.status(),
-                                                      NamesOfAlternatives(registry_, model->summary))
-                                     : prepared.status());
+    return Finish(
+        operation,
+        refused ? WithCandidates(prepared.status(), NamesOfAlternatives(registry_, model->summary))
+                : prepared.status());
   }
   operation->result.skipped = std::move(prepared->skipped);
   operation->result.views = std::move(prepared->views);
@@ -138,7 +139,7 @@ void ModelUse::OnPrepared(const Shared& operation, const SharedAttempt& attempt,
     case FileState::kSame:
       if (Model* model = registry_.Find(operation->request.model)) {
         if (attempt->verify) model->verify_before_use = false;
-        if (model->summary.revision == attempt->summary.revision) {
+        if (model->summary.revision == attempt->summary->revision) {
           model->files_are_local = prepared->check.local;
         }
       }
@@ -278,7 +279,7 @@ void ModelUse::Arrived(const Shared& operation, size_t part, StatusOr<Component>
   if (--operation->pending > 0) return;
   const Status error = std::exchange(operation->first_error, OkStatus());
   if (CodeOf(error) == ErrorCode::kFileChanged && !error.ok()) {
-    return InspectAgain(operation, operation->attempt->summary.path());
+    return InspectAgain(operation, operation->attempt->summary->path());
   }
   Finish(operation, error);
 }
@@ -287,9 +288,9 @@ Status ModelUse::RefutedMeanwhile(const Operation& operation) {
   if (operation.attempt == nullptr || operation.attempt->refuted) {
     return OkStatus();  // the user forced it
   }
-  const Status refusal = library_.claims().RefusalOf(operation.attempt->summary);
+  const Status refusal = library_.claims().RefusalOf(*operation.attempt->summary);
   if (refusal.ok()) return refusal;
-  for (const ComponentSummary& component : operation.attempt->summary.components) {
+  for (const ComponentSummary& component : operation.attempt->summary->components) {
     cache_.Drop(component.id);  // it may have been loaded after the check
   }
   return refusal;
@@ -304,23 +305,23 @@ void ModelUse::Finish(const Shared& operation, Status status) {
     if (status.ok() && operation->request.counts()) CountUse(*model);
   }
   if (!status.ok()) {
-    const std::string name =
-        operation->attempt != nullptr ? operation->attempt->summary.name : "";
+    const std::string name = operation->attempt != nullptr ? operation->attempt->summary->name : "";
     const bool named = name.empty() || Message(status).starts_with(name);
     return operation->done(named ? status : Annotate(status, name));
   }
   Result& result = operation->result;
   if (!operation->request.whole_files) {
     for (const Component& component : result.components) {
-      cache_.AddUser(operation->attempt->summary.components[component.index].id,
+      cache_.AddUser(operation->attempt->summary->components[component.index].id,
                      operation->request.model);
     }
   }
   std::sort(result.components.begin(), result.components.end(),
             [](const Component& a, const Component& b) { return a.index < b.index; });
+  result.model = operation->attempt->summary;
   result.took = std::chrono::steady_clock::now() - operation->started;
   if (!operation->request.preload && operation->request.counts()) LogAccess(result);
-  if (used_) used_(operation->attempt->summary);
+  if (used_) used_(*operation->attempt->summary);
   operation->done(std::move(result));
 }
 

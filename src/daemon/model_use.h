@@ -74,7 +74,7 @@ class ModelUse {
     bool counts() const { return preload ? IsAskedFor(*preload) : !user.empty(); }
   };
   struct Component {
-    uint32_t index = 0;  // among the summary's components (or files)
+    uint32_t index = 0;  // among Result::model's components (or files)
     ComponentCache::Held held{};
     uint64_t read_bytes = 0;
     bool decoded = false;
@@ -98,6 +98,9 @@ class ModelUse {
     }
   };
   struct Result {
+    // The model in the revision that was used: what the indices below mean. The registry
+    // may have another by now.
+    std::shared_ptr<const ModelSummary> model;
     std::vector<Component> components;
     std::vector<std::string> evicted;
     std::vector<std::string> warnings;  // for the user, although it worked
@@ -114,8 +117,8 @@ class ModelUse {
   ModelUse(os::EventLoop& loop, ThreadPool& pool, DiskThreads& disks, ModelRegistry& registry,
            LibraryService& library, ComponentCache& cache, Catalog& catalog, DiskPatience patience);
 
-  // Calls done later and exactly once. The model may have a new revision by
-  // then. Errors: kModelNotFound (gone meanwhile), kComponentNotFound,
+  // Calls done later and exactly once. The registry may have a new revision of the model
+  // by then. Errors: kModelNotFound (gone meanwhile), kComponentNotFound,
   // kFileNotFound, kCorruptedModel and kIncompatibleModel (both with models that
   // may serve instead), kFileChanged, kRamLimitExceeded, kIoError; what they say of
   // the model is kept as its last error. kRamLimitExceeded for what can't fit as a whole

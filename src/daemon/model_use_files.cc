@@ -59,7 +59,7 @@ void ModelUse::EndLook(Operation& operation, const SharedAttempt& attempt) {
 
 StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Request& request, const Attempt& attempt,
                                                std::stop_token stop) const {
-  const ModelSummary& summary = attempt.summary;
+  const ModelSummary& summary = *attempt.summary;
   std::vector<ExpectedFile> files;
   for (size_t i = 0; i < summary.files.size(); ++i) {
     files.push_back({summary.FilePath(i), summary.files[i].identity});
@@ -98,7 +98,7 @@ StatusOr<ModelUse::Prepared> ModelUse::Prepare(const Request& request, const Att
 StatusOr<std::vector<ComponentSource>> ModelUse::SourcesOf(
     const Request& request, const Attempt& attempt, const Manifest& manifest,
     const std::vector<uint32_t>& components) const {
-  const ModelSummary& summary = attempt.summary;
+  const ModelSummary& summary = *attempt.summary;
   std::vector<ComponentSource> sources;
   for (const uint32_t index : components) {
     ComponentSource source;
@@ -132,11 +132,11 @@ void ModelUse::OnLate(const Shared& operation) {
   if (!attempt->admitted || attempt->verify || operation->request.passed_file != nullptr) return;
   if (attempt->missing.empty()) return ServeUnchecked(operation, {});
   pool_.Submit([this, shared = operation, attempt](std::stop_token) mutable {
-    const auto manifest = library_.KnownManifestOf(attempt->summary);
+    const auto manifest = library_.KnownManifestOf(*attempt->summary);
     auto sources = manifest.ok() ? SourcesOf(shared->request, *attempt, *manifest, attempt->missing)
                                  : StatusOr<std::vector<ComponentSource>>(manifest.status());
-    auto views = manifest.ok() && shared->request.whole_files ? ViewsIn(*manifest)
-                                                              : std::vector<FileView>();
+    auto views =
+        manifest.ok() && shared->request.whole_files ? ViewsIn(*manifest) : std::vector<FileView>();
     loop_.Post([this, shared = std::move(shared), attempt, sources = std::move(sources),
                 views = std::move(views)]() mutable {
       const bool waits = !shared->finished && shared->attempt == attempt && shared->preparing;
@@ -156,7 +156,7 @@ void ModelUse::ServeUnchecked(const Shared& operation, std::vector<ComponentSour
   operation->result.warnings.push_back(fmt::format(
       "{} does not answer: its disk or server hangs; what is in RAM is served as it was, without a "
       "look at the file",
-      operation->attempt->summary.path()));
+      operation->attempt->summary->path()));
   Ensure(operation, std::move(sources));
 }
 

@@ -16,7 +16,7 @@ inline constexpr std::chrono::seconds kStandstillLooks{1};
 
 // The use of one revision: what a thread reads while the loop may have gone on without it.
 struct ModelUse::Attempt {
-  ModelSummary summary;
+  std::shared_ptr<const ModelSummary> summary;
   bool verify = false;
   bool files_are_local = false;
   bool admitted = false;
@@ -31,7 +31,7 @@ struct ModelUse::Attempt {
   mutable bool late = false;  // the look takes long; the loop's alone
 
   // The disk that its files are on.
-  uint64_t disk() const { return summary.files.empty() ? 0 : summary.files[0].identity.device; }
+  uint64_t disk() const { return summary->files.empty() ? 0 : summary->files[0].identity.device; }
 };
 
 struct ModelUse::Operation {

@@ -33,7 +33,7 @@ std::optional<LoadProgress> ModelUse::ProgressOf(UseId use) {
 std::string ModelUse::NameOf(UseId use) const {
   const auto found = open_.find(use);
   const bool known = found != open_.end() && found->second->attempt != nullptr;
-  return known ? found->second->attempt->summary.name : std::string();
+  return known ? found->second->attempt->summary->name : std::string();
 }
 
 std::optional<LoadProgress> ModelUse::ProgressOf(const ModelId& model) {
@@ -85,8 +85,8 @@ void ModelUse::WatchStandstill() {
   }
   for (const Shared& operation : still) {
     GiveBack(*operation);
-    const std::string path =
-        operation->attempt != nullptr ? operation->attempt->summary.path() : std::string("the disk");
+    const std::string path = operation->attempt != nullptr ? operation->attempt->summary->path()
+                                                           : std::string("the disk");
     Finish(
         operation,
         Error(ErrorCode::kTimeout,

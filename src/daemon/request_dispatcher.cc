@@ -185,8 +185,7 @@ void RequestDispatcher::Dispatch(SessionId session, const v1::Request& request,
   }
 }
 
-void RequestDispatcher::Answer(Call call, v1::Response response,
-                               std::vector<wire::SharedFd> fds) {
+void RequestDispatcher::Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds) {
   response.set_id(call.id);
   server_->Respond(call.session, std::move(response), std::move(fds));
 }
@@ -388,14 +387,14 @@ void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
   const ComponentSummary& component = model.summary.components[index];
   const Entry* const raw = services_.cache.Find(component.id);
   auto compressed = services_.cache.Compressed(component.id);
-  const uint64_t bytes = (raw != nullptr ? raw->bytes() : 0) +
-                         (compressed != nullptr ? compressed->bytes() : 0);
+  const uint64_t bytes =
+      (raw != nullptr ? raw->bytes() : 0) + (compressed != nullptr ? compressed->bytes() : 0);
   compressed.reset();  // so that dropping it frees it
   if (!services_.cache.Has(component.id)) return;
   const std::string holders =
       services_.view.DescribeHolders(services_.leases.HoldersOf(component.id, std::nullopt));
   const auto keep = [&](std::string reason) {
-    v1::UncacheReply::Kept* kept = reply.add_kept();
+    v1::Kept* kept = reply.add_kept();
     kept->set_component(component.name);
     kept->set_bytes(bytes);
     kept->set_reason(std::move(reason));
@@ -405,8 +404,8 @@ void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
     if (const Model* other = services_.registry.Find(user)) others.push_back(other->summary.name);
   }
   if (!others.empty()) {
-    return keep(fmt::format("stays in RAM for {}, which has the same content",
-                            fmt::join(others, ", ")));
+    return keep(
+        fmt::format("stays in RAM for {}, which has the same content", fmt::join(others, ", ")));
   }
   switch (services_.cache.Drop(component.id)) {
     case EntryStore::Dropped::kFreed: {
@@ -431,21 +430,21 @@ void RequestDispatcher::UncacheComponent(const Model& model, uint32_t index,
 void RequestDispatcher::GetWorkerState(Call call, const v1::GetWorkerState& request) {
   const auto device = services_.devices.Resolve(request.device());
   if (!device.ok()) return Fail(call, device.status());
-  services_.devices.QueryWorker(*device, [this, call, id = *device](
-                                             const StatusOr<WorkerReport>& report) {
-    if (!report.ok()) return Fail(call, report.status());
-    v1::Response response;
-    v1::WorkerStateReply* reply = response.mutable_worker_state();
-    reply->set_revision(report->revision);
-    for (const auto& device_report : services_.devices.Report()) {
-      if (device_report.status.device == id) reply->set_epoch(device_report.status.sync.epoch);
-    }
-    reply->set_equal_to_mirror(report->agrees);
-    for (const DevicePlacement& placement : report->placements) {
-      *reply->add_placements() = StateView::PlacementMessage(placement);
-    }
-    Answer(call, std::move(response));
-  });
+  services_.devices.QueryWorker(
+      *device, [this, call, id = *device](const StatusOr<WorkerReport>& report) {
+        if (!report.ok()) return Fail(call, report.status());
+        v1::Response response;
+        v1::WorkerStateReply* reply = response.mutable_worker_state();
+        reply->set_revision(report->revision);
+        for (const auto& device_report : services_.devices.Report()) {
+          if (device_report.status.device == id) reply->set_epoch(device_report.status.sync.epoch);
+        }
+        reply->set_equal_to_mirror(report->agrees);
+        for (const DevicePlacement& placement : report->placements) {
+          *reply->add_placements() = StateView::PlacementMessage(placement);
+        }
+        Answer(call, std::move(response));
+      });
 }
 
 void RequestDispatcher::GetConfig(Call call) {

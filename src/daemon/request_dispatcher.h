@@ -127,15 +127,18 @@ class RequestDispatcher : public wire::RequestHandler {
   void GiveUpLoad(const std::shared_ptr<LoadCall>& load, const Status& why);
   struct UnloadCall;
   void ReleaseNext(const std::shared_ptr<UnloadCall>& unload);
+  Status HeldOnDevice(const DeviceId& device, const ComponentSummary& component) const;
+  std::string WhyKeptOn(const DeviceId& device, const ComponentId& component) const;
   struct AttachCall;
   void AttachPassedFile(Call call, std::shared_ptr<const os::UniqueFd> file,
                         const v1::Attach& request, bool again = false);
-  void FindFileRuns(const std::shared_ptr<AttachCall>& attach, const ModelSummary& summary,
-                    uint32_t file);
+  void FindFileRuns(const std::shared_ptr<AttachCall>& attach, uint32_t file);
   void AttachEntries(const std::shared_ptr<AttachCall>& attach);
   void AttachPlacements(const std::shared_ptr<AttachCall>& attach);
-  void SendEntry(const AttachCall& attach, const ModelSummary& model,
-                 const ModelUse::Component& component, size_t left);
+  static StatusOr<wire::SharedFd> IndexOf(const AttachCall& attach,
+                                          const ModelUse::Component& component);
+  void SendEntry(const AttachCall& attach, const ModelUse::Component& component,
+                 wire::SharedFd index, size_t left);
 
   // Handle() without the signs of life.
   void Dispatch(SessionId session, const v1::Request& request, std::vector<os::UniqueFd> fds);
@@ -152,9 +155,7 @@ class RequestDispatcher : public wire::RequestHandler {
   }
   bool Waiting(Call call) const { return server_->InFlight(call.session, call.id); }
   void Answer(Call call, v1::Response response, std::vector<wire::SharedFd> fds = {});
-  void Fail(Call call, const Status& error) {
-    server_->RespondError(call.session, call.id, error);
-  }
+  void Fail(Call call, const Status& error) { server_->RespondError(call.session, call.id, error); }
 
   void Begin(SessionId session, const v1::Request& request, std::vector<os::UniqueFd> fds);
 
@@ -162,7 +163,7 @@ class RequestDispatcher : public wire::RequestHandler {
   const std::function<void()> shut_down_;
   wire::Server* server_ = nullptr;
   NameWaiters waiters_;
-  std::vector<Watched> watched_;  // some are answered already
+  std::vector<Watched> watched_;    // some are answered already
   bool looks_at_progress_ = false;  // a timer runs
 };
 

@@ -79,6 +79,18 @@ def test_components_are_placed_apart(serve, models, fixtures):
     assert placed == {parts[0]["name"]}
 
 
+def test_an_unload_leaves_what_another_model_has_loaded(serve, models, fixtures):
+    fixtures.make_file(models, 16)
+    os.link(models / "tiny.safetensors", models / "twin.safetensors")
+    daemon = serve(*CARD)
+    daemon.cli("load", "tiny")
+    daemon.cli("load", "twin")
+    kept = daemon.cli("unload", "tiny")["kept"]
+    assert "twin" in kept[0]["reason"]
+    assert daemon.state("twin")["devices"]
+    assert int(daemon.cli("unload", "twin")["freed_bytes"]) >= 16 * MIB
+
+
 def test_attach_from_the_device(serve, models, fixtures):
     fixtures.save(models / "tiny.safetensors", fixtures.layers(2, 8))
     daemon = serve(*CARD)
