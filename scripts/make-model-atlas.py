@@ -44,7 +44,8 @@ def collect():
     forms += libraries.spandrel_forms(log)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return dict(forms=[tuple(form) for form in forms], versions=versions,
-                suffixes=suffixes, tasks=libraries.transformers_tasks(), heirs=libraries.transformers_heirs())
+                suffixes=suffixes, tasks=libraries.transformers_tasks(),
+                heirs=libraries.transformers_heirs())
 
 
 def plain_name(name, prefix):

@@ -78,6 +78,7 @@ def peft_suffixes(log):
                 else:  # of the whole model: "base_model.vera_A"
                     suffix = re.sub(r"^base_model\.(model\.)*(layers\.\d+\.self_attn\.)?", "", name)
                 suffix = re.sub(r"(?<=\.)\d+(?=\.|$)|(?<=\.)(self_attn_)?k_proj$", "*", suffix)
-                if not COMMON.fullmatch(suffix):
+                # One with a number or a layer in it comes beside others that have none.
+                if "*" not in suffix and not COMMON.fullmatch(suffix):
                     found.setdefault((suffix, type_), tells(value.shape))
     return [(type_, suffix, told) for (suffix, type_), told in found.items()]

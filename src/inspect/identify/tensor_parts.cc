@@ -103,14 +103,19 @@ struct SuffixBook {
     const LoraSuffix* row;
   };
   std::vector<Suffix> suffixes;
-  PatternSet patterns;  // ids are places in suffixes
+  // Ids are places in suffixes. Those with a wildcard cost a search of every name.
+  PatternSet plain;
+  PatternSet wild;
 };
+// What all suffixes with a wildcard have.
+constexpr std::string_view kInWild = "lora_";
 const SuffixBook& Suffixes() {
   static const SuffixBook* const book = [] {
     auto* made = new SuffixBook;
     for (const LoraSuffix& row : LoraSuffixes()) {
       for (const std::string& suffix : ExpandAlternatives(row.suffix)) {
-        made->patterns.Add("*" + suffix, static_cast<uint32_t>(made->suffixes.size()));
+        auto& patterns = suffix.find('*') == std::string::npos ? made->plain : made->wild;
+        patterns.Add("*" + suffix, static_cast<uint32_t>(made->suffixes.size()));
         made->suffixes.push_back({suffix.substr(0, suffix.find('*')), &row});
       }
     }
@@ -219,15 +224,19 @@ bool TensorParts::AddLoraTensor(const TensorView& tensor) {
   const LoraSuffix* suffix = nullptr;
   size_t stem_bytes = tensor.name.size();
   // The longest that fits.
-  Suffixes().patterns.ForEachMatch(
-      tensor.name, [](uint32_t) { return true; },
-      [&](uint32_t id) {
-        const SuffixBook::Suffix& found = Suffixes().suffixes[id];
-        const size_t begin = tensor.name.rfind(found.head);
-        if (begin >= stem_bytes) return;
-        suffix = found.row;
-        stem_bytes = begin;
-      });
+  const SuffixBook& book = Suffixes();
+  const auto wanted = [](uint32_t) { return true; };
+  const auto take = [&](uint32_t id) {
+    const SuffixBook::Suffix& found = book.suffixes[id];
+    const size_t begin = tensor.name.rfind(found.head);
+    if (begin >= stem_bytes) return;
+    suffix = found.row;
+    stem_bytes = begin;
+  };
+  book.plain.ForEachMatch(tensor.name, wanted, take);
+  if (tensor.name.find(kInWild) != std::string_view::npos) {
+    book.wild.ForEachMatch(tensor.name, wanted, take);
+  }
   if (suffix == nullptr) return false;
   const std::string_view whole = Unwrap(tensor.name.substr(0, stem_bytes), kOuterWraps);
   const std::string_view stem = Unwrap(whole, kLoraWraps);
