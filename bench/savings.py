@@ -203,6 +203,18 @@ def wait_compressed(daemon, model, strategy):
         time.sleep(0.1)
 
 
+def machine(bin_dir):
+    """What a reader has to know of the figures, in a line."""
+    fields = dict(line.partition(":")[::2] for line in
+                  pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
+    fields = {name.strip(): value.strip() for name, value in fields.items()}
+    processor = fields.get("model name", os.uname().machine)
+    kind = ", family {}, model {}".format(fields["cpu family"], fields["model"]) \
+        if "model" in fields else ""
+    return (f"{processor}{kind}; {os.cpu_count()} cores; Linux {os.uname().release}; "
+            f"build {bin_dir.resolve().parent.name}")
+
+
 def main():
     if sys.argv[1:2] == ["--child"]:
         return child(sys.argv[2], sys.argv[3:])
@@ -210,7 +222,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
     parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--programs", type=int, default=3)
     parser.add_argument("--reserve", default="", help="memory.reserve of the daemon; default: the daemon's")
     parser.add_argument("--settle", type=float, default=5.0,
@@ -218,17 +230,22 @@ def main():
     parser.add_argument("--dir", default="/var/tmp")
     parser.add_argument("--bin-dir", type=pathlib.Path, default=peers.ROOT / "build/release/bin")
     arguments = parser.parse_args()
-    print(f"{'case':22} {'first load, s':>24} {f'{arguments.programs} programs, MiB':>24}")
-    print(f"{'':22} {'without':>12}{'with':>12} {'without':>12}{'with':>12}")
+    print(f"{machine(arguments.bin_dir)}; {arguments.mib} MiB; medians of {arguments.rounds} "
+          "rounds, of the seconds also least and most")
+    print(f"{'case':20} {'first load, s: without':>26} {'with':>22}"
+          f" {f'{arguments.programs} programs, MiB: without':>27} {'with':>7} {'load':>5}")
     for case in arguments.cases or CASES:
         _, found = measure(case, arguments)
-        row = [f"{case:22} "]
-        for column, scale, digits in ((0, 1, 3), (1, 2**20, 0)):
-            for way in ("without", "with"):
-                middle = statistics.median(each[column] for each in found[way]) / scale
-                row.append(f"{middle:12.{digits}f}")
-            row.append(" ")
-        print("".join(row), flush=True)
+        row = [f"{case:20}"]
+        for way, width in (("without", 26), ("with", 22)):
+            seconds = [each[0] for each in found[way]]
+            span = f"{statistics.median(seconds):.3f} ({min(seconds):.3f}-{max(seconds):.3f})"
+            row.append(f"{span:>{width}}")
+        for way, width in (("without", 27), ("with", 7)):
+            memory = statistics.median(each[1] for each in found[way]) / 2**20
+            row.append(f"{memory:{width}.0f}")
+        # What ran beside, over the last five minutes.
+        print(" ".join(row), f"{os.getloadavg()[1]:5.1f}", flush=True)
     return 0
 
 
