@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import List, Optional, Sequence, Tuple, Type
+from typing import List, Sequence, Tuple
 
 from . import _memory, _wire
 from ._channel import Reply
+from ._closing import Closing
 from ._index import TensorIndex
 from .errors import WarmsetError
 from .model import Component
 
 
-class Attachment:
-    """One leased component, before it is mapped. Close it, or use `with`; what
-    was mapped stays."""
+class Attachment(Closing):
+    """One leased component, before it is mapped; what was mapped stays."""
 
     def __init__(self, reply: Reply) -> None:
         """Takes the descriptors over, also when it raises."""
@@ -65,27 +64,23 @@ class Attachment:
         _wire.close_all(self._fds)
         self._fds = []
 
-    def __enter__(self) -> Attachment:
-        return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
+class Attachments(List[Attachment], Closing):
+    """What one request attached."""
+
+    def close(self) -> None:
+        for attachment in self:
+            attachment.close()
 
 
-def attachments(replies: Sequence[Reply]) -> List[Attachment]:
+def attachments(replies: Sequence[Reply]) -> Attachments:
     """Takes the replies' descriptors over, also when it raises."""
-    made: List[Attachment] = []
+    made = Attachments()
     try:
         for reply in replies:
             made.append(Attachment(reply))
     except BaseException:
-        for attachment in made:
-            attachment.close()
+        made.close()
         for reply in replies[len(made) + 1 :]:
             _wire.close_all(reply.fds)
         raise

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import List, NamedTuple, Optional, Type
+from typing import List, NamedTuple, Optional
 
-from ._attach import Attachment
+from ._closing import Closing
 from ._serving import attach_file, channel
 
 
@@ -15,7 +14,7 @@ class _Run(NamedTuple):
     buffer: memoryview  # the bytes from begin on
 
 
-class FileMemory:
+class FileMemory(Closing):
     """What the daemon has of a file that is open here: all of it where the file is one
     component, else what its components hold. Views keep the memory mapped after close().
     """
@@ -23,16 +22,12 @@ class FileMemory:
     def __init__(self, fd: int, filename: str, writable: bool) -> None:
         """Raises as attach_file() does. Without `writable`, writes to views end the process."""
         self._runs: List[_Run] = []
-        made: List[Attachment] = attach_file(channel(), fd, filename, file_runs=True)
-        try:
+        with attach_file(channel(), fd, filename, file_runs=True) as made:
             for attachment in made:
                 memory = attachment.map_memory(writable)
                 for file_offset, offset, nbytes in attachment.file_runs:
                     part = memory[offset : offset + nbytes]
                     self._runs.append(_Run(file_offset, file_offset + nbytes, part))
-        finally:
-            for attachment in made:
-                attachment.close()
 
     def view(self, begin: int, end: int) -> Optional[memoryview]:
         """The file's bytes [begin, end); None unless they lie in one piece of memory."""
@@ -43,14 +38,3 @@ class FileMemory:
 
     def close(self) -> None:
         self._runs = []
-
-    def __enter__(self) -> FileMemory:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()

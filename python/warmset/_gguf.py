@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ._closing import opened
 from ._file_memory import FileMemory
-from ._serving import fall_back, is_off
-from .errors import ModelReadError, WarmsetError
+from ._serving import is_off, serve
+from .errors import WarmsetError
 
 if TYPE_CHECKING:
     import numpy
@@ -29,23 +30,17 @@ class Numpy:
     def memmap(self, filename: Any, *rest: Any, **options: Any) -> numpy.memmap[Any, Any]:
         if is_off() or rest or options != {"mode": "r"}:
             return self._plain.memmap(filename, *rest, **options)  # type: ignore[no-any-return]
-        try:
-            return self._serve(os.fspath(filename))
-        except ModelReadError:
-            raise
-        except Exception as error:
-            # What can't be mapped either, numpy refuses in its own words.
-            plain: numpy.memmap[Any, Any] = self._plain.memmap(filename, mode="r")
-            fall_back("gguf", os.fspath(filename), error, NotServedError)
-            return plain
+        return serve(
+            "gguf",
+            os.fspath(filename),
+            lambda: self._serve(os.fspath(filename)),
+            lambda: self._plain.memmap(filename, mode="r"),
+            NotServedError,
+        )
 
     def _serve(self, filename: str) -> numpy.memmap[Any, Any]:
-        fd = os.open(filename, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with FileMemory(fd, filename, writable=False) as memory:
-                view = memory.view(0, os.fstat(fd).st_size)
-        finally:
-            os.close(fd)
+        with opened(filename) as fd, FileMemory(fd, filename, writable=False) as memory:
+            view = memory.view(0, os.fstat(fd).st_size)
         if view is None:
             raise WarmsetError(f"{filename} lies in several parts in RAM", "unsupported_format")
         array = self._plain.frombuffer(view.toreadonly(), "uint8").view(self._plain.memmap)

@@ -13,9 +13,9 @@ import stat
 import threading
 import time
 import warnings
-from typing import Dict, List, Set, Type
+from typing import Callable, Dict, Set, Type, TypeVar
 
-from ._attach import Attachment, attachments
+from ._attach import Attachments, attachments
 from ._channel import Channel
 from ._wire import socket_path
 from .errors import (
@@ -32,6 +32,9 @@ from .errors import (
 _TIMEOUT = 5.0
 _SILENCE = 30.0
 _PAUSE = 60.0
+
+
+_Result = TypeVar("_Result")
 
 
 def is_off() -> bool:
@@ -53,7 +56,7 @@ def channel() -> Channel:
 
 def attach_file(
     connected: Channel, fd: int, filename: str, file_runs: bool = False
-) -> List[Attachment]:
+) -> Attachments:
     """The parts of an open file; ModelReadError names it when it can't be read."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise UnsupportedFormatError(f"{filename} is not a regular file")
@@ -66,11 +69,37 @@ def attach_file(
         raise
 
 
-def fall_back(library: str, filename: str, error: Exception, required: Type[WarmsetError]) -> None:
-    """Warns that the library itself serves the file; raises `required` for WARMSET=require.
+class NotForUs(Exception):
+    """The library itself is to serve the file, and nothing is wrong."""
 
-    Does nothing where the daemon has nothing to serve of a file that is whole.
+
+def serve(
+    library: str,
+    filename: str,
+    ours: Callable[[], _Result],
+    plain: Callable[[], _Result],
+    required: Type[WarmsetError],
+) -> _Result:
+    """What `ours` gives, else what the library's own function `plain` gives or raises.
+
+    The difference is one warning, or raised as `required` for WARMSET=require,
+    unless the daemon has nothing to serve of a file that is whole. A file that can't be
+    read raises ModelReadError: the library would map it, and a page of a mapping that
+    can't be read ends the process.
     """
+    try:
+        return ours()
+    except ModelReadError:
+        raise
+    except NotForUs:
+        return plain()
+    except Exception as error:
+        served = plain()  # what the library can't serve either, it refuses in its own words
+        _report(library, filename, error, required)
+        return served
+
+
+def _report(library: str, filename: str, error: Exception, required: Type[WarmsetError]) -> None:
     code = error.code if isinstance(error, WarmsetError) else type(error).__name__
     if code in _NOTHING_TO_SERVE:
         return
@@ -87,7 +116,7 @@ def fall_back(library: str, filename: str, error: Exception, required: Type[Warm
             f"{library} itself serves {filename}, not warmset: {error} [{code}]. "
             "Said once; WARMSET=off turns warmset off",
             WarmsetWarning,
-            stacklevel=3,  # whoever called the library
+            stacklevel=4,  # whoever called the library
         )
 
 

@@ -21,8 +21,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Optional
 
 from ._file_memory import FileMemory
-from ._serving import fall_back, is_off
-from .errors import ModelReadError, WarmsetError
+from ._serving import NotForUs, is_off, serve
+from .errors import WarmsetError
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +35,6 @@ class NotServedError(WarmsetError, RuntimeError):
     """WARMSET=require, and the daemon did not serve the checkpoint; `code` says why."""
 
 
-class _NotForUs(Exception):
-    """torch itself is to load the file, and nothing is wrong."""
-
-
 @functools.lru_cache(maxsize=None)
 def wrap(plain: Callable[..., Any]) -> Callable[..., Any]:
     """In place of torch.load, which is `plain`."""
@@ -47,17 +43,13 @@ def wrap(plain: Callable[..., Any]) -> Callable[..., Any]:
     def load(f: Any, map_location: Any = None, *rest: Any, **options: Any) -> Any:
         if rest or not _may_serve(map_location, options):
             return plain(f, map_location, *rest, **options)
-        try:
-            return _serve(f, map_location, options)
-        except ModelReadError:
-            raise
-        except _NotForUs:
-            return plain(f, map_location, **options)
-        except Exception as error:
-            # What torch can't load either, it refuses in its own words.
-            loaded = plain(f, map_location, **options)
-            fall_back("torch", _name_of(f), error, NotServedError)
-            return loaded
+        return serve(
+            "torch",
+            _name_of(f),
+            lambda: _serve(f, map_location, options),
+            lambda: plain(f, map_location, **options),
+            NotServedError,
+        )
 
     load.by_warmset = True  # type: ignore[attr-defined]
     return load
@@ -103,14 +95,14 @@ def _open(f: Any, options: Dict[str, Any]) -> BinaryIO:
     """A file of our own, at its begin."""
     if isinstance(f, (str, os.PathLike)):
         if os.fspath(f).endswith(".safetensors"):  # torch gives these to safetensors
-            raise _NotForUs
+            raise NotForUs
         try:
             return open(f, "rb")
         except OSError:
-            raise _NotForUs from None
+            raise NotForUs from None
     is_plain = type(f) is io.BufferedReader and type(f.raw) is io.FileIO
     if not is_plain or options.get("mmap") or f.tell() != 0:
-        raise _NotForUs
+        raise NotForUs
     return os.fdopen(os.dup(f.fileno()), "rb")
 
 
@@ -119,16 +111,16 @@ def _serve(f: Any, map_location: Any, options: Dict[str, Any]) -> Any:
 
     with _open(f, options) as file:
         if os.pread(file.fileno(), len(_ZIP_MAGIC), 0) != _ZIP_MAGIC:
-            raise _NotForUs
+            raise NotForUs
         # A descriptor of ours may share its position with the caller's.
         own = io.BufferedReader(_At(file.fileno()))
         if not _has_storages(own):
-            raise _NotForUs
+            raise NotForUs
         own.seek(0)
         # torch.load's own parts, there since torch 2.1.
         with serialization._open_zipfile_reader(own) as reader:
             if serialization._is_torchscript_zip(reader):  # type: ignore[no-untyped-call]
-                raise _NotForUs
+                raise NotForUs
             with FileMemory(file.fileno(), _name_of(f), writable=True) as memory:
                 return serialization._load(  # type: ignore[no-untyped-call]
                     reader,

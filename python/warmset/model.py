@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 import math
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional, Tuple
 
 from . import _dlpack, _dtypes
+from ._closing import Closing
 from ._index import TensorIndex, TensorRecord
 from .errors import InvalidRequestError, ReadOnlyError, TensorNotFoundError
 
@@ -195,7 +195,7 @@ class Component(Mapping[str, Tensor]):
         return f"<warmset.Component {self.name!r}: {len(self)} tensors, {self.nbytes} bytes>"
 
 
-class Model(Mapping[str, Tensor]):
+class Model(Mapping[str, Tensor], Closing):
     """An attached model. Its memory stays mapped while it or any export lives.
 
     A tensor that several components have goes by "component/name"; that form
@@ -229,17 +229,6 @@ class Model(Mapping[str, Tensor]):
         """Lets go of the memory; exported tensors keep it. May be called twice."""
         self._components = None
         self._home = None
-
-    def __enter__(self) -> Model:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __getitem__(self, name: str) -> Tensor:
         found = self._homes().get(name)

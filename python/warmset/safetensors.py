@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, NoReturn, Optional, Type, Uni
 from safetensors._safetensors_rust import SafetensorError
 from safetensors._safetensors_rust import safe_open as plain_safe_open
 
+from ._closing import opened
 from ._dtypes import torch_dtype
-from ._serving import attach_file, channel, fall_back, is_off
+from ._serving import attach_file, channel, is_off, serve
 from ._slicing import numpy_slice
-from .errors import ModelReadError, UnsupportedFormatError, WarmsetError, WarmsetWarning
+from .errors import UnsupportedFormatError, WarmsetError, WarmsetWarning
 from .model import Component, Tensor
 
 if TYPE_CHECKING:
@@ -74,27 +75,22 @@ class safe_open:
         if device not in (None, "cpu"):
             # Its name is checked, and refused, as safetensors does.
             plain_safe_open(filename, framework, device, **options)
-        try:
-            self = object.__new__(cls)
-            self._attach(os.fspath(filename), framework, device)
-            return self
-        except ModelReadError:
-            raise  # safetensors would map the file, and a page of it that can't be read kills
-        except Exception as error:
-            # What safetensors can't serve either, it refuses in its own words.
-            plain = plain_safe_open(filename, framework, device, **options)
-            fall_back("safetensors", os.fspath(filename), error, NotServedError)
-            return plain
+        self = object.__new__(cls)
+        return serve(
+            "safetensors",
+            os.fspath(filename),
+            lambda: self._attach(os.fspath(filename), framework, device),
+            lambda: plain_safe_open(filename, framework, device, **options),
+            NotServedError,
+        )
 
-    def _attach(self, filename: str, framework: str, device: Any) -> None:
+    def _attach(self, filename: str, framework: str, device: Any) -> Any:
         self._numpy = framework in _NUMPY
         self._device = None if device in (None, "cpu") else device
         self._closed = False
         connected = channel()  # first, because it fails fastest
-        fd = os.open(filename, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            made = attach_file(connected, fd, filename)
-            try:
+        with opened(filename) as fd:
+            with attach_file(connected, fd, filename) as made:
                 if not self._numpy:
                     for index in (attachment.index for attachment in made):
                         for dtype in index.dtypes:
@@ -107,21 +103,17 @@ class safe_open:
                 self._unused: List[List[Component]] = []  # for numpy's get_tensors()
                 if self._numpy:
                     self._unused.append([attachment.map(writable=True) for attachment in made])
-            finally:
-                for attachment in made:
-                    attachment.close()
-            parts = [attachment.index for attachment in made]
+                parts = [attachment.index for attachment in made]
             self._home = {name: part for part, index in enumerate(parts) for name in index.names()}
             if len(parts) == 1:
                 place = parts[0].place_of
                 self._offset_keys = sorted(self._home, key=place)
             else:
                 self._offset_keys = _names_by_offset(fd)
-            self._metadata: Dict[str, str] = {}
-            for index in parts:
-                self._metadata.update(index.metadata)
-        finally:
-            os.close(fd)
+        self._metadata: Dict[str, str] = {}
+        for index in parts:
+            self._metadata.update(index.metadata)
+        return self
 
     def __enter__(self) -> safe_open:
         return self

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from types import TracebackType
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ._attach import attachments
 from ._channel import Channel, ProgressCallback
+from ._closing import Closing, opened
 from ._wire import Message, socket_path
 from .errors import WarmsetError, error_from_message
-from .model import Component, Model
+from .model import Model
 from .states import CacheResult, Compatibility, DaemonStatus, ModelState, decode
 
 
@@ -41,14 +41,11 @@ def _subject(model: ModelOrFile) -> Iterator[Tuple[Message, List[int]]]:
         yield {"model": model}, []
         return
     path = os.path.abspath(os.fsencode(model))
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened(path) as fd:
         yield {"file": True, "file_path": path.decode(errors="replace")}, [fd]
-    finally:
-        os.close(fd)
 
 
-class Session:
+class Session(Closing):
     """One connection to the daemon; it reconnects by itself after a restart.
 
     Thread-safe, one call at a time: a long cache() keeps other threads' calls
@@ -87,14 +84,9 @@ class Session:
         if tensors:
             arguments["tensors"] = list(tensors)
         with _subject(name) as (subject, fds):
-            made = attachments(self._channel.call("attach", {**subject, **arguments}, fds))
-        components: Dict[str, Component] = {}
-        try:
-            for attachment in made:
-                components[attachment.name] = attachment.map(writable)
-        finally:
-            for attachment in made:
-                attachment.close()
+            replies = self._channel.call("attach", {**subject, **arguments}, fds)
+        with attachments(replies) as made:
+            components = {attachment.name: attachment.map(writable) for attachment in made}
         return Model(made[0].model or str(name), components)
 
     def models(self, filter: str = "") -> List[ModelState]:
@@ -181,14 +173,3 @@ class Session:
         """Ends the session. Attached models and tensors stay valid, and their
         leases held, until they go."""
         self._channel.close()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
