@@ -147,6 +147,9 @@ constexpr std::array kRules = {
               "!decoder.upsamples.0.upsamples.0.*"},
     ModelRule{"wan2.2-vae", "vae", .95,
               "decoder.middle.0.residual.0.gamma decoder.upsamples.0.upsamples.0.*"},
+    // Mochi's, whose encoder and decoder come in files of their own, too.
+    ModelRule{"mochi-vae", "vae", .9, "{,decoder.}blocks.2.blocks.3.stack.5.weight[rank]=5"},
+    ModelRule{"mochi-vae", "vae", .9, "{,encoder.}layers.4.layers.1.attn_block.attn.qkv.weight"},
     ModelRule{"", "vae", .7, "{encoder,decoder}.conv_in.* {encoder,decoder}.conv_out.*"},
     ModelRule{"taesd", "vae_approx", .95, "taesd_decoder.1.weight"},
 };
