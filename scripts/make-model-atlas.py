@@ -174,10 +174,12 @@ def text_of(ranked):
                 not any(r.name in naming.MANY_VOCABULARIES for r in relatives):
             tells = tells_of(row, relatives)
             telling = sizes.telling_sizes(row.sizes, row.core, common, len(by_name))
-        lines.append('{{"{}", "{}", "{}", "{}", {}, "{}", "{}", "{}", "{}"}},\n'.format(
-            row.name, row.type, words_expression(words), row.prefix, row.width,
-            writer.write(core), writer.write(more), tells, telling))
-    return lines, [f'"{text}",\n' for text in writer.shared]
+        # With their lengths given: a compiler counts no characters.
+        before = [row.name, row.type, words_expression(words), row.prefix]
+        after = [writer.write(core), writer.write(more), tells, telling]
+        cells = [*(f'"{text}"sv' for text in before), str(row.width), *(f'"{text}"sv' for text in after)]
+        lines.append("{" + ", ".join(cells) + "},\n")
+    return lines, [f'"{text}"sv,\n' for text in writer.shared]
 
 
 def suffix_lines(suffixes):

@@ -11,6 +11,8 @@
 namespace warmset {
 namespace {
 
+using namespace std::string_view_literals;  // NOLINT(google-build-using-namespace)
+
 constexpr AtlasRow kRows[] = {
 #include "inspect/identify/atlas_rows.inc"
 };
