@@ -1,0 +1,14 @@
+// Nobody ever gets bytes of another revision or model, and what is leased never changes.
+#pragma once
+
+#include "place/simulator/facts_for_test.h"
+
+namespace warmset::place {
+
+class IdentityReference : public Reference {
+ public:
+  using Reference::Reference;
+  void After(const Event& event, const Commands& commands, Time now) override;
+};
+
+}  // namespace warmset::place
