@@ -139,7 +139,7 @@ def noticed(tree, seeds):
     environment = dict(os.environ, WARMSET_SEEDS=str(seeds))
     try:
         run = subprocess.run(["build/dev/src/place/place_test", "--gtest_brief=1"], cwd=tree,
-                             env=environment, capture_output=True, text=True, timeout=300,
+                             env=environment, capture_output=True, text=True, timeout=120,
                              check=False)
     except subprocess.TimeoutExpired:
         return "it does not end"

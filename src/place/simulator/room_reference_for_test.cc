@@ -80,20 +80,35 @@ void RoomReference::JudgeRefusal(const Answer& answer) {
   }
 }
 
+bool RoomReference::HasDependants(PlacementId id) const {
+  return std::any_of(facts_.memories.begin(), facts_.memories.end(), [&](const auto& each) {
+    return each.second.source == id && each.second.form == Form::kShared;
+  });
+}
+
 ByteCount RoomReference::HeldForGood(const std::set<uint64_t>& needed) const {
   ByteCount held;
   for (const auto& [id, memory] : facts_.memories) {
     if (memory.place != Ram() || memory.releasing) continue;
-    const bool depended_on =
-        std::any_of(facts_.memories.begin(), facts_.memories.end(), [&](const auto& each) {
-          return each.second.source == id && each.second.form == Form::kShared;
-        });
-    if (memory.leases > 0 || leased_now_.contains(id) || depended_on ||
+    if (memory.leases > 0 || leased_now_.contains(id) || HasDependants(id) ||
         needed.contains(memory.content) || wants_.IsPromised(memory.content, Ram())) {
       held += memory.bytes;
     }
   }
   return held;
+}
+
+void RoomReference::CheckQuiet() {
+  for (const auto& [place, limit] : facts_.limits) {
+    if (TakenAt(place) <= limit.limit) continue;
+    for (const auto& [id, memory] : facts_.memories) {
+      if (memory.place == place && memory.bytes > ByteCount() && memory.leases == 0 &&
+          !HasDependants(id) && !wants_.IsPromised(memory.content, place)) {
+        Violated(fmt::format("{} is over its limit, and placement {} stays there", place.value(),
+                             id.value()));
+      }
+    }
+  }
 }
 
 }  // namespace warmset::place

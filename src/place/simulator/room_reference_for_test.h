@@ -15,9 +15,12 @@ class RoomReference : public Reference {
   RoomReference(const Facts& facts, const WantsReference& wants, Violations& violations)
       : Reference(facts, violations), wants_(wants) {}
   void After(const Event& event, const Commands& commands, Time now) override;
+  // Nothing is under way any more: what takes a place over its limit must stay there.
+  void CheckQuiet();
 
  private:
   ByteCount TakenAt(const PlaceId& place) const;
+  bool HasDependants(PlacementId id) const;
   void JudgeRefusal(const Answer& answer);
   // Bytes in RAM that no waiting gives back.
   ByteCount HeldForGood(const std::set<uint64_t>& needed) const;

@@ -14,7 +14,14 @@
 namespace warmset::place {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kSeeds = 150;
+#elif defined(__has_feature)
+constexpr uint64_t kSeeds =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ? 150 : 1500;
+#else
 constexpr uint64_t kSeeds = 1500;
+#endif
 
 std::optional<uint64_t> FromEnvironment(const char* name) {
   const char* const text = std::getenv(name);

@@ -201,7 +201,9 @@ void WantsReference::Judge(const Release& release) {
     want.doubtful |= release.why == ReleaseReason::kEvicted && !IsHard(key, want);
     if (HasOther(release.placement, key, want)) continue;
     const ModelPart* const part = PartOf(key);
-    const bool served = part != nullptr && AreKnownTwins(part->id, memory.component);
+    // Not if its files were away: when they are back, they may be others.
+    const bool served = part != nullptr && !facts_.forgotten.contains(release.placement) &&
+                        AreKnownTwins(part->id, memory.component);
     if (served && !want.doubtful &&
         (IsHard(key, want) || release.why == ReleaseReason::kUnwanted)) {
       Violated(fmt::format("placement {} is released ({}), but {} of another request needs it",

@@ -1,5 +1,6 @@
 #include "place/simulator/world_for_test.h"
 
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -61,9 +62,8 @@ void World::Live() {
   answers_ = std::make_unique<AnswersReference>(*facts_, violations_);
   wants_ = std::make_unique<WantsReference>(*facts_, violations_);
   needs_ = std::make_unique<NeedReference>(*facts_, *wants_, violations_);
-  others_.clear();
-  others_.push_back(std::make_unique<IdentityReference>(*facts_, violations_));
-  others_.push_back(std::make_unique<RoomReference>(*facts_, *wants_, violations_));
+  room_ = std::make_unique<RoomReference>(*facts_, *wants_, violations_);
+  identity_ = std::make_unique<IdentityReference>(*facts_, violations_);
   for (const ModelId& model : universe_.models()) {
     if (const SharedSnapshot& now = universe_.OnDisk(model)) Do(ModelChanged{now});
   }
@@ -87,6 +87,7 @@ void World::QuietTimes() {
   RunUntil(std::nullopt);
   if (violations_.any()) return;
   answers_->CheckQuiet();
+  room_->CheckQuiet();
   needs_->CheckQuiet(machine_->state(), catalog_.rows());
   if (trace && violations_.any()) log_.push_back(Trace(machine_->state()));
   if (!violations_.any()) CheckPlan();
@@ -136,8 +137,8 @@ void World::Do(const Event& event) {
   if (violations_.any()) return;
   ++steps_;
   const Time now = timeline_.now();
-  std::vector<Reference*> references = {answers_.get(), wants_.get(), needs_.get()};
-  for (const auto& each : others_) references.push_back(each.get());
+  const std::array<Reference*, 5> references = {answers_.get(), wants_.get(), needs_.get(),
+                                                room_.get(), identity_.get()};
   for (Reference* each : references) each->Before(event, now);
   EndLeases(event);
   facts_->Note(event);

@@ -74,7 +74,8 @@ class World {
   std::unique_ptr<AnswersReference> answers_;
   std::unique_ptr<WantsReference> wants_;
   std::unique_ptr<NeedReference> needs_;
-  std::vector<std::unique_ptr<Reference>> others_;
+  std::unique_ptr<RoomReference> room_;
+  std::unique_ptr<IdentityReference> identity_;
   RequestId planned_;                 // whose steps are kept
   std::multiset<std::string> taken_;  // for it
   Status planned_outcome_;
