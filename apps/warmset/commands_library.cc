@@ -101,9 +101,15 @@ StatusOr<int> RunList(const Context& context, const ListArguments& arguments) {
                               }),
                models.end());
   Sort(list, arguments.sort);
+  // A root may be away, or not answer.
+  v1::Request status_request;
+  status_request.mutable_get_status();
+  ASSIGN_OR_RETURN(const v1::Response answer, context.Call(std::move(status_request)));
+  const v1::DaemonStatus& status = answer.status();
   return context.Show(list, [&](const Screen& screen) {
     if (!arguments.quiet) {
-      return RenderList(list, screen) + (list.has_scan() ? RenderScan(list.scan()) : "");
+      return RenderList(list, screen) + (list.has_scan() ? RenderScan(list.scan()) : "") +
+             RenderNotices(status.notices(), screen);
     }
     std::string names;
     for (const v1::ModelState& model : list.models()) names += Printable(model.name()) + "\n";

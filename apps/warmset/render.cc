@@ -94,10 +94,10 @@ std::string Size(uint64_t bytes) { return FormatSize(ByteCount(bytes)); }
 std::string ShortId(const std::string& id) { return id.substr(0, kShortIdDigits); }
 
 std::string Where(const v1::ModelState& state, const v1::Progress* progress) {
-  std::string where = WithDevices(
-      InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress) +
-          Form(state.raw_bytes(), state.compressed_bytes()),
-      state.devices());
+  std::string where =
+      WithDevices(InRam(state.cache_state(), state.cached_bytes(), state.bytes(), progress) +
+                      Form(state.raw_bytes(), state.compressed_bytes()),
+                  state.devices());
   const bool told = !state.verdict().empty() && state.verdict() != "ok";
   if (!state.error_code().empty() && !told) where += fmt::format(" ({})", state.error_code());
   return where;
@@ -146,10 +146,19 @@ std::string RenderScan(const v1::ScanStatus& scan) {
                      scan.files(), read);
 }
 
+std::string RenderNotices(const google::protobuf::RepeatedPtrField<std::string>& notices,
+                          const Screen& screen) {
+  std::string text;
+  for (const std::string& notice : notices) {
+    text += fmt::format("{} {}\n", screen.style.Yellow("notice:"), Printable(notice));
+  }
+  return text;
+}
+
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
-  const bool any_shared = std::any_of(
-      active.models().begin(), active.models().end(),
-      [](const v1::ActiveModel& model) { return model.shared_with_size() > 0; });
+  const bool any_shared =
+      std::any_of(active.models().begin(), active.models().end(),
+                  [](const v1::ActiveModel& model) { return model.shared_with_size() > 0; });
   std::vector<Table::Column> columns = {{.title = "NAME"},
                                         {.title = "ID", .leaves = 1},
                                         {.title = "SIZE", .right = true, .leaves = 3},
@@ -174,11 +183,18 @@ std::string RenderActive(const v1::ActiveList& active, const Screen& screen) {
     if (any_shared) row.push_back(fmt::format("{}", fmt::join(model.shared_with(), ", ")));
     table.AddRow(row);
   }
-  std::string text = table.Render(screen) + MemoryLine(active.memory());
-  for (const std::string& notice : active.notices()) {
-    text += fmt::format("{} {}\n", screen.style.Yellow("notice:"), Printable(notice));
+  return table.Render(screen) + MemoryLine(active.memory()) +
+         RenderNotices(active.notices(), screen);
+}
+
+uint64_t BytesBesideComponents(const v1::ModelDetail& detail) {
+  uint64_t components = 0;
+  for (const v1::ComponentState& component : detail.components()) {
+    if (component.cache_state() != v1::CACHED) continue;
+    components += component.raw_bytes() + component.compressed_bytes();
   }
-  return text;
+  const uint64_t all = detail.state().raw_bytes() + detail.state().compressed_bytes();
+  return all - std::min(all, components);
 }
 
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen) {
@@ -200,9 +216,9 @@ std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen
       dtypes.push_back(fmt::format("{} {}", dtype, Size(bytes)));
       const auto share = component.compressed_dtypes().find(dtype);
       if (share == component.compressed_dtypes().end()) continue;
-      dtypes.back() += fmt::format(" ({:.2f}:1)",
-                                   static_cast<double>(share->second.raw_bytes()) /
-                                       static_cast<double>(share->second.compressed_bytes()));
+      dtypes.back() +=
+          fmt::format(" ({:.2f}:1)", static_cast<double>(share->second.raw_bytes()) /
+                                         static_cast<double>(share->second.compressed_bytes()));
     }
     const bool cached = component.cache_state() == v1::CACHED;
     table.AddRow(
@@ -215,6 +231,9 @@ std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen
          cached ? fmt::format("{}%", Percent(component.huge_page_bytes(), component.bytes())) : "",
          fmt::format("{}", component.leases()),
          fmt::format("{}", fmt::join(component.shared_with(), ", "))});
+  }
+  if (const uint64_t beside = BytesBesideComponents(detail); beside > 0) {
+    table.AddRow({"(files by path)", "", "", Size(beside), Size(beside), "", "", "ram", "", "", ""});
   }
   return table.Render(screen);
 }
@@ -281,16 +300,15 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
   std::vector<std::pair<std::string, std::string>> fields = {
       {"In RAM", fmt::format("{} of models in {}", Size(usage.logical_bytes()),
                              Size(usage.allocated_bytes()))},
-      {"Accesses", fmt::format("{}: {} found raw, {} decoded, {} loaded", accesses,
-                               usage.raw_accesses(), usage.decoded_accesses(),
-                               usage.loaded_accesses())},
+      {"Accesses",
+       fmt::format("{}: {} found raw, {} decoded, {} loaded", accesses, usage.raw_accesses(),
+                   usage.decoded_accesses(), usage.loaded_accesses())},
   };
   if (accesses > 0) {
     fields.emplace_back("Hit rate", percent(usage.hit_rate()));
-    fields.emplace_back("Access time",
-                        fmt::format("p50 {:.2f} ms, p99 {:.2f} ms",
-                                    usage.access_p50_seconds() * 1e3,
-                                    usage.access_p99_seconds() * 1e3));
+    fields.emplace_back(
+        "Access time", fmt::format("p50 {:.2f} ms, p99 {:.2f} ms", usage.access_p50_seconds() * 1e3,
+                                   usage.access_p99_seconds() * 1e3));
     fields.emplace_back("Load time saved", percent(usage.time_saved()));
     fields.emplace_back("Balanced score", fmt::format("{:.2f}", usage.balanced_score()));
     fields.emplace_back("Spread by model size", fmt::format("{:.2f}", usage.adaptive_variance()));
@@ -298,19 +316,18 @@ std::string RenderUsage(const v1::CacheUsage& usage, const Screen& screen) {
   const std::map<std::string, v1::CompressedShare> shares(usage.compressed_dtypes().begin(),
                                                           usage.compressed_dtypes().end());
   for (const auto& [dtype, share] : shares) {
-    fields.emplace_back("Compressed " + dtype,
-                        fmt::format("{} to {} ({:.2f}:1)", Size(share.raw_bytes()),
-                                    Size(share.compressed_bytes()),
-                                    static_cast<double>(share.raw_bytes()) /
-                                        static_cast<double>(share.compressed_bytes())));
+    fields.emplace_back(
+        "Compressed " + dtype,
+        fmt::format("{} to {} ({:.2f}:1)", Size(share.raw_bytes()), Size(share.compressed_bytes()),
+                    static_cast<double>(share.raw_bytes()) /
+                        static_cast<double>(share.compressed_bytes())));
   }
   if (!usage.preloads().empty()) {
-    fields.emplace_back("Preloads",
-                        fmt::format("{} succeeded, {} of them used before they left RAM; "
-                                    "{} of uses that would have waited",
-                                    percent(usage.preload_success()),
-                                    percent(usage.preload_hit_rate()),
-                                    percent(usage.preload_coverage())));
+    fields.emplace_back(
+        "Preloads", fmt::format("{} succeeded, {} of them used before they left RAM; "
+                                "{} of uses that would have waited",
+                                percent(usage.preload_success()), percent(usage.preload_hit_rate()),
+                                percent(usage.preload_coverage())));
   }
   std::string text = RenderFields(fields, screen) + MemoryLine(usage.memory());
   if (!usage.preloads().empty()) {

@@ -39,8 +39,14 @@ std::string StrategyLine(const v1::ModelState& state);
 
 // That a scan is under way, and there may be more models than are listed.
 std::string RenderScan(const v1::ScanStatus& scan);
+// What the daemon says is wrong for now, a line each.
+std::string RenderNotices(const google::protobuf::RepeatedPtrField<std::string>& notices,
+                          const Screen& screen);
 
 std::string RenderActive(const v1::ActiveList& active, const Screen& screen);
+// What RAM holds of the model beside its components: files that are open by path and that
+// components can't be views of, as shards are of a component in several of them.
+uint64_t BytesBesideComponents(const v1::ModelDetail& detail);
 std::string RenderComponents(const v1::ModelDetail& detail, const Screen& screen);
 // The worker's own account of the model's components.
 std::string RenderWorkerView(const std::string& device, const v1::WorkerStateReply& worker,

@@ -137,8 +137,10 @@ std::string PathLine(const v1::ModelDetail& detail) {
   const bool guarded = std::all_of(
       detail.files().begin(), detail.files().end(),
       [](const v1::ModelFile& file) { return file.ram_path().empty() || file.guarded(); });
-  return fmt::format("{} ({})", detail.ram_path(),
-                     guarded ? "guarded" : "links to the daemon's memory, sealed");
+  const uint64_t beside = BytesBesideComponents(detail);
+  return fmt::format("{} ({}{})", detail.ram_path(),
+                     guarded ? "guarded" : "links to the daemon's memory, sealed",
+                     beside == 0 ? "" : fmt::format("; {} beside the components", Size(beside)));
 }
 
 // Whether its files are what their names claim; empty where none claims anything.

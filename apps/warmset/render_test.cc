@@ -184,6 +184,18 @@ TEST(RenderComponents, ShowsHugePagesOfCachedOnes) {
   EXPECT_THAT(text, HasSubstr("other"));
 }
 
+// Shards that are open by path and cached as one component, too.
+TEST(RenderComponents, EveryByteInRamHasARow) {
+  auto detail = Parse<v1::ModelDetail>(R"(
+    state { raw_bytes: 8388608 path_bytes: 4194304 }
+    components { name: "model" bytes: 4194304 raw_bytes: 4194304 cache_state: CACHED })");
+  EXPECT_EQ(BytesBesideComponents(detail), 4194304u);
+  EXPECT_THAT(RenderComponents(detail, {}), HasSubstr("(files by path)"));
+  // A component that is a view of the file that is open by path.
+  detail.mutable_state()->set_raw_bytes(4194304);
+  EXPECT_THAT(RenderComponents(detail, {}), Not(HasSubstr("(files by path)")));
+}
+
 TEST(RenderWorkerView, SaysWhenMirrorAndWorkerDiffer) {
   const auto detail = Parse<v1::ModelDetail>("components { name: 'unet' id: 'ab' }");
   auto worker = Parse<v1::WorkerStateReply>(R"(

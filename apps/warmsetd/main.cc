@@ -1,4 +1,5 @@
 // The daemon. `warmset serve` starts it with the same flags.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -75,6 +76,9 @@ int Run(const OptionFlags& flags, bool json) {
 int main(int argc, char** argv) {
   warmset::os::IgnoreFileSizeSignal();
   warmset::os::IgnorePipeSignal();
+  // What a scan of many files needs for a moment is given back as a whole only where threads
+  // do not each keep a heap of their own.
+  ::mallopt(M_ARENA_MAX, 1);
   CLI::App app(
       "Keeps AI models warm. Usually started by `warmset serve`.\n\n"
       "Example: warmsetd --root ~/models --ram-limit 8GiB",

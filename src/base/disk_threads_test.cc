@@ -11,7 +11,13 @@ TEST(DiskThreadsTest, AHungDiskHoldsUpNoOther) {
   std::promise<void> answer;
   const std::shared_future<void> hung = answer.get_future().share();
   DiskThreads threads(1);
-  for (int i = 0; i < 3; ++i) threads.Submit(1, [hung](std::stop_token) { hung.wait(); });
+  std::promise<void> begun;  // what has not begun is dropped
+  threads.Submit(1, [hung, &begun](std::stop_token) {
+    begun.set_value();
+    hung.wait();
+  });
+  for (int i = 0; i < 2; ++i) threads.Submit(1, [hung](std::stop_token) { hung.wait(); });
+  begun.get_future().wait();
   std::promise<void> done;
   threads.Submit(2, [&done](std::stop_token) { done.set_value(); });
   done.get_future().wait();

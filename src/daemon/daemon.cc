@@ -14,6 +14,7 @@
 #include "daemon/model_errors.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "os/cgroup.h"
 #include "os/limits.h"
 #include "os/memory_file.h"
 #include "os/sandbox.h"
@@ -56,6 +57,16 @@ std::string DescribeUncleanEnd(EarlierEnd end, const DesiredState::Earlier& earl
       "{}: of the {} that it held {} are read back, most recently used first; "
       "`warmset cache` brings back the rest",
       held, FormatSize(earlier.held), FormatSize(earlier.coming_back));
+}
+
+// What is configured; else no more than an eighth of the memory, so that a small machine or
+// container is not left to others as a whole.
+ByteCount ResolveKeepFree(const Options& options) {
+  constexpr uint64_t kLeastShare = 8;
+  const auto available = os::AvailableMemory();
+  if (options.sources.contains("memory.keep_free") || !available.ok()) return options.keep_free;
+  const ByteCount whole = std::min(*available, os::CgroupHeadroom());
+  return std::min(options.keep_free, ByteCount(whole.value() / kLeastShare));
 }
 
 std::string PathsFolder(const std::string& socket) {
@@ -177,7 +188,9 @@ Status Daemon::OpenServices(ByteCount limit, uint64_t term) {
       LibraryService::Events{
           .dropped = [this](const auto& models,
                             const auto& components) { OnDropped(models, components); },
-          .found = [this] { desired_->BringBack(); }});
+          .found = [this] { desired_->BringBack(); },
+          .notice = [this](const std::string& subject,
+                           const std::string& text) { notices_.Put(subject, text); }});
   RETURN_IF_ERROR(library_->Restore());
   ASSIGN_OR_RETURN(const auto usage, catalog_->ModelUsage());
   for (const auto& [id, use] : usage) {
@@ -300,8 +313,8 @@ StatusOr<std::vector<DeviceService::Wanted>> Daemon::RestoreDesired() {
 }
 
 void Daemon::BeginWork() {
-  if (options_.keep_free > ByteCount()) {
-    pressure_ = std::make_unique<MemoryPressure>(*loop_, *budget_, *cache_, options_.keep_free);
+  if (const ByteCount keep_free = ResolveKeepFree(options_); keep_free > ByteCount()) {
+    pressure_ = std::make_unique<MemoryPressure>(*loop_, *budget_, *cache_, keep_free);
   }
   library_->Scan({}, [this](const StatusOr<ScanReport>& report) {
     if (!report.ok()) spdlog::warn("the first scan failed: {}", Message(report.status()));

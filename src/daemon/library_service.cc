@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "discover/comfyui_paths.h"
+#include "fmt/format.h"
 #include "os/system_memory.h"
 #include "spdlog/spdlog.h"
 
@@ -38,8 +39,12 @@ LibraryService::LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector&
       events_(std::move(events)),
       library_(catalog, inspector),
       comfyui_paths_(options.extra_model_paths),
+      configured_roots_(options.roots),
       watch_(options.watch) {
   for (const std::string& root : options.roots) roots_.push_back({root, options.deep_scan});
+  library_.silent().SetChanged([this](const std::string& place, bool silent) {
+    loop_.Post([this, place, silent] { OnSilence(place, silent); });
+  });
 }
 
 Status LibraryService::Restore() {
@@ -51,9 +56,8 @@ Status LibraryService::Restore() {
     ASSIGN_OR_RETURN(const std::vector<Root> roots,
                      ReadComfyUiPaths(file, ProcessEnvironment("HOME").value_or("/")));
     for (const Root& root : roots) {
-      const bool known = std::any_of(roots_.begin(), roots_.end(), [&](const Root& other) {
-        return other.path == root.path;
-      });
+      const bool known = std::any_of(roots_.begin(), roots_.end(),
+                                     [&](const Root& other) { return other.path == root.path; });
       if (!known) roots_.push_back(root);
     }
   }
@@ -111,11 +115,8 @@ void LibraryService::StartNext() {
   queue_.pop_front();
   progress_.emplace();
   thread_.Submit([this, queued, roots = RootsFor(queued->request)](std::stop_token stop) {
-    std::map<std::string, RootState> states;
-    for (const Root& root : roots) states[root.path] = LookAtRoot(root.path);
     auto report = library_.Scan(roots, EventsFor(queued), stop);
-    loop_.Post([this, queued, states = std::move(states), report = std::move(report)]() mutable {
-      for (auto& [path, state] : states) root_states_[path] = std::move(state);
+    loop_.Post([this, queued, report = std::move(report)]() mutable {
       Finish(*queued, std::move(report));
     });
   });
@@ -154,6 +155,10 @@ void LibraryService::Finish(const Queued& queued, StatusOr<ScanReport> report) {
 
 void LibraryService::Apply(const ScanReport& report) {
   Replace(report.changed, report.removed);
+  for (const auto& [root, state] : report.roots) {
+    root_states_[root] = state;
+    NoteRoot(root, state);
+  }
   // What was needed for this scan alone, of a million files say.
   os::ReturnFreeMemory();
   if (report.added > 0) events_.found();
@@ -219,9 +224,8 @@ void LibraryService::Replace(std::vector<ModelSummary> now, const std::vector<Mo
 void LibraryService::Reinspect(const ModelId& id, std::function<void(Status)> done) {
   const Model* model = registry_.Find(id);
   if (model == nullptr) {
-    loop_.Post([done = std::move(done)] {
-      done(Error(ErrorCode::kModelNotFound, "the model is gone"));
-    });
+    loop_.Post(
+        [done = std::move(done)] { done(Error(ErrorCode::kModelNotFound, "the model is gone")); });
     return;
   }
   const uint64_t disk = model->summary.files.empty() ? 0 : model->summary.files[0].identity.device;
@@ -281,26 +285,80 @@ void LibraryService::ScheduleRootCheck() {
 }
 
 void LibraryService::CheckRoots() {
-  // A share that hangs holds up this thread, and nothing else.
-  root_checks_.Submit([this, roots = roots()](std::stop_token) {
-    std::map<std::string, RootState> now;
-    for (const std::string& root : roots) now[root] = LookAtRoot(root);
-    loop_.Post([this, now = std::move(now)] {
-      std::vector<std::string> others;
-      for (const auto& [root, state] : now) {
-        const auto known = root_states_.find(root);
-        if (known != root_states_.end() && known->second != state) others.push_back(root);
-      }
-      RescanRoots(std::move(others));
-      if (watcher_ != nullptr) RescanRoots(watcher_->Retry());
-      ScheduleRootCheck();
+  const auto now = std::chrono::steady_clock::now();
+  for (const std::string& root : roots()) {
+    const auto look = looks_.find(root);
+    if (look == looks_.end()) {
+      CheckRoot(root);
+    } else if (!look->second.silent && now - look->second.since >= ScanPatience().walk) {
+      look->second.silent = true;
+      library_.silent().Add(root);
+    }
+  }
+  if (watcher_ != nullptr && library_.silent().All().empty()) RescanRoots(watcher_->Retry());
+  ScheduleRootCheck();
+}
+
+// A share that hangs holds up the thread of its root, and nothing else.
+void LibraryService::CheckRoot(const std::string& root) {
+  looks_[root] = {std::chrono::steady_clock::now()};
+  root_checks_.Start([this, root](std::stop_token) {
+    RootState now = LookAtRoot(root);
+    loop_.Post([this, root, now = std::move(now)] {
+      const auto look = looks_.extract(root);
+      if (look.mapped().silent) library_.silent().Remove(root);
+      const auto known = root_states_.find(root);
+      if (known != root_states_.end() && known->second != now) RescanRoots({root});
     });
   });
 }
 
+void LibraryService::OnSilence(const std::string& place, bool silent) {
+  const std::string subject = "silence of " + place;
+  if (silent) {
+    Note(subject,
+         fmt::format("{} does not answer: what is known below it stays as it was, and what "
+                     "is in RAM is served; look at the disk or the server",
+                     place));
+    return;
+  }
+  Note(subject, "");
+  for (const Root& root : roots_) {
+    if (place == root.path || place.starts_with(root.path + "/")) RescanRoots({root.path});
+  }
+}
+
+void LibraryService::NoteRoot(const std::string& path, const RootState& state) {
+  // What a scan was asked for, or ComfyUI may use, need not be there.
+  const auto& configured = configured_roots_;
+  if (std::find(configured.begin(), configured.end(), path) == configured.end()) return;
+  Note("root " + path,
+       state.there ? ""
+                   : fmt::format("the root {} is not there: its models are found when it comes; "
+                                 "if it never will, take it out of the configuration",
+                                 path));
+}
+
+void LibraryService::Note(const std::string& subject, const std::string& text) {
+  const auto known = notices_.find(subject);
+  if (text == (known == notices_.end() ? "" : known->second)) return;
+  if (text.empty()) {
+    notices_.erase(known);
+  } else {
+    notices_[subject] = text;
+  }
+  if (events_.notice) events_.notice(subject, text);
+}
+
 void LibraryService::RescanRoots(std::vector<std::string> paths) {
-  // The scan that runs may have passed what changed.
-  if (paths.empty() || !queue_.empty()) return;
+  // The scan that runs may have passed what changed; one that waits has not.
+  std::erase_if(paths, [&](const std::string& path) {
+    return std::any_of(queue_.begin(), queue_.end(), [&](const Queued& queued) {
+      const auto& waiting = queued.request.paths;
+      return waiting.empty() || std::find(waiting.begin(), waiting.end(), path) != waiting.end();
+    });
+  });
+  if (paths.empty()) return;
   Scan({.paths = std::move(paths), .deep = {}, .progress = {}}, [](const StatusOr<ScanReport>&) {});
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/disk_threads.h"
+#include "base/loose_threads.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "catalog/catalog.h"
@@ -27,21 +28,24 @@ namespace warmset {
 class LibraryService {
  public:
   struct ScanRequest {
-    std::vector<std::string> paths;  // absolute; empty: every root
-    std::optional<bool> deep;        // nothing: as the root is configured
+    std::vector<std::string> paths;                     // absolute; empty: every root
+    std::optional<bool> deep;                           // nothing: as the root is configured
     std::function<void(const ScanProgress&)> progress;  // may be empty
   };
   using ScanDone = std::function<void(StatusOr<ScanReport>)>;
 
   // What a change of the registry means for others; called after it.
-  using OnDropped = std::function<void(const std::vector<ModelId>&,
-                                       const std::vector<ComponentId>&)>;
+  using OnDropped =
+      std::function<void(const std::vector<ModelId>&, const std::vector<ComponentId>&)>;
   struct Events {
     // The components that no model has any more, and the models that lost or replaced
     // any.
     OnDropped dropped;
     // A scan has found models.
     std::function<void()> found;
+    // What is wrong with a root or a folder below one, and what to do; an empty text when
+    // that is over. May be empty.
+    std::function<void(const std::string& subject, const std::string& text)> notice = {};
   };
 
   LibraryService(os::EventLoop& loop, Catalog& catalog, Inspector& inspector,
@@ -67,7 +71,6 @@ class LibraryService {
   // Whether Restore() brought models.
   bool restored() const { return restored_; }
   std::vector<std::string> roots() const;
-
   // Looks at one model again, also while a scan runs. done gets what is wrong
   // with it; then the registry has it no more.
   void Reinspect(const ModelId& id, std::function<void(Status)> done);
@@ -91,7 +94,9 @@ class LibraryService {
   // some still run.
   bool StopBy(std::chrono::steady_clock::time_point deadline) {
     const bool scans = thread_.StopBy(deadline);
-    return inspections_.StopBy(deadline) && scans;
+    const bool walks = library_.StopBy(deadline);
+    const bool looks = root_checks_.StopBy(deadline);
+    return inspections_.StopBy(deadline) && scans && walks && looks;
   }
 
  private:
@@ -113,7 +118,12 @@ class LibraryService {
   // Looks now and then for roots that became others without an event.
   void ScheduleRootCheck();
   void CheckRoots();
+  void CheckRoot(const std::string& root);
   void RescanRoots(std::vector<std::string> paths);
+  // What is below the place was left out by scans until now.
+  void OnSilence(const std::string& place, bool silent);
+  void NoteRoot(const std::string& root, const RootState& state);
+  void Note(const std::string& subject, const std::string& text);
 
   os::EventLoop& loop_;
   Catalog& catalog_;
@@ -122,6 +132,7 @@ class LibraryService {
   std::function<void(const ModelSummary&)> sighted_;
   Library library_;
   const std::vector<std::string> comfyui_paths_;
+  const std::vector<std::string> configured_roots_;
   std::vector<Root> roots_;
   const bool watch_;
   std::unique_ptr<Watcher> watcher_;
@@ -133,8 +144,15 @@ class LibraryService {
   bool restored_ = false;
   std::string told_limitation_;
   std::map<std::string, RootState> root_states_;  // as the last scans began
-  ThreadPool root_checks_{1};
-  ThreadPool thread_{1};      // last: joined first
+  // Roots whose look has not come back, and since when.
+  struct Look {
+    std::chrono::steady_clock::time_point since;
+    bool silent = false;
+  };
+  std::map<std::string, Look> looks_;
+  std::map<std::string, std::string> notices_;  // by subject
+  LooseThreads root_checks_;
+  ThreadPool thread_{1};  // last: joined first
   DiskThreads inspections_{1};
 };
 

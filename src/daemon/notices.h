@@ -15,6 +15,10 @@ class Notices {
   // Replaces what was said of the subject ("catalog").
   void Set(std::string_view subject, const std::string& text);
   void Clear(std::string_view subject);
+  // Sets it, or clears it with an empty text.
+  void Put(std::string_view subject, const std::string& text) {
+    text.empty() ? Clear(subject) : Set(subject, text);
+  }
 
   std::vector<std::string> texts() const;
 

@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 #include <set>
+#include <thread>
+#include <utility>
 
 #include "base/units.h"
 #include "cache/eviction/eviction_policy.h"
@@ -175,6 +179,23 @@ Status ValidateDevices(const std::vector<Options::Device>& devices) {
   return OkStatus();
 }
 
+// Nothing where a daemon can start with it: a drive that is away, or a server that does not
+// answer, may come later.
+std::string WrongWithRoot(const std::string& root, bool typed) {
+  constexpr std::chrono::seconds kPatience{3};
+  std::promise<std::string> answer;
+  std::future<std::string> what = answer.get_future();
+  // Left behind where the disk does not answer.
+  std::thread([root, answer = std::move(answer)]() mutable {
+    std::error_code error;
+    if (fs::is_directory(root, error)) return answer.set_value("");
+    answer.set_value(fs::exists(root, error) ? "is no folder" : "does not exist");
+  }).detach();
+  if (what.wait_for(kPatience) != std::future_status::ready) return "";
+  const std::string wrong = what.get();
+  return wrong == "does not exist" && !typed ? "" : wrong;
+}
+
 }  // namespace
 
 std::string_view OptionSourceName(OptionSource source) {
@@ -222,13 +243,14 @@ Status Options::Validate() const {
 }
 
 Status CheckForStart(const Options& options, ByteCount ram_limit) {
+  const auto source = options.sources.find("models.roots");
+  const bool typed = source != options.sources.end() && source->second == OptionSource::kFlag;
   for (const std::string& root : options.roots) {
-    std::error_code error;
-    if (fs::is_directory(root, error)) continue;
+    const std::string wrong = WrongWithRoot(root, typed);
+    if (wrong.empty()) continue;
     return InvalidKey(
         "models.roots",
-        fmt::format("{} {}; give a folder with models (`--root DIR`), or create it", root,
-                    fs::exists(root, error) ? "is no folder" : "does not exist"));
+        fmt::format("{} {}; give a folder with models (`--root DIR`), or create it", root, wrong));
   }
   // The default gives way to a small limit by itself.
   if (options.sources.contains("memory.reserve") && options.reserve > ram_limit) {

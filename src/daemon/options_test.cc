@@ -88,16 +88,14 @@ TEST_F(OptionsTest, ASizeWithoutItsUnitIsRefused) {
   }
   EXPECT_TRUE(LoadWith("memory.ram_limit", "67108864").ok());
   EXPECT_TRUE(LoadWith("memory.reserve", "0").ok());
-  EXPECT_THAT(Message(LoadWith("device", "host:0,memory=4").status()),
-              HasSubstr("4GiB"));
+  EXPECT_THAT(Message(LoadWith("device", "host:0,memory=4").status()), HasSubstr("4GiB"));
 }
 
 TEST_F(OptionsTest, WordsOfOthersAreKnown) {
   EXPECT_EQ(LoadWith("memory.eviction", "LeastRecentlyUsed").ok(), false);
   EXPECT_EQ(LoadWith("memory.eviction", "least-recently-used")->eviction, "lru");
   EXPECT_EQ(LoadWith("memory.eviction", "LFU")->eviction, "lfu");
-  EXPECT_EQ(LoadWith("memory.strategy", "Memory-Optimized")->strategy,
-            CacheStrategy::kMemory);
+  EXPECT_EQ(LoadWith("memory.strategy", "Memory-Optimized")->strategy, CacheStrategy::kMemory);
 }
 
 TEST_F(OptionsTest, AnUnknownDeviceIsRefused) {
@@ -105,16 +103,26 @@ TEST_F(OptionsTest, AnUnknownDeviceIsRefused) {
               HasSubstr("'cuda:0': there is no device backend 'cuda'; this version has host"));
 }
 
-TEST_F(OptionsTest, AStartNeedsItsRoots) {
+TEST_F(OptionsTest, AStartNeedsTheRootsOfTheCommandLine) {
   const std::string file = WriteFile("file", "");
-  EXPECT_TRUE(
-      CheckForStart(*LoadWith("models.roots", folder_), ByteCount(kGiB)).ok());
+  EXPECT_TRUE(CheckForStart(*LoadWith("models.roots", folder_), ByteCount(kGiB)).ok());
   for (const auto& [root, why] :
        {std::pair(folder_ + "/absent", "does not exist"), {file, "is no folder"}}) {
-    const Status refused =
-        CheckForStart(*LoadWith("models.roots", root), ByteCount(kGiB));
+    const Status refused = CheckForStart(*LoadWith("models.roots", root), ByteCount(kGiB));
     EXPECT_EQ(CodeOf(refused), ErrorCode::kInvalidConfig);
     EXPECT_THAT(Message(refused), HasSubstr(fmt::format("models.roots: {} {}; ", root, why)));
+  }
+}
+
+// A drive that is away when the machine starts.
+TEST_F(OptionsTest, ARootOfTheFileMayComeLater) {
+  for (const auto& [root, starts] : {std::pair("absent", true), {"warmset.toml", false}}) {
+    const std::string file =
+        WriteFile("warmset.toml", fmt::format("[models]\nroots = ['{}/{}']\n", folder_, root));
+    const auto options = LoadOptions({.config_file = file, .values = {}},
+                                     [](const std::string&) { return std::nullopt; });
+    ASSERT_TRUE(options.ok()) << options.status();
+    EXPECT_EQ(CheckForStart(*options, ByteCount(kGiB)).ok(), starts) << root;
   }
 }
 
@@ -185,8 +193,7 @@ pool = "dedicated"
               ElementsAre(folder_ + "/conf/models", folder_ + "/more", "/srv/models"));
   EXPECT_FALSE(options->deep_scan);
   EXPECT_FALSE(options->watch);
-  EXPECT_THAT(options->extra_model_paths,
-              ElementsAre(folder_ + "/ComfyUI/extra_model_paths.yaml"));
+  EXPECT_THAT(options->extra_model_paths, ElementsAre(folder_ + "/ComfyUI/extra_model_paths.yaml"));
   EXPECT_EQ(options->ram_limit, "8GiB");
   EXPECT_EQ(options->reserve, ByteCount(kGiB));
   EXPECT_EQ(options->keep_free, ByteCount(kGiB));

@@ -291,6 +291,10 @@ size_t PassedFiles::OnLooked(const std::vector<Place>& places) {
         [&](const ComponentSummary& component) { return events_.is_resident(component.id); });
     const bool of_use = resident && !model->file_is_gone && !library_has_it;
     if (of_use || arriving_.contains(place.model) || events_.is_in_use(*model)) continue;
+    if (library_has_it) {
+      int64_t& last_used = known->first->last_used_unix_ms;
+      last_used = std::max(last_used, model->last_used_unix_ms);
+    }
     Forget(place.model);
     ++forgotten;
   }

@@ -1,5 +1,6 @@
 #include "discover/known_models.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace warmset {
@@ -8,14 +9,26 @@ uint64_t KnownModels::DigestOfPath(std::string_view path) {
   const auto digest = Xxh3(AsBytes(path));
   uint64_t half = 0;
   std::memcpy(&half, digest.data(), sizeof half);
-  return half;
+  return half >> 8;
+}
+
+KnownModels::Kept::Kept(const ModelSummary& summary)
+    : revision(summary.revision),
+      name(std::make_unique<char[]>(summary.name.size() + 1)),
+      root(summary.root),
+      folder(summary.folder),
+      path_digest(DigestOfPath(summary.path()) & ((uint64_t{1} << 56) - 1)),
+      verdict(static_cast<uint8_t>(summary.verdict)) {
+  std::copy(summary.name.begin(), summary.name.end(), name.get());
+}
+
+KnownModels::Known KnownModels::Kept::Give() const {
+  return {revision, name.get(), root, folder, path_digest, static_cast<Verdict>(verdict)};
 }
 
 void KnownModels::Put(const ModelSummary& summary) {
   absl::MutexLock lock(&mutex_);
-  models_[summary.id] = {
-      summary.revision, summary.name, summary.root, summary.folder, DigestOfPath(summary.path()),
-      summary.verdict};
+  models_.insert_or_assign(summary.id, Kept(summary));
 }
 
 void KnownModels::Forget(const ModelId& id) {
@@ -27,7 +40,7 @@ std::optional<KnownModels::Known> KnownModels::Find(const ModelId& id) const {
   absl::MutexLock lock(&mutex_);
   const auto found = models_.find(id);
   if (found == models_.end()) return std::nullopt;
-  return found->second;
+  return found->second.Give();
 }
 
 size_t KnownModels::size() const {
@@ -37,7 +50,7 @@ size_t KnownModels::size() const {
 
 void KnownModels::ForEach(const std::function<void(const ModelId&, const Known&)>& visit) const {
   absl::MutexLock lock(&mutex_);
-  for (const auto& [id, known] : models_) visit(id, known);
+  for (const auto& [id, kept] : models_) visit(id, kept.Give());
 }
 
 }  // namespace warmset

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -26,6 +27,7 @@ class KnownModels {
     uint64_t path_digest = 0;
     Verdict verdict = Verdict::kOk;
   };
+  // Has 56 bits.
   static uint64_t DigestOfPath(std::string_view path);
 
   void Put(const ModelSummary& summary);
@@ -36,8 +38,22 @@ class KnownModels {
   void ForEach(const std::function<void(const ModelId&, const Known&)>& visit) const;
 
  private:
+  // As small as it can be.
+  struct Kept {
+    Kept() = default;
+    explicit Kept(const ModelSummary& summary);
+    Known Give() const;
+
+    RevisionId revision;
+    std::unique_ptr<char[]> name;  // ends with a zero
+    SharedText root;
+    SharedText folder;
+    uint64_t path_digest : 56 = 0;
+    uint64_t verdict : 8 = 0;
+  };
+
   mutable absl::Mutex mutex_;
-  absl::btree_map<ModelId, Known> models_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<ModelId, Kept> models_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace warmset

@@ -8,6 +8,8 @@
 #include "discover/hub_names.h"
 #include "discover/inspection.h"
 #include "discover/library_scan.h"
+#include "discover/patient_walk.h"
+#include "discover/probe_place.h"
 #include "fmt/format.h"
 
 namespace warmset {
@@ -24,11 +26,14 @@ bool IsDeeper(const ModelSummary& model) {
 
 }  // namespace
 
-Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads)
+Library::Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads,
+                 ScanPatience patience)
     : catalog_(catalog),
       inspector_(inspector),
       inspect_threads_(std::max(1u, inspect_threads)),
-      claims_(catalog) {}
+      claims_(catalog),
+      patience_(patience),
+      reader_(catalog, inspector, texts_, known_, silent_, threads_) {}
 
 Status Library::Restore(const std::vector<Root>& given_roots,
                         const std::function<void(ModelSummary)>& visit) {
@@ -61,10 +66,16 @@ StatusOr<ScanReport> Library::Scan(const std::vector<Root>& given_roots, const S
   const auto on_folder = [&](uint64_t files, const std::string& folder) {
     if (events.progress) events.progress({.files = files, .done = 0, .total = 0, .item = folder});
   };
-  ASSIGN_OR_RETURN(ScanWalk walk, Scanner(shard_lists_, inspector_).Walk(roots, on_folder, stop));
+  PatientWalk patient(inspector_, silent_, threads_, patience_.walk);
+  ASSIGN_OR_RETURN(ScanWalk walk, patient.Walk(roots, shard_lists_, on_folder, stop));
   for (Sighting& sighting : walk.sightings) claims_.AddFindings(sighting);
-  LibraryScan scan(catalog_, inspector_, texts_, known_, inspect_threads_, events, stop);
+  LibraryScan scan(catalog_, reader_, known_, silent_, inspect_threads_, patience_.read, events,
+                   stop);
   ASSIGN_OR_RETURN(ScanReport report, scan.Run(roots, std::move(walk)));
+  // Whoever watches them asks their disks once more, and the scan may have taken long.
+  std::erase_if(report.folders, [&](const auto& folders) {
+    return !Answers(folders.first, silent_, threads_, patience_.walk, stop);
+  });
   ForgetOldInspections(start);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -12,13 +12,16 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/digest.h"
+#include "base/loose_threads.h"
 #include "base/shared_text.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
+#include "discover/candidate_reader.h"
 #include "discover/claim_results.h"
 #include "discover/known_models.h"
 #include "discover/model_summary.h"
 #include "discover/scanner.h"
+#include "discover/silent_places.h"
 #include "inspect/manifest.h"
 #include "isolate/inspector.h"
 
@@ -43,8 +46,10 @@ struct ScanReport {
   uint64_t files = 0;         // weights files seen
   uint64_t headers_read = 0;  // models whose files were opened
   double seconds = 0;
-  std::vector<ScanFinding> findings;  // broken files and what is odd
-  FoldersByRoot folders;          // for Watcher::SetFolders()
+  std::vector<ScanFinding> findings;       // broken files and what is odd
+  // For Watcher::SetFolders(); of roots that answered at the scan's end.
+  FoldersByRoot folders;
+  std::map<std::string, RootState> roots;  // as the scan began; without those that are silent
 };
 
 // What a scan reports while it runs, on its thread. Each may be empty.
@@ -54,12 +59,20 @@ struct ScanEvents {
   std::function<void(std::vector<ModelSummary>)> found;
 };
 
+// How long a scan waits for a disk or server that gives no sign at all.
+struct ScanPatience {
+  std::chrono::milliseconds walk{5'000};  // while folders are listed
+  // While models are read: above what the inspection allows one.
+  std::chrono::milliseconds read{30'000};
+};
+
 // Scan() runs on one thread at a time and holds up nobody else; all methods are
-// thread-safe and block on the disk.
+// thread-safe and block on the disk, but Scan() goes on without what does not answer.
 class Library {
  public:
   // Both must outlive the library.
-  Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads = 2);
+  Library(Catalog& catalog, Inspector& inspector, unsigned inspect_threads = 2,
+          ScanPatience patience = {});
 
   // What the catalog knows below these roots, for a start without a scan: visit() gets
   // each. Models of other roots are forgotten, and those in folders of a shallow one.
@@ -67,7 +80,8 @@ class Library {
   Status Restore(const std::vector<Root>& roots, const std::function<void(ModelSummary)>& visit);
 
   // Walks the roots, inspects what is new or changed, and records the outcome.
-  // Models of roots that are not given stay as they are; models in folders that
+  // Folders that do not answer become silent and are left out as unreadable ones are, until
+  // they answer. Models of roots that are not given stay as they are; models in folders that
   // can't be read just now or that a shallow scan does not reach, too. A file that changes in ctime
   // only (a link, a chmod, or new bytes with the old mtime) is reported as changed, with equal
   // component ids: whoever holds its bytes should verify them. A model that can't
@@ -83,11 +97,18 @@ class Library {
   // any more. On error the model is forgotten here and in the catalog.
   StatusOr<ModelSummary> Reinspect(const ModelSummary& model);
 
+  // The folders that a scan waits for, and those that the caller adds: scans do not touch them.
+  SilentPlaces& silent() { return silent_; }
+
+  // Asks the threads that wait for disks to stop, and waits for them until the deadline;
+  // false when some still run. REQUIRES: no scan runs, or it is asked to stop.
+  bool StopBy(std::chrono::steady_clock::time_point deadline) { return threads_.StopBy(deadline); }
+
   // Which files are what their names claim. A model with one that is not is corrupt.
   ClaimResults& claims() { return claims_; }
 
-  // The manifest of exactly that revision, whatever its verdict: from the catalog, else read from the
-  // files once more (kFileChanged when they have another revision by now).
+  // The manifest of exactly that revision, whatever its verdict: from the catalog, else read from
+  // the files once more (kFileChanged when they have another revision by now).
   StatusOr<Manifest> ManifestOf(const ModelSummary& model);
   // The same without a look at the files: kFileNotFound when the catalog does not have it.
   StatusOr<Manifest> KnownManifestOf(const ModelSummary& model);
@@ -111,6 +132,11 @@ class Library {
   KnownModels known_;
   absl::Mutex mutex_;                                          // after scan_mutex_
   std::map<std::string, Root> roots_ ABSL_GUARDED_BY(mutex_);  // by path
+
+  const ScanPatience patience_;
+  SilentPlaces silent_;
+  CandidateReader reader_;
+  LooseThreads threads_;  // last: joined first
 };
 
 }  // namespace warmset

@@ -1,9 +1,8 @@
 #include "discover/library_scan.h"
 
 #include <algorithm>
-#include <atomic>
+#include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "discover/hub_names.h"
@@ -23,6 +22,7 @@ StatusOr<ScanReport> LibraryScan::Run(const std::vector<Root>& roots, ScanWalk w
   report_.files = walk.files;
   report_.findings = std::move(walk.findings);
   report_.folders = std::move(walk.folders);
+  report_.roots = std::move(walk.roots);
   unreadable_ = {walk.unreadable.begin(), walk.unreadable.end()};
   Sort(std::move(walk.sightings));
   RETURN_IF_ERROR(TakeCandidates());
@@ -79,79 +79,43 @@ Status LibraryScan::TakeCandidates() {
                         .total = total,
                         .item = candidates_.front().name});
     }
-    std::vector<Candidate> batch;
+    CandidateReader::Batch batch;
     while (batch.size() < kBatch && !candidates_.empty()) {
       batch.push_back(std::move(candidates_.front()));
       candidates_.pop_front();
     }
-    TakeBatch(batch);
+    RETURN_IF_ERROR(TakeBatch(std::move(batch)));
   }
   return OkStatus();
 }
 
-void LibraryScan::TakeBatch(std::span<Candidate> batch) {
-  std::vector<Outcome> outcomes(batch.size());
-  std::atomic<size_t> next = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < batch.size(); i = next++) outcomes[i] = Look(batch[i]);
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < threads_ && i < batch.size(); ++i) helpers.emplace_back(work);
-    work();
-  }
+Status LibraryScan::TakeBatch(CandidateReader::Batch given) {
+  const auto batch = std::make_shared<const CandidateReader::Batch>(std::move(given));
+  ASSIGN_OR_RETURN(auto outcomes, reader_.Read(batch, threads_, patience_, stop_));
   CatalogChanges changes;
   std::vector<ModelSummary> found;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (outcomes[i].inspected) ++report_.headers_read;
-    if (outcomes[i].row) changes.inspections.push_back(*std::move(outcomes[i].row));
-    Conclude(batch[i], std::move(outcomes[i]), found);
+  for (size_t i = 0; i < batch->size(); ++i) {
+    if (!outcomes[i]) {
+      report_.findings.push_back({(*batch)[i].sighting.path, ErrorCode::kTimeout,
+                                  "it was not read, as its disk or server does not answer"});
+      continue;
+    }
+    if (outcomes[i]->inspected) ++report_.headers_read;
+    if (outcomes[i]->row) changes.inspections.push_back(*std::move(outcomes[i]->row));
+    Conclude((*batch)[i], *std::move(outcomes[i]), found);
   }
   for (const ModelSummary& model : found) changes.models.push_back(ToRow(model));
   if (!changes.models.empty() || !changes.inspections.empty()) {
     NoteCatalog(catalog_.Apply(changes));
   }
-  if (found.empty()) return;
+  if (found.empty()) return OkStatus();
   for (const ModelSummary& model : found) known_.Put(model);
   report_.added += found.size();
   if (events_.found) events_.found(std::move(found));
+  return OkStatus();
 }
 
-LibraryScan::Outcome LibraryScan::Look(const Candidate& candidate) {
-  // What was missing may have come without a change of what the scan sees.
-  const auto known = known_.Find(candidate.sighting.id);
-  const bool may_have_come = known && known->verdict == Verdict::kIncomplete;
-  if (!may_have_come) {
-    if (const auto row = RecallInspection(catalog_, candidate.sighting.revision)) {
-      auto manifest = ManifestIn(*row);
-      // A manifest of another version is as good as none.
-      if (CodeOf(manifest.status()) != ErrorCode::kVersionMismatch) {
-        return OutcomeOf(candidate, std::move(manifest));
-      }
-    }
-  }
-  Inspection inspection = InspectSighting(inspector_, candidate.sighting);
-  Outcome outcome = OutcomeOf(candidate, std::move(inspection.manifest));
-  outcome.inspected = true;
-  if (inspection.lasting) outcome.row = std::move(inspection.row);
-  return outcome;
-}
-
-LibraryScan::Outcome LibraryScan::OutcomeOf(const Candidate& candidate,
-                                            StatusOr<Manifest> manifest) {
-  Outcome outcome;
-  if (!manifest.ok()) {
-    outcome.summary = manifest.status();
-    return outcome;
-  }
-  outcome.summary = SummaryOf(candidate.sighting, candidate.name, *manifest, texts_);
-  if (outcome.summary->verdict != Verdict::kOk) {
-    outcome.finding = WorstOf(candidate.sighting, manifest->findings);
-  }
-  return outcome;
-}
-
-void LibraryScan::Conclude(const Candidate& candidate, Outcome outcome,
+void LibraryScan::Conclude(const ScanCandidate& candidate, ScanOutcome outcome,
                            std::vector<ModelSummary>& found) {
   const Sighting& sighting = candidate.sighting;
   const auto known = known_.Find(sighting.id);
@@ -185,6 +149,7 @@ bool LibraryScan::IsOutOfReach(const Known& known) const {
   for (std::string folder = known.folder; folder.size() > 1; folder = ParentOf(folder)) {
     if (unreadable_.contains(folder)) return true;
   }
+  if (silent_.Contain(known.folder.str())) return true;
   const Root& root = roots_.find(known.root)->second;
   if (root.deep || known.folder == root.path || RepoFolderOf(known.folder) == root.path)
     return false;

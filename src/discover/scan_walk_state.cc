@@ -112,7 +112,16 @@ bool ScanWalkState::IsUnfinished(Folder& folder, const std::string& name, bool n
   return true;
 }
 
+bool ScanWalkState::Enter(const std::string& folder) {
+  if (!pace_.enter || pace_.enter(folder)) return true;
+  NoteUnreadable(folder, Error(ErrorCode::kTimeout,
+                               "it does not answer, so what is known below it stays as it was; "
+                               "look at the disk or the server"));
+  return false;
+}
+
 std::optional<Folder> ScanWalkState::ListEntries(const std::string& path, const Place& place) {
+  if (!Enter(path)) return std::nullopt;
   auto fd = os::OpenDirectory(path);
   if (!fd.ok()) {
     NoteUnreadable(path, fd.status());
@@ -136,9 +145,9 @@ std::optional<Folder> ScanWalkState::ListEntries(const std::string& path, const 
 }
 
 void ScanWalkState::NoteUnprintable(const Folder& folder, const os::DirectoryEntry& entry) {
-  const bool may_hold_models =
-      entry.type == os::FileType::kDirectory || entry.type == os::FileType::kSymlink ||
-      (entry.type == os::FileType::kRegular && IsOfInterest(entry.name));
+  const bool may_hold_models = entry.type == os::FileType::kDirectory ||
+                               entry.type == os::FileType::kSymlink ||
+                               (entry.type == os::FileType::kRegular && IsOfInterest(entry.name));
   if (!may_hold_models) return;
   Note(folder.path + "/" + entry.name, ErrorCode::kInvalidName,
        "its name has control characters or is not UTF-8; rename it");
@@ -156,6 +165,7 @@ void ScanWalkState::AddEntry(Folder& folder, const os::DirectoryEntry& entry, co
     folder.folders.emplace_back(entry.name, false);
     return;
   }
+  if (pace_.step) pace_.step();
   const auto stat = os::StatAt(folder.fd.get(), entry.name);
   if (symlink) {
     if (auto wrong = CheckLink(folder, entry.name, place, stat.status())) {
@@ -238,6 +248,8 @@ std::optional<Place> ScanWalkState::Below(const Folder& folder, const Place& pla
     below.prefix += "/" + name;
     below.in_snapshot += name + "/";
   } else if (symlink) {
+    // Since the folder was listed others were at hand.
+    if (pace_.enter && !pace_.enter(folder.path)) return std::nullopt;
     const auto canonical = os::CanonicalPath(folder.path + "/" + name);
     if (!canonical.ok()) return std::nullopt;
     below.id = *canonical;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "discover/root_state.h"
 #include "discover/sighting.h"
 #include "inspect/hub/tree.h"
 #include "inspect/shard_index.h"
@@ -80,14 +81,27 @@ class ScanWalkState {
   // Called for every folder with its path and the weights files seen so far.
   using Progress = std::function<void(uint64_t files, const std::string& folder)>;
 
+  // How the walk goes on, for one that waits for it. Each may be empty.
+  struct Pace {
+    // Called before a folder, or what links of it lead to, is touched; false: it is left
+    // out, as one that can't be read.
+    std::function<bool(const std::string& folder)> enter;
+    // Called before each further touch.
+    std::function<void()> step;
+  };
+
   ScanWalkState(ShardListCache& before, ShardLister& lister, Progress progress,
                 std::stop_token stop)
       : before_(before), lister_(lister), progress_(std::move(progress)), stop_(std::move(stop)) {}
+  void SetPace(Pace pace) { pace_ = std::move(pace); }
 
   bool stopped() const { return stop_.stop_requested(); }
   // What a user points at is a model even where a scan would not take it for one.
   void SetPointedAt() { pointed_at_ = true; }
   bool pointed_at() const { return pointed_at_; }
+
+  // See Pace::enter(); what is left out is noted.
+  bool Enter(const std::string& folder);
 
   // Opens and lists a folder that was not visited before; nothing for one that
   // was, or that can't be listed: then a finding says so.
@@ -118,6 +132,8 @@ class ScanWalkState {
   // A text that many sightings have.
   SharedText Share(std::string_view text) { return texts_.Get(text); }
 
+  // Notes how a root is before what is in it is looked at.
+  void LookAt(const std::string& root) { walk_.roots[root] = LookAtRoot(root); }
   void CountFiles(uint64_t files) { walk_.files += files; }
   size_t sightings() const { return walk_.sightings.size(); }
 
@@ -140,6 +156,7 @@ class ScanWalkState {
   ShardListCache& before_;  // what this walk used, when it has ended
   ShardLister& lister_;
   const Progress progress_;
+  Pace pace_;
   const std::stop_token stop_;
   bool pointed_at_ = false;
   ShardListCache used_;

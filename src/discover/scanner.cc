@@ -33,6 +33,8 @@ class WalkInProgress {
 
   // Visits a folder at or below a root.
   void Start(const Root& root, const std::string& start, bool deep) {
+    if (!state_.Enter(start)) return;
+    if (start == root.path) state_.LookAt(start);
     const auto place = PlaceAt(root, start);
     if (place.ok()) {
       Visit(start, *place, deep, 0);
@@ -130,6 +132,7 @@ std::vector<Root> Normalized(std::vector<Root> roots) {
 StatusOr<ScanWalk> Scanner::Walk(const std::vector<Root>& roots, const Progress& progress,
                                  std::stop_token stop) {
   ScanWalkState state(shard_lists_, lister_, progress, stop);
+  state.SetPace(pace_);
   for (const Root& root : roots) WalkInProgress(state).Start(root, root.path, root.deep);
   if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "the scan was stopped");
   return state.Take();

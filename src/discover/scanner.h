@@ -3,6 +3,7 @@
 
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -36,6 +37,9 @@ class Scanner {
   Scanner(ShardListCache& shard_lists, ShardLister& lister)
       : shard_lists_(shard_lists), lister_(lister) {}
 
+  using Pace = ScanWalkState::Pace;
+  void SetPace(Pace pace) { pace_ = std::move(pace); }
+
   // kCancelled when stopped; nothing else fails as a whole. REQUIRES: the roots
   // are normalized.
   StatusOr<ScanWalk> Walk(const std::vector<Root>& roots, const Progress& progress,
@@ -53,6 +57,7 @@ class Scanner {
  private:
   ShardListCache& shard_lists_;
   ShardLister& lister_;
+  Pace pace_;
 };
 
 }  // namespace warmset

@@ -12,6 +12,7 @@
 #include "base/shared_text.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
+#include "discover/root_state.h"
 #include "inspect/finding.h"
 #include "inspect/inspect.h"
 #include "inspect/manifest.h"
@@ -57,7 +58,8 @@ Verdict VerdictOf(const ScanFinding& finding);
 using FoldersByRoot = std::map<std::string, std::vector<std::string>>;
 
 struct ScanWalk {
-  std::deque<Sighting> sightings;  // one per id, in the order they were found
+  std::map<std::string, RootState> roots;  // as the walk began; without those left out
+  std::deque<Sighting> sightings;          // one per id, in the order they were found
   FoldersByRoot folders;
   std::vector<std::string> unreadable;  // folders that exist and could not be listed
   std::vector<ScanFinding> findings;

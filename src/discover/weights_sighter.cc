@@ -1,10 +1,13 @@
 #include "discover/weights_sighter.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "fmt/format.h"
 #include "inspect/access_record.h"
 #include "inspect/model_config.h"
+#include "inspect/shard_sets.h"
 #include "os/directory.h"
 
 namespace warmset {
@@ -18,6 +21,31 @@ std::string_view StemOf(std::string_view file) { return file.substr(0, file.rfin
 // What programs call the weights of any model: the folder's name tells more.
 bool IsGenericStem(std::string_view stem) {
   return IsLibraryStem(stem) || stem == "learned_embeds";
+}
+
+// Takes out the sets that are not whole and stand beside a file of their stem: a save in
+// one file over a sharded one leaves them. What is to be said of each, by that file.
+std::map<std::string, Finding> TakeStale(std::vector<WeightSet>& sets) {
+  std::map<std::string, Finding> warnings;
+  for (size_t i = 0; i < sets.size();) {
+    const WeightSet& set = sets[i];
+    const bool may_be =
+        set.sharded() && IsLibraryStem(set.stem) && (set.missing_count != 0 || set.files.empty());
+    const size_t single = may_be ? FindSingleFile(sets, set) : sets.size();
+    if (single == sets.size()) {
+      ++i;
+      continue;
+    }
+    const std::string& file = sets[single].files.front();
+    const std::string why = set.missing_count == 0
+                                ? "names no shard that is here"
+                                : fmt::format("belongs to a set of which {} is not there ({} such)",
+                                              set.first_missing, set.missing_count);
+    warnings[file] = {.path = set.index.empty() ? set.files.front() : set.index,
+                      .message = fmt::format("it {}; {} is used", why, file)};
+    sets.erase(sets.begin() + static_cast<ptrdiff_t>(i));
+  }
+  return warnings;
 }
 
 }  // namespace
@@ -96,7 +124,11 @@ void WeightsSighter::SightWeights() {
     FinishFolder(std::move(together));
     std::erase_if(sets, belongs);
   }
-  for (const WeightSet& set : sets) SightSet(set);
+  const std::map<std::string, Finding> warnings = TakeStale(sets);
+  for (const WeightSet& set : sets) {
+    const auto warning = set.sharded() ? warnings.end() : warnings.find(set.files.front());
+    SightSet(set, warning == warnings.end() ? nullptr : &warning->second);
+  }
 }
 
 void WeightsSighter::SightWithoutWeights() {
@@ -122,11 +154,12 @@ bool WeightsSighter::HasOthersOfTheCommit() const {
       });
 }
 
-void WeightsSighter::SightSet(const WeightSet& set) {
+void WeightsSighter::SightSet(const WeightSet& set, const Finding* warning) {
   if (!set.sharded()) {
     Sighting sighting = Start(ModelLayout::kFile);
     const std::string& file = set.files.front();
     AddSet(sighting, folder_, set, "");
+    if (warning != nullptr) sighting.findings.push_back(*warning);
     FinishFile(std::move(sighting), file, file, file, /*folder_names_it=*/false);
     return;
   }

@@ -27,7 +27,7 @@ class WeightsSighter {
  private:
   void SightPipeline();
   void SightWeights();
-  void SightSet(const WeightSet& set);
+  void SightSet(const WeightSet& set, const Finding* warning = nullptr);
   // A folder that should have weights and has none.
   void SightWithoutWeights();
   // Whether weights of the hub's commit are here in folders below: a download that was

@@ -112,6 +112,8 @@ StatusOr<std::string> AnswerOf(const std::function<std::string()>& run,
                                std::chrono::milliseconds patience) {
   ASSIGN_OR_RETURN(auto ends, MakeSocketPair());
   ASSIGN_OR_RETURN(const ChildProcess child, Fork([&] {
+                     // Whoever reads what this process prints must not wait for the copy.
+                     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(fd);
                      const std::string answer = run();
                      const auto sent =
                          SendWithFds(ends.second.get(), std::as_bytes(std::span(answer)), {});
@@ -164,8 +166,8 @@ StatusOr<bool> WaitForEnd(int pidfd, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   pollfd waited{.fd = pidfd, .events = POLLIN, .revents = 0};
   while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     const int ready = ::poll(&waited, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
     if (ready >= 0) return ready > 0;
     if (errno != EINTR) return ErrnoError(errno, "wait for a process");

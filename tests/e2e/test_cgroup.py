@@ -61,6 +61,12 @@ def test_a_share_is_of_the_groups_limit(group, serve):
     assert daemon.memory()["limit"] <= LIMIT // 2
 
 
+def test_a_small_group_has_room_by_default(group, serve, models, fixtures):
+    fixtures.save(models / "a.safetensors", fixtures.layers(1, 64, prefix="a"))
+    daemon = serve(ram_limit="50%")
+    assert daemon.cli("cache", "a")["state"]["cache_state"] == "cached"
+
+
 def test_a_limit_above_the_groups_is_no_danger(group, serve, models, fixtures):
     for name in "abcdef":
         fixtures.save(models / f"{name}.safetensors", fixtures.layers(1, 80, prefix=name))

@@ -126,3 +126,40 @@ def test_the_daemon_ends_while_threads_wait(serve, models, fixtures, share):
     assert lock.returncode == 0
     share.answer()
     assert daemon.process.wait(60) == 0
+
+
+def test_a_scan_goes_on_without_a_share_that_hangs(serve, models, fixtures, share):
+    fixtures.save(share.source / "far.safetensors", fixtures.layers(1, 4, prefix="far"))
+    daemon = serve("--root", share.mount)
+    share.hang()
+    fixtures.save(models / "near.safetensors", fixtures.layers(1, 4, prefix="near"))
+    report = daemon.cli("scan")
+    assert any(str(share.mount) == finding["path"] and "does not answer" in finding["message"]
+               for finding in report["findings"])
+    names = {model["name"] for model in daemon.cli("list")["models"]}
+    assert names == {"near.safetensors", "far.safetensors"}, "what is known of it stays"
+    for command in ("list", "ps", "doctor"):
+        assert f"{share.mount} does not answer" in daemon.run(command).stdout
+    fixtures.save(models / "later.safetensors", fixtures.layers(1, 4, prefix="later"))
+    wait_until(lambda: any(model["name"] == "later.safetensors"
+                           for model in daemon.cli("list")["models"]), "a new local file")
+    fixtures.save(share.source / "came.safetensors", fixtures.layers(1, 4, prefix="came"))
+    share.answer()
+    wait_until(lambda: any(model["name"] == "came.safetensors"
+                           for model in daemon.cli("list")["models"]),
+               "what came meanwhile, without a scan being asked for")
+    wait_until(lambda: "does not answer" not in daemon.run("ps").stdout, "the end of the notice")
+
+
+def test_a_daemon_starts_and_ends_while_a_root_hangs(serve, models, fixtures, share):
+    fixtures.save(share.source / "far.safetensors", fixtures.layers(1, 4, prefix="far"))
+    fixtures.save(models / "near.safetensors", fixtures.layers(1, 4, prefix="near"))
+    share.hang()
+    daemon = serve("--root", share.mount)
+    assert daemon.cli("cache", "near")["state"]["cache_state"] == "cached"
+    assert f"{share.mount} does not answer" in daemon.run("ps").stdout
+    assert daemon.run("shutdown").returncode == 0
+    assert not daemon.socket.exists()
+    assert "left behind" in daemon.log.read_text()
+    share.answer()
+    assert daemon.process.wait(60) == 0

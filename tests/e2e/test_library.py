@@ -40,6 +40,23 @@ def test_a_root_that_is_made_again_is_watched_and_its_pinned_model_returns(
     wait_until(lambda: "new.safetensors" in names(daemon), "a new file in a root that is back")
 
 
+def test_a_configured_drive_that_is_away_at_the_start_is_waited_for(serve, fixtures, tmp_path):
+    drive = tmp_path / "drive"
+    config = tmp_path / "warmset.toml"
+    config.write_text(f"[models]\nroots = ['{drive}']\n")
+    daemon = serve("--config", str(config), root=None)
+    notice = f"the root {drive} is not there"
+    assert notice in daemon.log.read_text()
+    assert any(notice in one for one in daemon.status()["notices"])
+    for command in ("list", "ps", "doctor"):
+        assert notice in daemon.run(command).stdout
+    fixtures.save(drive / "a.safetensors", {"a": ("F32", [4])})
+    wait_until(lambda: names(daemon) == ["a.safetensors"], "the drive's model")
+    wait_until(lambda: "notices" not in daemon.status(), "the end of the notice")
+    fixtures.save(drive / "b.safetensors", {"b": ("F32", [5])})
+    wait_until(lambda: len(names(daemon)) == 2, "a new file on the drive")
+
+
 def test_a_pinned_model_returns_after_a_restart_without_its_drive(
         serve, models, fixtures, tmp_path):
     fixtures.save(models / "drive" / "a.safetensors", {"a": ("F32", [4])})

@@ -56,6 +56,17 @@ def test_twenty_saves_by_rename_are_one_model(serve, models, outside, fixtures, 
         assert session.attach("ckpt.safetensors")[0].read() == content
 
 
+def test_a_passed_file_that_a_scan_finds_was_used(serve, models, fixtures):
+    daemon = serve("--watch", "off")
+    path = models / "ckpt.safetensors"
+    content = save_by_rename(fixtures, path, 1)
+    assert load(daemon, path) == content
+    used = daemon.state("ckpt")["last_used_unix_ms"]
+    daemon.cli("scan")
+    wait_until(lambda: names(daemon) == ["ckpt.safetensors"], "one model")
+    assert daemon.state("ckpt")["last_used_unix_ms"] == used
+
+
 def test_each_save_while_the_one_before_is_held(serve, outside, fixtures):
     path = outside / "ckpt.safetensors"
     daemon = serve("--watch", "off")
