@@ -33,7 +33,7 @@ MUTATIONS = {
         "room.cc", "if (row.place == place && row.state != RowState::kWaiting) taken += row.bytes;",
         "if (row.place == place && row.state == RowState::kReady) taken += row.bytes;"),
     "promises are kept only within the limit": (
-        "residency_room.cc", "if (RoomAt(state_, id, {}).over()) RevokePromises(id);", ""),
+        "residency_room.cc", "if (IsOver(state_, id)) RevokePromises(id);", ""),
     "a limit that was lowered evicts": (
         "residency_room.cc", "      Evict(*step, id, RequestId());", "      break;"),
     "what is leased is not evicted": (
@@ -61,13 +61,10 @@ MUTATIONS = {
     "a demand of replaced files fails": (
         "residency_models.cc",
         "demand = used.model == snapshot.model && used.revision != snapshot.revision",
-        "demand = used.model == snapshot.model && used.revision == snapshot.revision"),
+        "demand = used.name.empty()"),
     "a demand of an old revision is refused": (
         "residency_clients.cc", "if (model->snapshot->revision != snapshot.revision) {",
         "if (false) {"),
-    "what no model has is not found": (
-        "residency_models.cc",
-        "if (row.content == *content) state_.rows.Hide(row, ReleaseReason::kUnwanted);", ""),
     "contents are one only when their bytes are equal": (
         "residency_tiers.cc", "if (!event.equal || row.content == with.content) return;",
         "if (row.content == with.content) return;"),
@@ -82,7 +79,7 @@ MUTATIONS = {
     "what nothing needs is released": ("residency.cc", "    ReleaseUnneeded();\n", ""),
     "a client that leaves withdraws its demands": (
         "residency_clients.cc", "demand = demand->what.session == event.session",
-        "demand = demand->what.session != event.session"),
+        "demand = demand->what.session == SessionId()"),
     "a client's leases end with it": (
         "residency_clients.cc",
         "for (const LeaseId lease : state_.leases.OfSession(event.session)) On(LeaseEnded{lease});",

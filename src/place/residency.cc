@@ -27,8 +27,11 @@ Commands Residency::Apply(const Event& event, Time now) {
   now_ = now;
   out_.clear();
   short_of_room_.clear();
+  changed_ = false;
   std::visit([this](const auto& each) { On(each); }, event);
-  Settle();
+  // Marks come with every chunk; only the first of a row changes what can be done.
+  const bool is_mark = std::holds_alternative<FillProgressed>(event) && !changed_;
+  if (!is_mark) Settle();
   return std::exchange(out_, {});
 }
 

@@ -32,14 +32,14 @@ Status NoRoom(const PlaceId& place, ByteCount needed, ByteCount available, ByteC
 
 void Residency::ShrinkPlaces() {
   for (const auto& [id, place] : state_.places) {
-    if (!RoomAt(state_, id, {}).over()) continue;
+    if (!IsOver(state_, id)) continue;
     StopCompressing(id);
-    while (RoomAt(state_, id, {}).over()) {
+    while (IsOver(state_, id)) {
       const auto step = NextEviction(state_, id, {});
       if (!step) break;
       Evict(*step, id, RequestId());
     }
-    if (RoomAt(state_, id, {}).over()) RevokePromises(id);
+    if (IsOver(state_, id)) RevokePromises(id);
   }
 }
 

@@ -35,7 +35,7 @@ Row* Residency::Filling(PlacementId id) {
 void Residency::On(const FillProgressed& event) {
   Row* const row = Filling(event.placement);
   if (row == nullptr) return;
-  row->can_be_exported = true;
+  if (!std::exchange(row->can_be_exported, true)) Changed();
   row->filled = std::max(row->filled, event.filled);
 }
 

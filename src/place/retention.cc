@@ -22,15 +22,29 @@ Retention RetentionOf(const State& state, const DesireKey& key, const Desire& de
   return Retention::kHigh;
 }
 
-std::vector<DesireKey> DesiresAt(const State& state, ContentId content, const PlaceId& place) {
-  std::vector<DesireKey> keys;
+namespace {
+
+// Calls with each desire for the content at the place until one gives true; whether one did.
+template <typename Visit>
+bool AnyDesireAt(const State& state, ContentId content, const PlaceId& place, Visit visit) {
   const ContentTable::Content* const known = state.contents.Get(content);
-  if (known == nullptr) return keys;
+  if (known == nullptr) return false;
   for (const ComponentId& component : known->components) {
     for (const DesireKey& key : state.desires.For(component)) {
-      if (key.place == place) keys.push_back(key);
+      if (key.place == place && visit(key)) return true;
     }
   }
+  return false;
+}
+
+}  // namespace
+
+std::vector<DesireKey> DesiresAt(const State& state, ContentId content, const PlaceId& place) {
+  std::vector<DesireKey> keys;
+  AnyDesireAt(state, content, place, [&](const DesireKey& key) {
+    keys.push_back(key);
+    return false;
+  });
   return keys;
 }
 
@@ -43,14 +57,17 @@ std::vector<DesireKey> DesiresFor(const State& state, ContentId content, const P
 
 Retention RetentionOf(const State& state, ContentId content, const PlaceId& place) {
   Retention highest = Retention::kGone;
-  for (const DesireKey& key : DesiresAt(state, content, place)) {
+  AnyDesireAt(state, content, place, [&](const DesireKey& key) {
     highest = std::max(highest, RetentionOf(state, key, state.desires.all().at(key)));
-  }
+    return highest == Retention::kKept;
+  });
   return highest;
 }
 
 bool IsDesired(const State& state, const Row& row) {
-  return row.visible && !DesiresFor(state, row.content, row.place, row.form).empty();
+  return row.visible && AnyDesireAt(state, row.content, row.place, [&](const DesireKey& key) {
+           return Satisfies(row.form, key.form);
+         });
 }
 
 bool IsSatisfied(const State& state, const DesireKey& key, const Desire& desire, bool or_coming) {

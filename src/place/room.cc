@@ -151,6 +151,15 @@ Room RoomAt(const State& state, const PlaceId& place, const Uses& uses) {
   return room;
 }
 
+bool IsOver(const State& state, const PlaceId& place) {
+  const Place& at = state.places.at(place);
+  ByteCount promised = at.outside;
+  for (const auto& [id, row] : state.rows.all()) {
+    if (row.place == place && !IsLeaving(row)) promised += row.bytes;
+  }
+  return promised > at.limit;
+}
+
 ByteCount TakenAt(const State& state, const PlaceId& place) {
   const Place& at = state.places.at(place);
   ByteCount taken = at.outside + at.stray_bytes();

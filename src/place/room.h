@@ -29,8 +29,6 @@ struct Room {
   bool FitsEver(ByteCount bytes) const {
     return outside + promised + bytes <= limit + evictable_later;
   }
-  // More is promised than the limit allows: it was lowered.
-  bool over() const { return !Fits(ByteCount()); }
   // What can be had for one who needs it now.
   ByteCount reachable() const {
     const ByteCount stays = outside + promised - evictable_later;
@@ -38,6 +36,9 @@ struct Room {
   }
 };
 Room RoomAt(const State& state, const PlaceId& place, const Uses& uses);
+
+// More is promised there than the limit allows: it was lowered.
+bool IsOver(const State& state, const PlaceId& place);
 
 // Memory that is taken there: by rows that are filled or being filled, by what is leaving,
 // and by others.

@@ -43,6 +43,9 @@ Demanded World::RandomDemand() {
   // What the daemon knows, which may be out of date on the disk.
   if (facts_->models.empty()) return demand;
   demand.snapshot = RandomOf(random_, facts_->models)->second;
+  // A client may have taken its snapshot some time ago.
+  snapshots_.push_back(demand.snapshot);
+  if (tiers_.bad && random_.OneIn(12)) demand.snapshot = random_.OneOf(snapshots_);
   const uint64_t kind = random_.Below(10);
   if (kind < 3) {  // attach
     demand.lease = true;

@@ -173,8 +173,8 @@ void FakeTiers::Observe(const PlaceId& place) {
   Observed observed{.place = place};
   for (auto it = memories_.begin(); it != memories_.end();) {
     const Memory& memory = it->second;
-    const bool there = memory.place == place && memory.state == Memory::State::kReady &&
-                       !memory.lost && !memory.releasing;
+    const bool there =
+        memory.place == place && memory.state == Memory::State::kReady && !memory.lost;
     if (there && bad && memory.leases == 0 && random_.OneIn(6)) {
       it = memories_.erase(it);
       continue;

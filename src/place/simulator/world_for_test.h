@@ -81,6 +81,7 @@ class World {
   Status planned_outcome_;
   uint64_t life_ = 0;  // tasks of an earlier one are dropped
   uint64_t last_request_ = 0;
+  std::vector<SharedSnapshot> snapshots_;  // that clients took
   uint64_t steps_ = 0;
   uint64_t served_ = 0;
   std::vector<std::string> log_;
