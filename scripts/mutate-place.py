@@ -101,8 +101,11 @@ MUTATIONS = {
     "demands for a dead worker fail": (
         "residency_tiers.cc", "  FailDemandsFor(row.id, why);\n  // What clients have mapped",
         "  // What clients have mapped"),
-    "a superseded row returns when the other has left": (
-        "residency.cc", "    ReinstateSuperseded();\n", ""),
+    "a superseded row that is ready first returns": (
+        "residency_tiers.cc", "  ReinstateSuperseded();\n  if (!row->visible) return;\n",
+        "  if (!row->visible) return;\n"),
+    "a leased twin keeps what is evicted desired": (
+        "residency_room.cc", "  ReinstateSuperseded();\n", ""),
     "what was not written is written again": (
         "residency_models.cc", "  state_.desires.SetDirty(rows);\n", ""),
     "one write at a time": (
@@ -111,8 +114,8 @@ MUTATIONS = {
         "residency_tiers.cc",
         "  state_.rows.Hide(*state_.rows.Find(*row.source), ReleaseReason::kFailed);\n", ""),
     "a desire that failed says why": ("residency_tiers.cc", "  desire.why = why;\n", ""),
-    "a plan counts what is under way": (
-        "plan.cc", "std::deque<Event> next = EndsOfWork(copy.state());", "std::deque<Event> next;"),
+    "a plan goes on until the demand is answered": (
+        "plan.cc", "        next.push_back(Released{release->placement});\n", ""),
 }
 
 

@@ -1,4 +1,4 @@
-// What is to be done: the outputs of the residency machine, to be carried out in order.
+// The outputs of the residency machine: commands, to be carried out in order.
 #pragma once
 
 #include <array>
@@ -30,13 +30,13 @@ struct Fill {
   Form form = Form::kRaw;
   ByteCount bytes{};
   std::optional<PlacementId> source{};
-  RequestId request{};  // for which it was begun; 0: for what is desired, or a strategy
+  RequestId request{};  // that it was begun for; 0: for a desire or a strategy
 };
 
 enum class ReleaseReason : uint8_t {
   kUnwanted,    // nothing wants it
   kEvicted,     // others need the room
-  kSuperseded,  // the same bytes are there in another placement
+  kSuperseded,  // another placement has the same bytes
   kFailed,      // its fill has failed
   kStray,       // the place has it, the machine does not know it
 };
@@ -49,7 +49,7 @@ struct Release {
   PlacementId placement{};
   PlaceId place{};
   ReleaseReason why = ReleaseReason::kUnwanted;
-  RequestId request{};  // of kEvicted: which needs the room; 0: a limit, or what is desired
+  RequestId request{};  // of kEvicted: that needs the room; 0: a limit or a desire
 };
 
 // Do both have the same bytes? Answered with Compared. Both stay until then.

@@ -15,8 +15,8 @@ namespace warmset::place {
 // A value; not thread-safe.
 class DesireTable {
  public:
-  // Adds the desire; one that is there keeps the stronger reason. Either way nothing stands
-  // against it from now on.
+  // Adds the desire. One that exists keeps the stronger reason. Either way earlier failures
+  // no longer count.
   void Put(const DesireKey& key, Reason reason, const ComponentId& component);
   // The same for a row that is written already, of a model whose files may be away.
   void Restore(const DesireKey& key, Reason reason);

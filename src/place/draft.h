@@ -1,4 +1,4 @@
-// Which rows a demand needs: those that are there, and those that would have to be made.
+// The rows that a demand needs: existing ones, and new ones.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 namespace warmset::place {
 
 struct Draft {
-  // A row that is there, or one of `rows`, by index.
+  // An existing row, or one of `rows`, by index.
   using Ref = std::variant<PlacementId, size_t>;
   struct NewRow {
     Row row;
@@ -23,12 +23,12 @@ struct Draft {
 
   std::vector<NewRow> rows{};  // sources before those that are filled from them
   std::vector<Ref> targets{};  // by part
-  Uses uses;                   // rows that are there and needed
+  Uses uses;                   // existing rows that are needed
 
   std::map<PlaceId, ByteCount> bytes() const;  // of the new rows
 };
 
-// What is wanted: parts of a snapshot at a place, in a form that clients get.
+// Parts of a snapshot at a place, in a form that clients get.
 // REQUIRES: the parts exist.
 struct Wanted {
   SharedSnapshot snapshot;
@@ -37,9 +37,9 @@ struct Wanted {
   Form form = Form::kRaw;
 };
 
-// A row for a device is filled from RAM, so it may need one there, too. A row in RAM is made
-// from another form if that is there: both then stay until it is. Not with `from_files`: that
-// takes longer and less room.
+// A row on a device is filled from RAM, so the draft may have a row in RAM, too. A row in RAM
+// is made from another form of the component where RAM has one; then both forms stay until the
+// new row is ready. With `from_files` it is read from the files: slower, and in less room.
 Draft MakeDraft(State& state, const Wanted& wanted, bool from_files);
 
 // Makes the rows: their memory is promised from here on. Returns the targets, by part.

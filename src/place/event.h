@@ -1,4 +1,4 @@
-// What happens: the inputs of the residency machine.
+// The inputs of the residency machine: events.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct Demanded {
   bool counts = true;          // as a use, for the policy
 };
 
-// Nobody awaits the request's answer any more; it is answered with kCancelled.
+// The client no longer awaits the answer: the request ends with kCancelled.
 struct Withdrawn {
   RequestId request{};
 };
@@ -123,7 +123,7 @@ struct PlaceDown {
 struct LimitChanged {
   PlaceId place{};
   ByteCount limit{};
-  ByteCount outside{};  // of the limit, what is used by others: clients of an earlier daemon
+  ByteCount outside{};  // of the limit, used by others: clients of an earlier daemon
 };
 // What the catalog has of an earlier life; before any demand.
 struct Restored {

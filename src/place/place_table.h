@@ -22,7 +22,7 @@ struct Place {
   ByteCount limit{};
   ByteCount outside{};  // of the limit, used by others
   size_t fills_at_once = 1;
-  State state = State::kUp;  // kStarting: what is demanded waits for it
+  State state = State::kUp;  // kStarting: demands wait for it
   Status why{};              // it is not up
   // What the place has and the machine does not know: being released.
   std::map<PlacementId, ByteCount> strays{};

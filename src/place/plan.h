@@ -1,4 +1,4 @@
-// What a demand would do, without doing it.
+// The steps that a demand would take, without taking them.
 #pragma once
 
 #include "base/status.h"

@@ -40,7 +40,6 @@ void Residency::Settle() {
     changed_ = false;
     short_of_room_.clear();
     Expire();
-    ReinstateSuperseded();
     ShrinkPlaces();
     AnswerReady();
     ReleaseUnneeded();

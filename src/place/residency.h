@@ -18,12 +18,12 @@
 namespace warmset::place {
 
 // A pure state machine: events go in, commands come out, and the same events at the same times
-// give the same commands. It has no loop, thread, clock or I/O of its own; docs/design/
-// residency.md has its rules and docs what each command promises.
+// give the same commands. It has no loop, thread, clock or I/O of its own. Its rules are in
+// docs/design/residency.md; event.h and command.h say what each value promises.
 //
-// Every Apply() first takes the event into the tables, then goes over them until nothing is
-// left to do: what is to be done follows from what is desired, demanded and there, never from
-// what was commanded before. Copyable: a plan goes on with a copy. Not thread-safe.
+// Every Apply() takes the event into the tables, then goes over the tables until nothing is
+// left to do. Commands follow from demands, desires and rows, never from earlier commands.
+// Copyable: a plan goes on with a copy. Not thread-safe.
 class Residency {
  public:
   // REQUIRES: Ram() is among the places. Devices are starting until PlaceUp.

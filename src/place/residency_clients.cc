@@ -45,7 +45,7 @@ Status Residency::CheckDemand(const Demanded& demand) const {
                                  [&parts](uint32_t part) { return part < parts.size(); });
   if (!exist || demand.parts.empty()) {
     return Error(ErrorCode::kComponentNotFound,
-                 fmt::format("{} does not have what is asked for", snapshot.name));
+                 fmt::format("{} does not have that part", snapshot.name));
   }
   const auto place = state_.places.find(demand.place);
   if (place == state_.places.end()) {
@@ -67,7 +67,7 @@ void Residency::On(const Withdrawn& event) {
       std::find_if(state_.demands.begin(), state_.demands.end(),
                    [&](const Demand& each) { return each.what.request == event.request; });
   if (demand == state_.demands.end()) return;
-  FailDemand(demand, Error(ErrorCode::kCancelled, "nobody waits for it any more"));
+  FailDemand(demand, Error(ErrorCode::kCancelled, "the request was withdrawn"));
 }
 
 void Residency::Bind(Demand& demand, std::vector<PlacementId> rows) {
@@ -116,7 +116,7 @@ void Residency::AnswerReady() {
   }
 }
 
-// What is desired from now on is what was done: a demand that fails leaves no desire.
+// A desire comes with success: a demand that fails leaves none.
 Residency::DemandIt Residency::Fulfil(DemandIt demand) {
   const Demanded& what = demand->what;
   const ModelSnapshot& snapshot = *what.snapshot;

@@ -1,4 +1,4 @@
-// Which forms of what is in RAM its strategy wants.
+// Which forms of a component in RAM its strategy wants.
 #include <algorithm>
 
 #include "place/residency.h"

@@ -1,4 +1,4 @@
-// Models as they come, change and go, and what is desired of them.
+// Models come, change and go; their desires follow.
 #include <algorithm>
 #include <utility>
 
@@ -55,8 +55,8 @@ void Residency::On(const ModelGone& event) {
   ForgetUnused(*before);
 }
 
-// A desire is by name: what matters most follows the model to its new files, the rest is
-// read again when it is asked for.
+// A desire is by name: one that must stay follows the model to its new files. The others end,
+// and the files are read when the next demand comes.
 void Residency::Retarget(const ModelSnapshot& snapshot) {
   for (const DesireKey& key : state_.desires.OfModel(snapshot.model)) {
     const auto& parts = key.form == Form::kNamed ? snapshot.files : snapshot.components;

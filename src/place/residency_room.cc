@@ -73,8 +73,8 @@ void Residency::Revoke(PlacementId waiting) {
 
 // --- demands ---
 
-// Each demand gets all the memory that it needs or none, and in the order in which they came;
-// what somebody waits for comes before what is preloaded.
+// Each demand gets all the memory that it needs or none, in the order of arrival; preloads
+// come after the others.
 void Residency::AdmitDemands() {
   AdmitDemands(/*preloads=*/false);
   AdmitDemands(/*preloads=*/true);
@@ -175,7 +175,7 @@ Residency::Admission Residency::Admit(const Draft& draft, bool may_evict, Reques
   return admission;
 }
 
-// What is evicted is no longer desired, unless a lease keeps its bytes there.
+// Desires end with an eviction, unless a leased row still has the bytes.
 void Residency::Evict(const EvictionStep& step, const PlaceId& place, RequestId request) {
   const ContentId content = state_.rows.Find(step.rows.front())->content;
   for (const PlacementId id : step.rows) {
@@ -189,7 +189,7 @@ void Residency::Evict(const EvictionStep& step, const PlaceId& place, RequestId 
   }
 }
 
-// --- what is desired and not there ---
+// --- desires without a row ---
 
 void Residency::Refill() {
   std::vector<DesireKey> missing;
@@ -286,7 +286,7 @@ bool Residency::CanStart(const Row& row) const {
   return static_cast<size_t>(fills) < place.fills_at_once;
 }
 
-// What clients wait for comes first. A source is waited for as what is filled from it.
+// Rows that clients wait for come first, and their sources.
 void Residency::StartFills() {
   std::vector<PlacementId> waiting;
   for (const auto& [id, row] : state_.rows.all()) {

@@ -101,7 +101,7 @@ void Residency::On(const Compared& event) {
   --row.readers;
   --with.readers;
   if (!event.equal || row.content == with.content) return;
-  // Either may have been replaced on the disk: then its bytes are nobody's any more.
+  // A file that was replaced meanwhile has no content any more.
   const bool known =
       state_.contents.Get(row.content) != nullptr && state_.contents.Get(with.content) != nullptr;
   if (!known) return;

@@ -46,11 +46,11 @@ class Leavers {
            std::all_of(group.rows.begin(), group.rows.end(),
                        [this](const Row* row) { return MayLeave(*row); });
   }
-  // A raw form that is there compressed too; nullptr when there is none that may leave.
+  // The raw form of a component that has a compressed one; nullptr unless it may leave.
   const Row* SpareRaw(const Group& group) const {
     return Spare(group.Of(Form::kRaw), group.Of(Form::kCompressed));
   }
-  // A compressed form of what is there raw.
+  // The compressed form of a component that has a raw one; likewise.
   const Row* SpareCompressed(const Group& group) const {
     return Spare(group.Of(Form::kCompressed), group.uncompressed());
   }
@@ -68,7 +68,7 @@ class Leavers {
                       other->state == RowState::kReady;
     return both && MayLeave(*row) ? row : nullptr;
   }
-  // What is on its way may come to nothing.
+  // A fill under way may fail.
   ByteCount BytesLater(const Group& group) const {
     const bool kept = group.retention == Retention::kKept;
     const Row* const raw = SpareRaw(group);

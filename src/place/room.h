@@ -1,4 +1,4 @@
-// How much room a place has, and what leaves it to make more.
+// How much room a place has, and which rows leave to make more.
 #pragma once
 
 #include <optional>
@@ -10,16 +10,16 @@
 
 namespace warmset::place {
 
-// Rows that what is planned needs itself: they do not leave for it.
+// Rows that a draft needs itself: they do not leave for it.
 using Uses = std::set<PlacementId>;
 
 struct Room {
   ByteCount limit{};
   ByteCount outside{};
-  ByteCount promised{};  // to rows, filled or not; those that are leaving left out
+  ByteCount promised{};  // to rows, filled or not, without those that are leaving
   ByteCount leaving{};   // still taken until it is released
   ByteCount evictable_now{};
-  ByteCount evictable_later{};  // when what is under way has ended; includes the former
+  ByteCount evictable_later{};  // once all work under way has ended; includes the former
 
   // Without evicting anything.
   bool Fits(ByteCount bytes) const { return outside + promised + bytes <= limit; }
@@ -29,7 +29,7 @@ struct Room {
   bool FitsEver(ByteCount bytes) const {
     return outside + promised + bytes <= limit + evictable_later;
   }
-  // What can be had for one who needs it now.
+  // The most that a demand could get.
   ByteCount reachable() const {
     const ByteCount stays = outside + promised - evictable_later;
     return limit < stays ? ByteCount() : limit - stays;
@@ -40,18 +40,19 @@ Room RoomAt(const State& state, const PlaceId& place, const Uses& uses);
 // More is promised there than the limit allows: it was lowered.
 bool IsOver(const State& state, const PlaceId& place);
 
-// Memory that is taken there: by rows that are filled or being filled, by what is leaving,
+// Memory that is taken there: by rows from the start of their fill until they are released,
 // and by others.
 ByteCount TakenAt(const State& state, const PlaceId& place);
 
-// What is given up together: a component in all its forms, or one of two forms.
+// Rows that leave together: all forms of a component, or one of two forms.
 struct EvictionStep {
   std::vector<PlacementId> rows{};
-  bool whole = false;  // nothing of the component is left there
+  bool whole = false;  // no form of the component stays
 };
-// The next step, by importance and then by the policy: first what nothing desires; then raw
-// forms that are there compressed too; whole components, of low importance first; compressed
-// forms of what is there raw. Nothing when all that is left must stay.
+// The next step, by importance and then by the policy: first components that no model desires;
+// then the raw form of components that have a compressed one; then whole components, the least
+// important first; last the compressed form of components that have a raw one. Nothing when
+// all other rows must stay.
 std::optional<EvictionStep> NextEviction(State& state, const PlaceId& place, const Uses& uses);
 
 // The rows for which others can't have the room, largest first.

@@ -90,7 +90,7 @@ void RowTable::Merge(ContentId into, ContentId from) {
     visible_.erase(KeyOf(*row));
     row->content = into;
     Row* const other = FindVisible(into, row->place, row->form);
-    // What is leased stays in any case.
+    // A leased row keeps its memory in any case.
     const auto rank = [](const Row& each) {
       return std::tuple(each.state == RowState::kReady, each.leases + each.dependants > 0);
     };

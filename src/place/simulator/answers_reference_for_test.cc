@@ -72,9 +72,18 @@ void AnswersReference::Before(const Event& event, Time) {
   }
 }
 
-void AnswersReference::After(const Event&, const Commands& commands, Time) {
+void AnswersReference::After(const Event& event, const Commands& commands, Time) {
   for (const Command& command : commands) {
     if (const auto* answer = std::get_if<Answer>(&command)) Judge(*answer);
+  }
+  const auto* const withdrawn = std::get_if<Withdrawn>(&event);
+  const auto* const gone = std::get_if<ClientGone>(&event);
+  for (const auto& [request, causes] : causes_) {
+    const auto demand = facts_.demands.find(request);
+    if (demand == facts_.demands.end()) continue;
+    const bool has_left = (withdrawn != nullptr && withdrawn->request == request) ||
+                          (gone != nullptr && gone->session == demand->second.session);
+    if (has_left) Violated(fmt::format("request {} outlives its client", request.value()));
   }
 }
 

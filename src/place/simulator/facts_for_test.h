@@ -1,4 +1,4 @@
-// What a step was, and what the machine was told before it: references judge by nothing else.
+// The facts by which references judge a step: events, answers, and the tiers' memory.
 #pragma once
 
 #include <map>

@@ -61,10 +61,18 @@ Status FakeTiers::Outcome(const Fill& fill, const Memory& memory, std::optional<
     needs = takes;
     return Error(ErrorCode::kRamLimitExceeded, "it does not compress as planned");
   }
+  Memory* const source = fill.source ? &memories_.at(*fill.source) : nullptr;
+  if (source != nullptr && source->damaged) {
+    return Error(ErrorCode::kCorruptedModel, "what it is made from is damaged");
+  }
   if (!bad || !random_.Percent(12)) return OkStatus();
   static const std::vector<ErrorCode> kCodes = {ErrorCode::kIoError, ErrorCode::kCorruptedModel,
                                                 ErrorCode::kTimeout, ErrorCode::kInternal};
-  return Error(random_.OneOf(kCodes), "it failed");
+  const ErrorCode code = random_.OneOf(kCodes);
+  if (source != nullptr && source->form == Form::kCompressed) {
+    source->damaged = code == ErrorCode::kCorruptedModel;
+  }
+  return Error(code, "it failed");
 }
 
 void FakeTiers::End(PlacementId id, uint64_t life, const Fill& fill) {

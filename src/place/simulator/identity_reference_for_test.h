@@ -1,4 +1,4 @@
-// Nobody ever gets bytes of another revision or model, and what is leased never changes.
+// A client never gets bytes of another revision or model.
 #pragma once
 
 #include "place/simulator/facts_for_test.h"

@@ -24,6 +24,7 @@ struct Memory {
   ComponentId component{};
   State state = State::kFilling;
   bool releasing = false;  // it was commanded
+  bool damaged = false;    // nothing can be made from it any more
   bool lost = false;       // its worker has died; only clients have it mapped
   std::optional<PlacementId> source{};
   RequestId request{};

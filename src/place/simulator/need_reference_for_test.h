@@ -1,5 +1,5 @@
-// No fill goes on that nothing needs, and when nothing happens any more, what is there is what
-// is desired, or the machine says why not.
+// No fill goes on that nothing needs. When nothing happens any more, every desire has its
+// placement, or the machine says why not.
 #pragma once
 
 #include <map>

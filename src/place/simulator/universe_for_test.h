@@ -21,7 +21,7 @@ class Universe {
   SharedSnapshot OnDisk(const ModelId& model) const { return on_disk_.at(model); }
   const std::vector<ModelId>& models() const { return models_; }
 
-  // Each makes another state of the disk, which nobody has noticed yet.
+  // Each makes another state of the disk; the machine learns of it later.
   void ReplaceFiles(const ModelId& model);
   void TakeAway(const ModelId& model) { on_disk_[model] = nullptr; }
   void ChangeSettings(const ModelId& model);

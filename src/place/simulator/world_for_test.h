@@ -39,11 +39,11 @@ class World {
   uint64_t served() const { return served_; }
 
  private:
-  // What is left of a run's state when the daemon restarts is the disk and the catalog.
+  // One life of a daemon: only the disk and the catalog go on to the next.
   void Live();
   void BadTimes();
   void QuietTimes();
-  // What a plan says is what is done.
+  // A demand does what its plan says.
   void CheckPlan();
 
   void Do(const Event& event);
