@@ -40,6 +40,7 @@ void Residency::Settle() {
     changed_ = false;
     short_of_room_.clear();
     Expire();
+    ReinstateSuperseded();
     ShrinkPlaces();
     AnswerReady();
     ReleaseUnneeded();
