@@ -104,6 +104,8 @@ MUTATIONS = {
     "a superseded row that is ready first returns": (
         "residency_tiers.cc", "  ReinstateSuperseded();\n  if (!row->visible) return;\n",
         "  if (!row->visible) return;\n"),
+    "a superseded row returns when the other has left": (
+        "residency.cc", "    ReinstateSuperseded();\n", ""),
     "a leased twin keeps what is evicted desired": (
         "residency_room.cc", "  ReinstateSuperseded();\n", ""),
     "what was not written is written again": (
@@ -135,7 +137,7 @@ def build(tree):
 
 
 def noticed(tree, seeds):
-    """The first line that names a failing seed, or how else the run ended; nothing if it passed."""
+    """The first line that names a failing seed or test, or how else the run ended; nothing if it passed."""
     environment = dict(os.environ, WARMSET_SEEDS=str(seeds))
     try:
         run = subprocess.run(["build/dev/src/place/place_test", "--gtest_brief=1"], cwd=tree,
@@ -145,7 +147,8 @@ def noticed(tree, seeds):
         return "it does not end"
     if run.returncode == 0:
         return None
-    named = [line for line in run.stdout.splitlines() if "WARMSET_SEED=" in line]
+    named = [line for line in run.stdout.splitlines()
+             if "WARMSET_SEED=" in line or line.startswith("[  FAILED  ] Residency")]
     return named[0].strip() if named else f"the test ends with {run.returncode}"
 
 
