@@ -123,7 +123,7 @@ MUTATIONS = {
 
 def copy_tree(target):
     for name in ("CMakeLists.txt", "CMakePresets.json", "cmake", "proto", "src", "include", "apps",
-                 "tests", "fuzz"):
+                 "tests", "fuzz", "examples"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name)
