@@ -54,6 +54,13 @@ constexpr std::array kSuffixes = {
 // in the original code (input_blocks_1_1_...).
 constexpr std::array kShorthands = {
     Shorthand{"unet", "*{attentions~#,blocks~#~1,block~1}~transformer_blocks"},
+    // kohya names SDXL's layers as the original code does, and SD 1's as diffusers does. In
+    // the original code SD 1 has attention where SDXL has none.
+    Shorthand{"ldm_sd1",
+              "{input_blocks~1,input_blocks~2,output_blocks~6,output_blocks~7,output_blocks~8,"
+              "output_blocks~9,output_blocks~10,output_blocks~11}~1~{transformer_blocks,proj_in}*"},
+    Shorthand{"ldm_sdxl",
+              "{input_blocks~#,output_blocks~#,middle_block}~1~{transformer_blocks,proj_in}*"},
     Shorthand{"clip_1",
               "{lora_te_,text_encoder.}text_model~encoder~layers~#~{self_attn~q_proj,mlp~fc1}"},
     // HunyuanVideo's blocks are named almost as FLUX.1's, and there is one pair more.
@@ -81,9 +88,13 @@ constexpr std::array kRules = {
     // Only SDXL has more than one block at a place.
     ModelRule{"sdxl", "lora", .8, "$unet~{2,9}~* !@name=*kolors*"},
     ModelRule{"kolors", "lora", .6, "$unet~{2,9}~* @name=*kolors*"},
+    ModelRule{"sdxl", "lora", .7,
+              "$ldm_sdxl !$ldm_sd1 !*attn2{,~processor}~to_k[1]=768|1024 !@name=*kolors*"},
     ModelRule{"sd1", "lora", .5,
-              "$unet~0~* !*~transformer_blocks~{1,2,9}~* "
+              "$unet~0~* !$ldm_sdxl !*~transformer_blocks~{1,2,9}~* "
               "!*attn2{,~processor}~to_k[1]=1024|2048"},
+    ModelRule{"sd1", "lora", .5,
+              "$ldm_sd1 !*~transformer_blocks~{1,2,9}~* !*attn2{,~processor}~to_k[1]=1024|2048"},
     ModelRule{"sdxl", "lora", .7, "{lora_te2_,text_encoder_2.}text_model~*"},
     ModelRule{"sd1", "lora", .5, "$clip_1[1]=768 !{lora_te2_,text_encoder_2.}*"},
     ModelRule{"sd2", "lora", .5, "$clip_1[1]=1024"},

@@ -65,6 +65,25 @@ INSTANTIATE_TEST_SUITE_P(
                   "lora",
                   {"sdxl"},
                   {"sdxl"}},
+        // Few layers, none of which has a width of SDXL alone.
+        ModelCase{"kohya_sdxl_sparse",
+                  Kohya("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", 640, 640),
+                  "lora",
+                  {"sdxl", "sd1"},
+                  {"sdxl"}},
+        ModelCase{
+            "lokr_sdxl_sparse",
+            TestTensors{
+                {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lokr_w1", {16, 16}},
+                {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lokr_w2", {40, 128}}},
+            "lora",
+            {"sdxl", "sd1"},
+            {"sdxl"}},
+        ModelCase{"original_names_sd1",
+                  Kohya("lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q", 320, 320),
+                  "lora",
+                  {"sd1", "sdxl"},
+                  {"sd1"}},
         ModelCase{
             "oft",
             TestTensors{
