@@ -50,8 +50,11 @@ class Session:
         self._fds = []  # that belong to frames still to come
         self._received = []
         try:
+            # Python's own timeout would make connect() fail where the listener's queue is full.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
+                                   struct.pack("ll", int(PATIENCE), 0))
+            self.socket.connect(str(path))
             self.socket.settimeout(PATIENCE)
-            self.socket.connect(str(path))  # waits where the listener's queue is full
             if hello:
                 self.hello = self.call("hello", protocol_major=1, protocol_minor=minor, client="e2e",
                                        held_bytes=held_bytes)
