@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 #include <sstream>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -152,10 +153,9 @@ ByteCount Headroom(const std::string& folder, Version version, bool own) {
   return ByteCount(*limit - std::min(*limit, used));
 }
 
-}  // namespace
-
-ByteCount CgroupHeadroom(const std::string& root) {
-  const auto membership = ReadSmallFile(root + "/proc/self/cgroup", 16 * kKiB);
+// `process` as in /proc.
+ByteCount HeadroomOf(const std::string& process, const std::string& root) {
+  const auto membership = ReadSmallFile(root + "/proc/" + process + "/cgroup", 16 * kKiB);
   const auto mountinfo = ReadSmallFile(root + "/proc/self/mountinfo", 256 * kKiB);
   ByteCount headroom = kNoLimit;
   if (!membership.ok() || !mountinfo.ok()) return headroom;
@@ -170,6 +170,14 @@ ByteCount CgroupHeadroom(const std::string& root) {
     }
   }
   return headroom;
+}
+
+}  // namespace
+
+ByteCount CgroupHeadroom(const std::string& root) { return HeadroomOf("self", root); }
+
+ByteCount CgroupHeadroomOf(pid_t pid, const std::string& root) {
+  return HeadroomOf(std::to_string(pid), root);
 }
 
 }  // namespace warmset::os

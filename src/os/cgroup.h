@@ -1,6 +1,8 @@
 // The memory limits of the control groups that this process is in.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "base/strong.h"
@@ -15,5 +17,7 @@ namespace warmset::os {
 // Sources: Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst of Linux,
 // proc_pid_mountinfo(5).
 ByteCount CgroupHeadroom(const std::string& root = "");
+// The same for another process, whose groups are looked for where this one sees them.
+ByteCount CgroupHeadroomOf(pid_t pid, const std::string& root = "");
 
 }  // namespace warmset::os

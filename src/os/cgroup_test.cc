@@ -148,6 +148,16 @@ TEST_F(CgroupTest, BothVersionsBesideEachOther) {
   EXPECT_EQ(Headroom(), 400u);
 }
 
+TEST_F(CgroupTest, AnotherProcessHasItsOwnGroups) {
+  MountV1();
+  Write("/proc/self/cgroup", "4:memory:/");
+  Write("/proc/77/cgroup", "4:memory:/daemon");
+  GroupV1("", kV1NoLimit, 0, kV1NoLimit);
+  GroupV1("/daemon", "1000", 400, "1000");
+  EXPECT_EQ(CgroupHeadroom(root_), kNoLimit);
+  EXPECT_EQ(CgroupHeadroomOf(77, root_), ByteCount(600));
+}
+
 TEST_F(CgroupTest, ThisMachineIsRead) { EXPECT_GT(CgroupHeadroom().value(), 0u); }
 
 }  // namespace

@@ -65,6 +65,7 @@ def test_a_small_group_has_room_by_default(group, serve, models, fixtures):
     fixtures.save(models / "a.safetensors", fixtures.layers(1, 64, prefix="a"))
     daemon = serve(ram_limit="50%")
     assert daemon.cli("cache", "a")["state"]["cache_state"] == "cached"
+    assert "its cgroup leaves" in daemon.run("doctor").stdout
 
 
 def test_a_limit_above_the_groups_is_no_danger(group, serve, models, fixtures):

@@ -3,9 +3,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 
+#include "base/units.h"
 #include "doctor/check.h"
 #include "fmt/format.h"
+#include "os/cgroup.h"
 #include "os/limits.h"
 #include "os/process.h"
 #include "os/unix_socket.h"
@@ -87,6 +90,18 @@ void CheckDescriptors(pid_t pid, Checks& checks) {
                          : Ok("daemon's files", finding));
 }
 
+// Where its groups are not this program's.
+void CheckGroup(pid_t pid, Checks& checks) {
+  constexpr ByteCount kLittle(kGiB);
+  const ByteCount headroom = os::CgroupHeadroomOf(pid);
+  if (headroom == ByteCount(std::numeric_limits<uint64_t>::max())) return;
+  const std::string finding = fmt::format("its cgroup leaves {}", FormatSize(headroom));
+  checks.push_back(headroom < kLittle ? Warn("daemon's memory", finding,
+                                             "raise the cgroup's memory limit (docker run -m, "
+                                             "MemoryMax= of the systemd unit)")
+                                      : Ok("daemon's memory", finding));
+}
+
 // What a program prints, and whether it ended well, within kPythonPatience.
 StatusOr<std::string> OutputOf(const std::vector<std::string>& argv) {
   ASSIGN_OR_RETURN(auto ends, os::MakeSocketPair());
@@ -135,7 +150,10 @@ void CheckDaemon(const std::string& socket_path, const DaemonLook& daemon, Check
   checks.push_back(CheckPrograms());
   checks.push_back(CheckSocket(socket_path));
   checks.push_back(CheckAnswer(daemon));
-  if (daemon.pid != 0) CheckDescriptors(daemon.pid, checks);
+  if (daemon.pid != 0) {
+    CheckDescriptors(daemon.pid, checks);
+    CheckGroup(daemon.pid, checks);
+  }
   for (const std::string& notice : daemon.status.notices()) {
     checks.push_back(Warn("notice", notice, "the daemon says so itself; its log has more"));
   }
