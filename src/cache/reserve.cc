@@ -229,13 +229,17 @@ std::optional<LoadMemory> MemoryReserve::MakePiece() {
     // the budget would be tried at once, again and again.
     auto file = os::MemoryFile::Create(os::EntryMemoryName(), size.value());
     if (!file.ok()) return std::nullopt;
-    auto reservation = budget_.Reserve(MemoryKind::kReserve, size);
+    if (budget_.Use().free() < size) continue;
+    auto reservation = budget_.Reserve(MemoryKind::kReserve, ByteCount());
     if (!reservation.ok()) continue;
     std::optional<LoadMemory> piece({*std::move(reservation), *std::move(file)});
     const auto memory = piece->file.writable().span();
     for (uint64_t at = 0; at < memory.size(); at += kTouchStep) {
       if (!MayGoOn()) return std::nullopt;
-      os::TouchMemory(memory.subspan(at, std::min(kTouchStep, memory.size() - at)));
+      const uint64_t end = std::min<uint64_t>(at + kTouchStep, memory.size());
+      // Step by step: what counts as used and is not taken yet would seem to be free beside.
+      if (!piece->reservation.GrowTo(ByteCount(end)).ok()) return std::nullopt;
+      os::TouchMemory(memory.subspan(at, end - at));
     }
     return piece;
   }

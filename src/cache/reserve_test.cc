@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "gtest/gtest.h"
@@ -32,6 +34,26 @@ TEST(MemoryReserveTest, KeepsTouchedPiecesThatCountInTheBudget) {
   struct stat st{};
   ASSERT_EQ(::fstat(piece->file.fd(), &st), 0);
   EXPECT_GE(static_cast<uint64_t>(st.st_blocks) * 512, 64 * kMiB);
+}
+
+// Of this process, of memory files.
+uint64_t ResidentSharedBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssShmem:")) return std::stoull(line.substr(9)) * kKiB;
+  }
+  ADD_FAILURE() << "no RssShmem";
+  return 0;
+}
+
+TEST(MemoryReserveTest, NoMoreIsCountedThanIsTouched) {
+  constexpr uint64_t kStep = 8 * kMiB;
+  Budget budget(MiB(1000));
+  MemoryReserve reserve(budget, MiB(512));
+  for (uint64_t counted = 0; counted < 512 * kMiB;) {
+    counted = budget.Use().reserve.value();
+    ASSERT_LE(counted, ResidentSharedBytes() + kStep);
+  }
 }
 
 TEST(MemoryReserveTest, ALargerLoadGetsTheLargestPieceAndATinyOneNone) {
