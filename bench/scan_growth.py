@@ -31,8 +31,8 @@ def main():
         if arguments.dir:
             command += ["--dir", arguments.dir]
         out = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        print(f"{files:9} {out['first_scan_s']['median']:9.1f} s {out['first_scan_ms_per_file']:8.3f}"
-              f" {out['unchanged_scan_s']['median']:6.1f} s"
+        print(f"{files:9} {out['first_scan_s']['p50']:9.1f} s {out['first_scan_ms_per_file']:8.3f}"
+              f" {out['unchanged_scan_s']['p50']:6.1f} s"
               f" {out['daemon_rss_anon_bytes_per_file']:15.0f}", flush=True)
 
 
