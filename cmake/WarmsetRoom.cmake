@@ -30,7 +30,7 @@ function(warmset_room NAME)
     target_link_libraries(${NAME}_test PRIVATE
       warmset_${NAME} ${ROOM_TEST_LINK} warmset_test_flags GTest::gtest_main GTest::gmock)
     add_test(NAME ${NAME}_test COMMAND ${NAME}_test)
-    set_tests_properties(${NAME}_test PROPERTIES TIMEOUT 300 LABELS unit)
+    set_tests_properties(${NAME}_test PROPERTIES TIMEOUT 900 LABELS unit)
     set_property(GLOBAL APPEND PROPERTY WARMSET_UNIT_TESTS ${NAME}_test)
   endif()
 endfunction()
