@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
 
   IdentifyCasesOptions cases;
   command = app.add_subcommand("identify-cases", "What models of a file of cases are");
-  command->add_option("file", cases.file, "as bench/identification.py writes it")->required();
+  command->add_option("file", cases.file, "as scripts/measure-identification.py writes it")->required();
   Example(command, "warmset-bench identify-cases cases.tsv");
   command->callback([&] { action = [&] { return RunIdentifyCases(cases); }; });
 

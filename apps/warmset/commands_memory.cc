@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/units.h"
-#include "cache/cache_strategy.h"
 #include "commands.h"
 #include "fmt/format.h"
+#include "model/cache_strategy.h"
 #include "os/file.h"
 #include "render.h"
 #include "usage.h"

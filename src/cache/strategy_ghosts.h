@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "cache/cache_strategy.h"
 #include "cache/eviction/adaptive_policy.h"
 #include "cache/eviction/eviction_policy.h"
 #include "cache/form_ghost.h"
+#include "model/cache_strategy.h"
 
 namespace warmset {
 

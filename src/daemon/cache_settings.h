@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "base/status.h"
-#include "cache/cache_strategy.h"
 #include "cache/entry_store.h"
 #include "catalog/catalog.h"
 #include "daemon/model_registry.h"
+#include "model/cache_strategy.h"
 #include "warmset/v1/session.pb.h"
 #include "warmset/v1/state.pb.h"
 

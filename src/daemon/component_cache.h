@@ -22,7 +22,6 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "cache/budget.h"
-#include "cache/cache_strategy.h"
 #include "cache/entry.h"
 #include "cache/entry_part.h"
 #include "cache/entry_store.h"
@@ -38,6 +37,7 @@
 #include "daemon/conversions.h"
 #include "daemon/entry_publisher.h"
 #include "inspect/manifest.h"
+#include "model/cache_strategy.h"
 #include "os/event_loop.h"
 
 namespace warmset {

@@ -15,8 +15,8 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
-#include "cache/cache_strategy.h"
 #include "cache/entry_store.h"
+#include "model/cache_strategy.h"
 #include "os/event_loop.h"
 
 namespace warmset {

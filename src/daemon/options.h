@@ -16,9 +16,9 @@
 
 #include "base/status.h"
 #include "base/strong.h"
-#include "cache/cache_strategy.h"
 #include "daemon/disk_patience.h"
 #include "daemon/preload_schedule.h"
+#include "model/cache_strategy.h"
 
 namespace warmset {
 

@@ -13,7 +13,7 @@ namespace warmset {
 
 enum class CacheStrategy : uint8_t {
   kSpeed,     // raw
-  kMemory,    // compressed; raw only while somebody holds it
+  kMemory,    // compressed; raw only while a lease holds it
   kBalanced,  // raw while it is used, compressed afterwards; raw stays while there is room
   kAdaptive,  // as kSpeed or kBalanced, whichever saves more load time by the byte
 };

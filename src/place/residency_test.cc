@@ -45,7 +45,7 @@ class ResidencyTest : public ::testing::Test {
  protected:
   ResidencyTest() { Do(PlaceUp{kDevice}); }
 
-  // Kept until they are asked for.
+  // Commands are kept until a test takes them.
   void Do(const Event& event) {
     for (Command& command : machine_.Apply(event, Time())) {
       if (auto* answer = std::get_if<Answer>(&command)) {

@@ -11,7 +11,7 @@
 namespace warmset {
 namespace {
 
-using namespace std::string_view_literals;  // NOLINT(google-build-using-namespace)
+using std::string_view_literals::operator""sv;  // in the tables
 
 constexpr AtlasRow kRows[] = {
 #include "inspect/identify/atlas_rows.inc"
